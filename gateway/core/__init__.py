@@ -1,0 +1,1 @@
+"""The data plane: numba only. Read in this order: loop, memory, ring, book, levels, strategy, gate, submit."""

@@ -1,0 +1,217 @@
+"""Pointer, atomic, prefetch, bit and clock intrinsics: the only ones of the data plane.
+
+Addresses are plain int64 values. Loads and stores are unaligned and little-endian unless the name says `be` (network
+order). Shared cursors go through `acquire`, `release` and `relaxed` only: a plain spin load may be hoisted out of its loop.
+Hard rule: nothing here allocates, checks or raises; the caller has checked the length.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+
+
+def _pointer(builder: Any, address: Any, element: Any) -> Any:
+    return builder.inttoptr(address, element.as_pointer())
+
+
+def _loader(bits: int, signed: bool, swap: bool) -> Any:
+    element = ir.IntType(bits)
+
+    @intrinsic
+    def load(typing_context, address):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            loaded = builder.load(_pointer(builder, arguments[0], element), align=1)
+            if swap:
+                loaded = builder.bswap(loaded)
+            if bits == 64:
+                return loaded
+            return builder.sext(loaded, I64) if signed else builder.zext(loaded, I64)
+
+        return types.int64(types.int64), generate
+
+    return load
+
+
+def _storer(bits: int, swap: bool) -> Any:
+    element = ir.IntType(bits)
+
+    @intrinsic
+    def store(typing_context, address, value):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            value = arguments[1] if bits == 64 else builder.trunc(arguments[1], element)
+            if swap:
+                value = builder.bswap(value)
+            builder.store(value, _pointer(builder, arguments[0], element), align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), generate
+
+    return store
+
+
+# Every loader returns int64: zero-extended for u8, u16, u32, sign-extended for i*; u64 is the same 64 bits.
+load_u8 = _loader(8, False, False)
+load_u16 = _loader(16, False, False)
+load_u32 = _loader(32, False, False)
+load_i64 = _loader(64, True, False)
+load_be16 = _loader(16, False, True)
+load_be32 = _loader(32, False, True)
+load_be64 = _loader(64, True, True)
+store_u8 = _storer(8, False)
+store_u16 = _storer(16, False)
+store_u32 = _storer(32, False)
+store_i64 = _storer(64, False)
+store_be16 = _storer(16, True)
+store_be32 = _storer(32, True)
+store_be64 = _storer(64, True)
+
+
+@njit(inline="always")
+def load_be48(address):
+    """Six bytes in network order (ITCH timestamps)."""
+    return (load_be16(address) << 32) | load_be32(address + 2)
+
+
+@intrinsic
+def acquire(typing_context, address):
+    """Atomic 64-bit load, acquire order."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.load_atomic(_pointer(builder, arguments[0], I64), "acquire", 8)
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def relaxed(typing_context, address):
+    """Atomic 64-bit load, no order; never hoisted, never torn."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.load_atomic(_pointer(builder, arguments[0], I64), "monotonic", 8)
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def release(typing_context, address, value):
+    """Atomic 64-bit store, release order."""
+
+    def generate(context, builder, signature, arguments):
+        builder.store_atomic(arguments[1], _pointer(builder, arguments[0], I64), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
+def fence_release(typing_context):
+    """Stores before it are seen before stores after it."""
+
+    def generate(context, builder, signature, arguments):
+        builder.fence("release")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def prefetch(typing_context, address):
+    """Brings the line at `address` near, for reading and writing; never faults."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = _pointer(builder, arguments[0], I8)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [pointer, I32(1), I32(3), I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
+@intrinsic
+def trailing_zeros(typing_context, value):
+    """Index of the lowest set bit; 64 for 0."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def leading_zeros(typing_context, value):
+    """Zero bits above the highest set bit; 64 for 0."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def shift_right(typing_context, value, bits):
+    """Logical right shift of the 64-bit pattern (Python's >> on int64 is arithmetic)."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.lshr(arguments[0], arguments[1])
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def ticks(typing_context):
+    """The TSC: native/clock.h calls the same number clock_ticks."""
+
+    def generate(context, builder, signature, arguments):
+        kind = ir.FunctionType(I64, [])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.readcyclecounter")
+        return builder.call(function, [])
+
+    return types.int64(), generate
+
+
+@intrinsic
+def pause(typing_context):
+    """Tells the core that this is a spin loop."""
+
+    def generate(context, builder, signature, arguments):
+        kind = ir.FunctionType(ir.VoidType(), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def copy_bytes(typing_context, target, source, size):
+    """memcpy of `size` bytes; the areas do not overlap."""
+
+    def generate(context, builder, signature, arguments):
+        target, source = (_pointer(builder, argument, I8) for argument in arguments[:2])
+        cgutils.raw_memcpy(builder, target, source, arguments[2], 1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def call_strategy(typing_context, function, state, event, book, orders):
+    """Calls the C function at address `function`: void(void *state, event *, book *, intents *)."""
+
+    def generate(context, builder, signature, arguments):
+        kind = ir.FunctionType(ir.VoidType(), [I64] * 4)
+        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), generate
+
+
+def address_of(array: np.ndarray) -> int:
+    """Address of an array's first byte; the caller keeps the array alive."""
+    return int(array.ctypes.data)

@@ -1,0 +1,91 @@
+"""Publish and poll on a shared ring ③, the numba twin of native/ring.h. The contract stands in native/layout/ring.h.
+
+Hard rule: `writer` and `reader` are addresses of the process-local handles; only `acquire`, `relaxed` and `release`
+touch the shared words.
+
+    producer   slot = claim(writer);  if slot: fill it;  publish(writer, slot)
+    reader     slot = peek(reader);   if slot: use it;   advance(reader);  …  acknowledge(reader)
+"""
+
+from numba import njit
+
+from gateway.core.memory import acquire, fence_release, load_i64, relaxed, release, store_i64
+from gateway.layout import offsets
+
+HEADER = offsets("ring_header")
+SLOT = offsets("ring_slot")
+WRITER = offsets("ring_writer")
+READER = offsets("ring_reader")
+
+
+@njit(inline="always")
+def _slot_at(handle, position):
+    # writer and reader handles begin alike: slots, header, mask, slot_bytes
+    slots = load_i64(handle + WRITER.slots)
+    mask = load_i64(handle + WRITER.mask)
+    return slots + (position & mask) * load_i64(handle + WRITER.slot_bytes)
+
+
+@njit(inline="always")
+def _room(writer, header, position):
+    """Slots the producer may still fill before it meets the reliable reader."""
+    depth = load_i64(writer + WRITER.depth)
+    room = depth - (position - load_i64(writer + WRITER.cursor_cached))
+    if room <= 0:
+        if relaxed(header + HEADER.reliable) != 0:
+            cursor = acquire(header + HEADER.cursor)
+        else:
+            cursor = position
+        store_i64(writer + WRITER.cursor_cached, cursor)
+        room = depth - (position - cursor)
+    return room
+
+
+@njit(inline="always")
+def claim(writer):
+    """Address of the slot to fill, or 0 when the reliable reader has not freed one."""
+    header = load_i64(writer + WRITER.header)
+    position = load_i64(writer + WRITER.position)
+    if _room(writer, header, position) <= 0:
+        return 0
+    release(header + HEADER.claimed, position + 1)
+    fence_release()  # observers must see the claim before any new payload byte
+    return _slot_at(writer, position)
+
+
+@njit(inline="always")
+def publish(writer, slot):
+    """Makes the claimed slot visible."""
+    position = load_i64(writer + WRITER.position) + 1
+    store_i64(writer + WRITER.position, position)
+    release(slot + SLOT.sequence, position)
+
+
+@njit(inline="always")
+def shed(writer):
+    """Counts a record that found no room."""
+    count = load_i64(writer + WRITER.shed) + 1
+    store_i64(writer + WRITER.shed, count)
+    release(load_i64(writer + WRITER.header) + HEADER.shed, count)
+
+
+@njit(inline="always")
+def peek(reader):
+    """Address of the next record, or 0. Only the reliable reader may use it in place."""
+    position = load_i64(reader + READER.position)
+    slot = _slot_at(reader, position)
+    if acquire(slot + SLOT.sequence) == position + 1:
+        return slot
+    return 0
+
+
+@njit(inline="always")
+def advance(reader):
+    """Steps behind the record last peeked; its slot stays ours until acknowledge."""
+    store_i64(reader + READER.position, load_i64(reader + READER.position) + 1)
+
+
+@njit(inline="always")
+def acknowledge(reader):
+    """Gives every slot before our position back to the producer."""
+    release(load_i64(reader + READER.header) + HEADER.cursor, load_i64(reader + READER.position))

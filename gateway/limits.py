@@ -1,0 +1,41 @@
+"""Every bound in one place, with the relations that must hold between them."""
+
+# Frames and rings
+FRAME_BYTES_MAX = 2016  # what a frame slot carries: Ethernet, two tags, 1,500 bytes and room
+FRAME_SLOT_BYTES = 2048
+FRAME_RING_DEPTH = 8192
+ORDER_SLOT_BYTES = 256
+ORDER_RING_DEPTH = 1024
+JOURNAL_SLOT_BYTES = 128
+JOURNAL_RING_DEPTH = 65536
+
+# Instruments and books
+INSTRUMENTS_MAX = 65536  # ITCH stock locate is 16 bits wide: every value has its row
+BOOK_ORDERS_MAX = 1 << 22  # rows of the order table, half of them used at most
+BOOK_NODES_MAX = 1 << 19  # radix nodes, leaves included, of all books
+
+# One packet
+PACKET_MESSAGES_MAX = 512  # message blocks of one packet; a 2-byte length each keeps it below
+EVENTS_MAX = PACKET_MESSAGES_MAX
+REORDER_PACKETS_MAX = 64  # packets held back while an earlier one is missing
+SEQUENCE_JUMP_MAX = 1 << 40  # a sequence further ahead than this is not believed
+
+# Own orders
+ORDERS_MAX = 65536  # rows; the row of a reference is reference % ORDERS_MAX
+INTENTS_MAX = 16  # of one strategy call
+
+# Time
+HEARTBEAT_NS = 100_000_000
+CONTROL_STALE_NS = 5_000_000_000
+CORE_STALE_NS = 5_000_000_000
+ORDER_AGE_MAX_NS = 1_000_000_000  # an order caused by an older frame does not leave
+REORDER_WINDOW_NS = 2_000_000
+
+for _depth in (FRAME_RING_DEPTH, ORDER_RING_DEPTH, JOURNAL_RING_DEPTH, BOOK_ORDERS_MAX, ORDERS_MAX):
+    assert _depth & (_depth - 1) == 0, "ring depths and tables are powers of two"
+for _bytes in (FRAME_SLOT_BYTES, ORDER_SLOT_BYTES, JOURNAL_SLOT_BYTES):
+    assert _bytes % 64 == 0, "slots are whole cache lines"
+assert FRAME_BYTES_MAX <= FRAME_SLOT_BYTES - 32
+assert INSTRUMENTS_MAX == 1 << 16
+assert PACKET_MESSAGES_MAX * 2 <= FRAME_BYTES_MAX
+assert HEARTBEAT_NS * 10 <= min(CONTROL_STALE_NS, CORE_STALE_NS)

@@ -1,0 +1,48 @@
+/*
+ * layout.h — everything shared, in one include: the plain headers of native/layout and every assertion about them.
+ * The headers themselves hold only enums and structs, so that cffi reads the same text as the compiler.
+ */
+#ifndef GATEWAY_LAYOUT_H
+#define GATEWAY_LAYOUT_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "layout/region.h"
+#include "layout/ring.h"
+#include "layout/frame.h"
+#include "layout/event.h"
+#include "layout/book.h"
+#include "layout/order.h"
+#include "layout/gate.h"
+#include "layout/counters.h"
+
+#define GATEWAY_MAGIC 0x3159415745544147ULL /* "GATEWAY1" */
+
+#ifndef GATEWAY_LAYOUT_HASH
+#error "compile through cffi_build.py, which defines GATEWAY_LAYOUT_HASH from native/layout"
+#endif
+
+static_assert(sizeof(struct region_header) == 64, "a region header is one line");
+static_assert(sizeof(struct ring_header) == 256, "ring header: region, geometry, producer, reader");
+static_assert(offsetof(struct ring_header, claimed) == 128, "the producer owns its line");
+static_assert(offsetof(struct ring_header, cursor) == 192, "the reader owns its line");
+static_assert(sizeof(struct ring_writer) == 64 && sizeof(struct ring_reader) == 64, "handles are one line");
+static_assert(sizeof(struct frame_slot) == 32, "a frame's stamps leave half a line for its first bytes");
+static_assert(sizeof(struct event) == 64, "an event is one line");
+static_assert(sizeof(struct book) == 128 && offsetof(struct book, bid_root) == 64, "the top of a book is one line");
+static_assert(sizeof(struct level) == 16, "64 levels make a leaf of 1 KiB");
+static_assert(sizeof(struct book_order) == 32, "two order rows a line");
+static_assert(sizeof(struct intent) == 64, "an intent is one line");
+static_assert(offsetof(struct intents, rows) == 64, "intents: one line, then rows");
+static_assert(sizeof(struct order) == 128, "an order row is two lines");
+static_assert(sizeof(struct order_slot) == 64, "an order frame begins on its own line");
+static_assert(sizeof(struct journal_slot) == 128, "a journal record is two lines");
+static_assert(sizeof(struct heartbeat) == 64 && sizeof(struct clock_calibration) == 64, "one line each");
+static_assert(offsetof(struct control_block, kill_latch) == 64, "the latch has its own line");
+static_assert(offsetof(struct control_block, epoch) == 128, "the epoch has its own line");
+static_assert(sizeof(struct gate_row) == 128 && offsetof(struct gate_row, position) == 64, "limits, then state");
+static_assert(GATE_REASONS <= 32 && FEED_REASONS <= 32, "reason counters fit");
+
+#endif

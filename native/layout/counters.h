@@ -1,0 +1,124 @@
+/*
+ * counters.h — what each stage counted. Every block has one writer; readers may be one turn behind.
+ * Names here are the names that commands print: a counter exists once.
+ */
+struct io_counters {
+    uint64_t frames_received;
+    uint64_t bytes_received;
+    uint64_t frames_published;
+    uint64_t drop_ring_full;
+    uint64_t drop_oversized;   /* longer than a slot */
+    uint64_t drop_truncated;   /* the port delivered less than the frame's own length */
+    uint64_t drop_port;        /* lost before us, as the port reports it */
+    uint64_t frames_transmitted;
+    uint64_t bytes_transmitted;
+    uint64_t orders_transmitted;  /* new orders handed to the port */
+    uint64_t cancels_transmitted;
+    uint64_t orders_blocked_kill;
+    uint64_t orders_blocked_epoch;
+    uint64_t orders_blocked_late; /* cause older than the limit */
+    uint64_t orders_failed;       /* the port did not take the frame */
+    uint64_t cancels_failed;
+    uint64_t receive_errors;
+    uint64_t observed_kill_ns;  /* when io first saw the latch */
+    uint64_t end_of_input;
+    uint64_t reserved[5];
+};
+
+/* Why a frame or message did not become events. */
+enum feed_reason {
+    FEED_OK = 0,
+    FEED_FRAME_SHORT = 1,       /* shorter than its headers say */
+    FEED_NOT_IPV4 = 2,
+    FEED_NOT_UDP = 3,
+    FEED_FRAGMENT = 4,
+    FEED_IP_HEADER = 5,         /* version, header length or total length impossible */
+    FEED_IP_CHECKSUM = 6,
+    FEED_UDP_LENGTH = 7,
+    FEED_UDP_CHECKSUM = 8,
+    FEED_NOT_OURS = 9,          /* a valid datagram for another port or group */
+    FEED_PACKET_SHORT = 10,     /* no room for the transport header */
+    FEED_SESSION_OTHER = 11,    /* another session than the one followed */
+    FEED_BLOCK_OVERRUN = 12,    /* a message block leaves the packet */
+    FEED_PACKET_TRAILING = 13,  /* bytes behind the last message block */
+    FEED_MESSAGE_LENGTH = 14,   /* length differs from the specification's */
+    FEED_MESSAGE_UNKNOWN = 15,
+    FEED_MESSAGE_FIELD = 16,    /* a field outside its domain */
+    FEED_DUPLICATE = 17,        /* sequence already seen (the other line) */
+    FEED_LATE = 18,             /* sequence already declared lost */
+    FEED_REORDER_FULL = 19,
+    FEED_SEQUENCE_INVALID = 20, /* the sequence would wrap, or runs ahead beyond belief */
+    FEED_ORDER_UNKNOWN = 21,    /* delete, execute or replace of an order the book does not have */
+    FEED_ORDER_DUPLICATE = 22,
+    FEED_QUANTITY_EXCESS = 23,  /* execution or cancel of more than is left */
+    FEED_ORDERS_FULL = 24,
+    FEED_LEVELS_FULL = 25,
+    FEED_REPORT_UNKNOWN = 26,   /* a report for an order we do not have */
+    FEED_INSTRUMENT_MISMATCH = 27, /* a message about an order names another instrument */
+    FEED_END_OF_SESSION = 28,   /* data behind the session's declared end */
+    FEED_REASONS = 32
+};
+
+struct core_counters {
+    uint64_t frames;
+    uint64_t packets;  /* transport packets of the feed */
+    uint64_t heartbeats;
+    uint64_t messages; /* decoded, once each */
+    uint64_t events;
+    uint64_t gaps;     /* times messages were declared lost */
+    uint64_t gap_messages;
+    uint64_t sessions; /* sessions followed since start */
+    uint64_t end_of_session;
+    uint64_t unsequenced; /* packets that carry no sequence (number 0) */
+    uint64_t reordered;   /* packets that waited for an earlier one */
+    uint64_t line_a_first;
+    uint64_t line_b_first;
+    uint64_t crossed;     /* times a book became crossed */
+    uint64_t instruments;
+    uint64_t live_orders;
+    uint64_t strategy_calls;
+    uint64_t intents;
+    uint64_t orders_sent;
+    uint64_t cancels_sent;
+    uint64_t reports;
+    uint64_t report_gaps;
+    uint64_t fills;
+    uint64_t fill_quantity;
+    uint64_t venue_rejects;
+    uint64_t checksum_absent; /* frames with an IP checksum of 0: taken on trust, counted */
+    uint64_t venue_accepts;
+    uint64_t venue_cancels;
+    uint64_t events_dropped;
+    uint64_t reserved[3];
+    uint64_t reasons[32];          /* by enum feed_reason */
+    uint64_t messages_by_type[256]; /* by the venue's type byte */
+};
+
+enum histogram_constant {
+    HISTOGRAM_SUB_BITS = 5,
+    HISTOGRAM_BUCKETS = 1888 /* 59 magnitudes of 32 buckets: 0 .. 2^63-1 with 3 % resolution */
+};
+
+struct histogram {
+    uint64_t count;
+    int64_t min_ns;
+    int64_t max_ns;
+    int64_t sum_ns;
+    uint64_t reserved[4];
+    uint64_t buckets[1888];
+};
+
+enum stage_span {
+    SPAN_RECEIVE_DECODE = 0, /* frame visible in io → core begins with it */
+    SPAN_DECODE_ORDER = 1,   /* → order frame written to core_io */
+    SPAN_ORDER_TRANSMIT = 2, /* → handed to the port */
+    SPAN_TICK_TO_ORDER = 3,  /* the whole */
+    SPAN_COUNT = 4
+};
+
+struct counters {
+    struct region_header region;
+    struct io_counters io;
+    struct core_counters core;
+    struct histogram spans[4];
+};

@@ -1,0 +1,19 @@
+/*
+ * frame.h — the record of io_core: one raw Ethernet frame with its stamps.
+ *
+ * Written by io ② in place, read by core ④. `size` bytes of frame follow the header; a frame longer than the slot is
+ * counted by io and never enters.
+ */
+enum frame_flag {
+    FRAME_CHECKSUM_UNREADY = 1, /* the kernel says the transport checksum is not filled in yet */
+    FRAME_END_OF_INPUT = 2      /* no frame: the port (a capture) has nothing more */
+};
+
+struct frame_slot {
+    uint64_t sequence;
+    uint32_t size;
+    uint16_t port; /* index of the port that received it */
+    uint16_t flags; /* enum frame_flag */
+    int64_t time_receive_ns; /* the port's own clock: real time, or the capture's */
+    int64_t ticks_receive;   /* TSC when io saw it */
+};

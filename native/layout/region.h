@@ -1,0 +1,33 @@
+/*
+ * region.h — the first 64 bytes of every shared file.
+ *
+ * Owner: whoever creates the instance folder. Everybody else attaches, and attaching compares magic, version,
+ * layout_hash and kind before touching anything behind the header. `ready` is written last, so a half-made
+ * file is refused too.
+ */
+enum region_constant {
+    REGION_VERSION = 1
+};
+
+enum region_kind {
+    REGION_RING = 1,
+    REGION_CONTROL = 2,
+    REGION_GATE = 3,
+    REGION_BOOKS = 4,
+    REGION_LEVELS = 5,
+    REGION_BOOK_ORDERS = 6,
+    REGION_ORDERS = 7,
+    REGION_COUNTERS = 8,
+    REGION_PAIR = 9,
+    REGION_STATE = 10
+};
+
+struct region_header {
+    uint64_t magic;       /* "GATEWAY1" read as a little-endian word */
+    uint32_t version;     /* REGION_VERSION */
+    uint32_t kind;        /* enum region_kind */
+    uint64_t layout_hash; /* hash of native/layout, the same in C and in Python */
+    uint64_t size_bytes;  /* of the whole file */
+    uint64_t ready;       /* 1 once the creator has filled the region */
+    uint64_t reserved[3];
+};

@@ -1,0 +1,62 @@
+/* port.c ① — finds the port that a name means. */
+#include <stdio.h>
+#include <string.h>
+
+#include "port.h"
+
+extern const struct port_operations port_pcap, port_pair, port_binaryfile, port_af_packet, port_tap;
+#if GATEWAY_WITH_DPDK
+extern const struct port_operations port_dpdk;
+#endif
+
+static const struct port_operations *const kinds[] = {
+    &port_pcap, &port_pair, &port_binaryfile, &port_af_packet, &port_tap,
+#if GATEWAY_WITH_DPDK
+    &port_dpdk,
+#endif
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+const char *port_kinds(void)
+{
+    return "pcap pair binaryfile af_packet tap"
+#if GATEWAY_WITH_DPDK
+           " dpdk"
+#endif
+        ;
+}
+
+static int refuse_unknown(const char *name, char *error)
+{
+    if (!GATEWAY_WITH_DPDK && strncmp(name, "dpdk:", 5) == 0)
+        snprintf(error, PORT_ERROR_BYTES, "port %s: this build has no DPDK; install libdpdk-dev and build again", name);
+    else
+        snprintf(error, PORT_ERROR_BYTES, "port %s: no such kind; write KIND:ARGUMENT with one of: %s", name, port_kinds());
+    return -1;
+}
+
+int port_open(struct port *port, const char *name, const struct clock_calibration *clock, char *error)
+{
+    memset(port, 0, sizeof *port);
+    error[0] = '\0';
+    for (int index = 0; index < KINDS; index++) {
+        size_t length = strlen(kinds[index]->kind);
+        if (strncmp(name, kinds[index]->kind, length) == 0 && name[length] == ':') {
+            port->clock = clock;
+            port->operations = kinds[index];
+            if (kinds[index]->open(port, name + length + 1, error) == 0)
+                return 0;
+            port->operations = NULL;
+            return -1;
+        }
+    }
+    return refuse_unknown(name, error);
+}
+
+void port_close(struct port *port)
+{
+    if (port->operations) {
+        port->operations->close(port);
+        port->operations = NULL;
+    }
+}

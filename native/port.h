@@ -1,0 +1,66 @@
+/*
+ * port.h ① — the contract of a port. Replay, TAP, AF_PACKET, shared-memory pair and DPDK are the same thing behind it,
+ * and nothing after it knows which one it is.
+ *
+ * A port is opened, polled and closed by one thread. `receive` fills up to `limit` frames that stay valid until `release`;
+ * `transmit` copies before it returns. Neither blocks. Nothing is allocated after `open`.
+ */
+#ifndef GATEWAY_PORT_H
+#define GATEWAY_PORT_H
+
+#include "layout.h"
+
+/* cdef: begin */
+#define PORT_ERROR_BYTES 256
+#define PORT_BURST_MAX 64
+
+struct port_frame {
+    const uint8_t *data;
+    uint32_t size;          /* bytes at `data` */
+    uint32_t size_wire;     /* bytes on the wire; larger than `size`: the port cut the frame */
+    int64_t time_ns;        /* hardware or capture time; 0: io stamps it */
+    uint16_t flags;         /* enum frame_flag */
+};
+
+struct port_statistics {
+    uint64_t frames_received;
+    uint64_t frames_transmitted;
+    uint64_t receive_dropped; /* lost before `receive` could see them */
+    uint64_t receive_errors;
+    uint64_t transmit_refused;
+};
+
+struct port;
+
+struct port_operations {
+    const char *kind;
+    const char *usage; /* what follows the colon, for error messages */
+    int patient;       /* 1: input waits while nobody reads (a capture); 0: input is lost (a NIC) */
+
+    /* 0, or -1 with one line in `error` that says the mend. */
+    int (*open)(struct port *port, const char *argument, char *error);
+    /* Frames filled (0: nothing now), or -1: nothing will ever come again (end of a capture). */
+    int (*receive)(struct port *port, struct port_frame *frames, int limit);
+    /* Gives the frames of the last `receive` back. */
+    void (*release)(struct port *port);
+    /* Frames taken, in order; fewer than `count` when the port is full. */
+    int (*transmit)(struct port *port, const struct port_frame *frames, int count);
+    void (*statistics)(struct port *port, struct port_statistics *statistics);
+    void (*close)(struct port *port);
+};
+
+struct port {
+    const struct port_operations *operations;
+    void *state;           /* the port's own */
+    const struct clock_calibration *clock;
+    int64_t time_ns;       /* the port's clock when it is not real time (a capture): time of the last frame; else 0 */
+};
+
+/* `name` is "kind:argument". Returns 0, or -1 with one line in `error` (PORT_ERROR_BYTES). */
+int port_open(struct port *port, const char *name, const struct clock_calibration *clock, char *error);
+void port_close(struct port *port);
+/* Kinds compiled in, separated by spaces. */
+const char *port_kinds(void);
+/* cdef: end */
+
+#endif

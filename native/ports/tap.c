@@ -1,0 +1,14 @@
+/* tap.c — placeholder until the port lands in its own commit. */
+#include <stdio.h>
+
+#include "../port.h"
+
+static int open_absent(struct port *port, const char *argument, char *error)
+{
+    (void)port;
+    (void)argument;
+    snprintf(error, PORT_ERROR_BYTES, "port tap: not built yet");
+    return -1;
+}
+
+const struct port_operations port_tap = {.kind = "tap", .open = open_absent};

@@ -1,0 +1,31 @@
+"""Package of the gateway; the compiled part is described by cffi_build.py."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="bypass-gateway",
+    version="0.1.0",
+    description="Kernel-bypass market gateway that a quant programs in Python",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["gateway", "gateway.*"]),
+    package_data={"gateway": ["py.typed"]},
+    cffi_modules=["cffi_build.py:builder"],
+    install_requires=[
+        "cffi>=1.16",
+        "lz4>=4.3",
+        "msgpack>=1.0",
+        "numba>=0.60",
+        "numpy>=1.26",
+        "psutil>=5.9",
+        "pydantic>=2.7",
+        "pydantic-settings>=2.3",
+        "pyelftools>=0.30",
+        "rich>=13.7",
+    ],
+    extras_require={
+        "test": ["hypothesis>=6.100", "pytest>=8", "scapy>=2.5"],
+        "check": ["mypy>=1.10", "ruff>=0.5"],
+    },
+    entry_points={"console_scripts": ["gateway=gateway.cli.main:main"]},
+)
