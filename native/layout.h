@@ -12,6 +12,7 @@
 #include "layout/region.h"
 #include "layout/ring.h"
 #include "layout/frame.h"
+#include "layout/datagram.h"
 #include "layout/event.h"
 #include "layout/book.h"
 #include "layout/order.h"

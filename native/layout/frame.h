@@ -6,7 +6,20 @@
  */
 enum frame_flag {
     FRAME_CHECKSUM_UNREADY = 1, /* the kernel says the transport checksum is not filled in yet */
-    FRAME_END_OF_INPUT = 2      /* no frame: the port (a capture) has nothing more */
+    FRAME_END_OF_INPUT = 2,     /* no frame: the port (a capture) has nothing more */
+    FRAME_ORDER_REFUSED = 4     /* no frame: struct order_refusal, an order that io did not transmit */
+};
+
+enum refusal_reason {
+    REFUSAL_KILL = 1,
+    REFUSAL_EPOCH = 2,
+    REFUSAL_LATE = 3, /* the frame that caused it is older than the limit */
+    REFUSAL_PORT = 4  /* the port did not take it */
+};
+
+struct order_refusal {
+    uint64_t reference;
+    uint64_t reason; /* enum refusal_reason */
 };
 
 struct frame_slot {
