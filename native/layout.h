@@ -13,6 +13,7 @@
 #include "layout/ring.h"
 #include "layout/frame.h"
 #include "layout/datagram.h"
+#include "layout/feed.h"
 #include "layout/event.h"
 #include "layout/book.h"
 #include "layout/order.h"
@@ -31,6 +32,7 @@ static_assert(offsetof(struct ring_header, claimed) == 128, "the producer owns i
 static_assert(offsetof(struct ring_header, cursor) == 192, "the reader owns its line");
 static_assert(sizeof(struct ring_writer) == 64 && sizeof(struct ring_reader) == 64, "handles are one line");
 static_assert(sizeof(struct frame_slot) == 32, "a frame's stamps leave half a line for its first bytes");
+static_assert(sizeof(struct held_packet) == 32, "a held packet's row is half a line");
 static_assert(sizeof(struct event) == 64, "an event is one line");
 static_assert(sizeof(struct book) == 128 && offsetof(struct book, bid_root) == 64, "the top of a book is one line");
 static_assert(sizeof(struct level) == 16, "64 levels make a leaf of 1 KiB");

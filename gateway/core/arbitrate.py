@@ -1,0 +1,212 @@
+"""Merges the two lines of a MoldUDP64 feed by sequence: between protocol ④ and book ⑤.
+
+Hard rule: messages leave here once each and in order, or a gap is declared before the first one behind the hole.
+The state is struct feed (native/layout/feed.h, with the picture); MoldUDP64 1.00 sections "Downstream Packet",
+"Heartbeats" and "End of Session" say what the counts 0 and 0xFFFF mean.
+
+    code = offer(feed, …)                    one packet comes in
+    while code != NOTHING:                   what may go on now
+        PACKET: deliver feed.ready_*    GAP: announce feed.gap_*
+        code = next_ready(feed, now_ns, counters)
+"""
+
+from numba import njit
+
+from gateway import limits
+from gateway.core.memory import copy_bytes, load_be16, load_be64, load_i64, load_u16, load_u32, store_i64, store_u32
+from gateway.layout import offsets, size, value
+
+FEED = offsets("feed")
+HELD = offsets("held_packet")
+COUNTERS = offsets("core_counters")
+NOTHING, PACKET, GAP = value("READY_NOTHING"), value("READY_PACKET"), value("READY_GAP")
+DUPLICATE, LATE = value("FEED_DUPLICATE"), value("FEED_LATE")
+INVALID, SESSION_OTHER, FULL = value("FEED_SEQUENCE_INVALID"), value("FEED_SESSION_OTHER"), value("FEED_REORDER_FULL")
+SHORT, AFTER_END = value("FEED_PACKET_SHORT"), value("FEED_END_OF_SESSION")
+HELD_MAX, HELD_BYTES, HELD_ROW_BYTES = value("FEED_HELD_MAX"), value("FEED_HELD_BYTES"), size("held_packet")
+JUMP_MAX = limits.SEQUENCE_JUMP_MAX
+
+HEADER_BYTES, SESSION_LAST_OFFSET, SEQUENCE_OFFSET, COUNT_OFFSET = 20, 8, 10, 18
+END_OF_SESSION = 0xFFFF
+
+
+@njit(inline="always")
+def count_one(counters, offset):
+    """Adds one to a word of struct core_counters."""
+    store_i64(counters + offset, load_i64(counters + offset) + 1)
+
+
+@njit(inline="always")
+def count_reason(counters, reason):
+    """Adds one to a feed reason."""
+    count_one(counters, COUNTERS.reasons + reason * 8)
+
+
+@njit
+def offer(feed, payload, size_bytes, line, now_ns, counters):
+    """Takes one packet of `size_bytes` at `payload` from line 0 or 1; says what is ready (enum feed_ready)."""
+    if size_bytes < HEADER_BYTES:
+        count_reason(counters, SHORT)
+        return NOTHING
+    count_one(counters, COUNTERS.packets)
+    sequence, count = load_be64(payload + SEQUENCE_OFFSET), load_be16(payload + COUNT_OFFSET)
+    end = count == END_OF_SESSION
+    if end or count == 0:
+        count_one(counters, COUNTERS.end_of_session if end else COUNTERS.heartbeats)
+        count = 0
+    if sequence == 0 and load_u32(feed + FEED.unsequenced) != 0:
+        count_one(counters, COUNTERS.unsequenced)
+        return _make_ready(feed, payload, size_bytes, 0, now_ns)
+    if not _follow(feed, payload, sequence, counters):
+        return NOTHING
+    return _place(feed, payload, size_bytes, sequence, count, end, line, now_ns, counters)
+
+
+@njit
+def _follow(feed, payload, sequence, counters):
+    """True when the packet belongs to the session we follow, or begins the one we shall follow."""
+    if sequence <= 0:
+        count_reason(counters, INVALID)
+        return False
+    first, last = load_i64(payload), load_u16(payload + SESSION_LAST_OFFSET)
+    known = load_i64(feed + FEED.next_sequence)
+    if known != 0 and first == load_i64(feed + FEED.session_first) and last == load_i64(feed + FEED.session_last):
+        if sequence - known > JUMP_MAX:
+            count_reason(counters, INVALID)
+            return False
+        return True
+    if known != 0 and load_u32(feed + FEED.ended) == 0:
+        count_reason(counters, SESSION_OTHER)
+        return False
+    _adopt(feed, first, last, sequence)
+    count_one(counters, COUNTERS.sessions)
+    return True
+
+
+@njit
+def _adopt(feed, session_first, session_last, sequence):
+    store_i64(feed + FEED.session_first, session_first)
+    store_i64(feed + FEED.session_last, session_last)
+    store_i64(feed + FEED.next_sequence, sequence)
+    store_i64(feed + FEED.first_sequence, sequence)
+    store_i64(feed + FEED.gap_first, 0)
+    store_i64(feed + FEED.gap_count, 0)
+    store_u32(feed + FEED.ended, 0)
+    store_u32(feed + FEED.held, 0)
+    for index in range(HELD_MAX):
+        store_u32(feed + FEED.rows + index * HELD_ROW_BYTES + HELD.used, 0)
+
+
+@njit
+def _place(feed, payload, size_bytes, sequence, count, end, line, now_ns, counters):
+    next_sequence = load_i64(feed + FEED.next_sequence)
+    if sequence > next_sequence:
+        _hold(feed, payload, size_bytes, sequence, count, end, now_ns, counters)
+        return next_ready(feed, now_ns, counters)
+    if end and sequence == next_sequence:
+        store_u32(feed + FEED.ended, 1)
+        return NOTHING
+    if count == 0:
+        return NOTHING  # a heartbeat that tells nothing new
+    if sequence + count <= next_sequence:
+        gap_first = load_i64(feed + FEED.gap_first)
+        lost = gap_first <= sequence and sequence + count <= gap_first + load_i64(feed + FEED.gap_count)
+        count_reason(counters, LATE if lost else DUPLICATE)
+        return NOTHING
+    if load_u32(feed + FEED.ended) != 0:
+        count_reason(counters, AFTER_END)
+        return NOTHING
+    count_one(counters, COUNTERS.line_a_first if line == 0 else COUNTERS.line_b_first)
+    store_i64(feed + FEED.next_sequence, sequence + count)
+    return _make_ready(feed, payload, size_bytes, next_sequence - sequence, now_ns)
+
+
+@njit(inline="always")
+def _make_ready(feed, payload, size_bytes, skip, time_ns):
+    store_i64(feed + FEED.ready_payload, payload)
+    store_u32(feed + FEED.ready_size, size_bytes)
+    store_u32(feed + FEED.ready_skip, skip)
+    store_i64(feed + FEED.ready_time_ns, time_ns)
+    return PACKET
+
+
+@njit
+def _hold(feed, payload, size_bytes, sequence, count, end, now_ns, counters):
+    """Keeps a packet that is ahead; the same packet of the other line is a duplicate."""
+    free = -1
+    for index in range(HELD_MAX):
+        row = feed + FEED.rows + index * HELD_ROW_BYTES
+        if load_u32(row + HELD.used) == 0:
+            free = index
+        elif load_i64(row + HELD.sequence) == sequence and load_u32(row + HELD.count) >= count:
+            count_reason(counters, DUPLICATE)
+            return
+    if free < 0 or size_bytes > HELD_BYTES:
+        count_reason(counters, FULL)
+        store_i64(feed + FEED.hold_since_ns, now_ns - load_i64(feed + FEED.window_ns) - 1)  # no room to wait longer
+        return
+    row = feed + FEED.rows + free * HELD_ROW_BYTES
+    store_i64(row + HELD.sequence, sequence)
+    store_u32(row + HELD.count, count)
+    store_u32(row + HELD.size, size_bytes)
+    store_i64(row + HELD.time_receive_ns, now_ns)
+    store_u32(row + HELD.end_of_session, 1 if end else 0)
+    store_u32(row + HELD.used, 1)
+    copy_bytes(load_i64(feed + FEED.held_bytes) + free * HELD_BYTES, payload, size_bytes)
+    if load_u32(feed + FEED.held) == 0:
+        store_i64(feed + FEED.hold_since_ns, now_ns)
+    store_u32(feed + FEED.held, load_u32(feed + FEED.held) + 1)
+    count_one(counters, COUNTERS.reordered)
+
+
+@njit
+def next_ready(feed, now_ns, counters):
+    """What may leave the held packets now (enum feed_ready): call it until NOTHING, and whenever time has passed."""
+    while load_u32(feed + FEED.held) != 0:
+        index = _earliest(feed)
+        row = feed + FEED.rows + index * HELD_ROW_BYTES
+        sequence, count = load_i64(row + HELD.sequence), load_u32(row + HELD.count)
+        next_sequence = load_i64(feed + FEED.next_sequence)
+        if sequence > next_sequence:
+            if now_ns - load_i64(feed + FEED.hold_since_ns) <= load_i64(feed + FEED.window_ns):
+                return NOTHING
+            return _declare_gap(feed, next_sequence, sequence - next_sequence, counters)
+        store_u32(row + HELD.used, 0)
+        store_u32(feed + FEED.held, load_u32(feed + FEED.held) - 1)
+        store_i64(feed + FEED.hold_since_ns, now_ns)
+        if load_u32(row + HELD.end_of_session) != 0:
+            store_u32(feed + FEED.ended, 1)
+        if sequence + count > next_sequence:
+            store_i64(feed + FEED.next_sequence, sequence + count)
+            payload = load_i64(feed + FEED.held_bytes) + index * HELD_BYTES
+            skip = next_sequence - sequence
+            return _make_ready(feed, payload, load_u32(row + HELD.size), skip, load_i64(row + HELD.time_receive_ns))
+    return NOTHING
+
+
+@njit
+def _earliest(feed):
+    """Row of the held packet with the lowest sequence; at least one is held."""
+    best, best_sequence = 0, 0x7FFFFFFFFFFFFFFF
+    for index in range(HELD_MAX):
+        row = feed + FEED.rows + index * HELD_ROW_BYTES
+        if load_u32(row + HELD.used) != 0 and load_i64(row + HELD.sequence) < best_sequence:
+            best, best_sequence = index, load_i64(row + HELD.sequence)
+    return best
+
+
+@njit
+def _declare_gap(feed, first, count, counters):
+    store_i64(feed + FEED.gap_first, first)
+    store_i64(feed + FEED.gap_count, count)
+    store_i64(feed + FEED.next_sequence, first + count)
+    count_one(counters, COUNTERS.gaps)
+    lost = load_i64(counters + COUNTERS.gap_messages) + count
+    store_i64(counters + COUNTERS.gap_messages, lost)
+    return GAP
+
+
+@njit
+def flush(feed):
+    """The input has ended: what is held need not wait for its hole any more."""
+    store_i64(feed + FEED.hold_since_ns, -(1 << 62))

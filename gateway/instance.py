@@ -1,0 +1,197 @@
+"""One appliance's folder of shared memory: made by control, attached by every process and every tool.
+
+    /dev/shm/gateway/NAME/      control  counters  gate  orders  books  levels  book_orders  io_core  core_io  …  lock
+
+Hard rule: nobody looks behind a region header before native `region_check` has accepted it.
+"""
+
+import fcntl
+import mmap
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gateway import clock, layout, pipeline
+from gateway.errors import AttachError
+from gateway.native import address, ffi, lib, text
+
+FOLDER = Path(os.environ.get("GATEWAY_SHM", "/dev/shm/gateway"))
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+
+
+def folder_of(name: str) -> Path:
+    """The folder of an instance; refuses names that would leave it."""
+    if not NAME.fullmatch(name):
+        raise AttachError(f"instance name {name!r}: use up to 40 letters, digits, '_', '.', '-'")
+    return FOLDER / name
+
+
+class Mapping:
+    """A shared file mapped whole; `address` is its first byte."""
+
+    def __init__(self, path: Path, size_bytes: int | None = None):
+        try:
+            flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if size_bytes else 0)
+            file = os.open(path, flags | os.O_CLOEXEC, 0o600)
+            try:
+                if size_bytes:
+                    os.ftruncate(file, size_bytes)
+                self.size_bytes = os.fstat(file).st_size
+                self._map = mmap.mmap(file, self.size_bytes)
+            finally:
+                os.close(file)
+        except (OSError, ValueError) as problem:
+            raise AttachError(f"{path}: {getattr(problem, 'strerror', problem)}") from problem
+        self.path = path
+        self.bytes = np.frombuffer(self._map, dtype=np.uint8)
+        self.address = int(self.bytes.ctypes.data)
+
+    def view(self, struct: str, offset: int = 0, rows: int | None = None) -> np.ndarray:
+        """Rows of a struct at `offset`, or one record (as an array of one) when `rows` is None."""
+        count = 1 if rows is None else rows
+        end = offset + count * layout.size(struct)
+        return self.bytes[offset:end].view(layout.dtype(struct))
+
+
+def _region_bytes(region: pipeline.Region) -> int:
+    return layout.size(region.header) + region.rows * layout.size(region.struct)
+
+
+def _ring_bytes(ring: pipeline.Ring) -> int:
+    return layout.size("ring_header") + ring.depth * ring.slot_bytes
+
+
+def _format_region(mapping: Mapping, region: pipeline.Region) -> None:
+    header = mapping.view("region_header")[0]
+    header["magic"] = layout.MAGIC
+    header["version"] = layout.VERSION
+    header["layout_hash"] = layout.LAYOUT_HASH
+    header["kind"] = layout.value(region.kind)
+    header["size_bytes"] = mapping.size_bytes
+    if region.name == "control":
+        clock.calibrate(mapping.address + layout.offsets("control_block").clock)
+    header["ready"] = 1
+
+
+def _refuse(problem: Any, path: Path) -> None:
+    reason = text(problem)
+    if reason:
+        raise AttachError(f"{path}: {reason}")
+
+
+class Instance:
+    """The mapped folder. Views are live: numpy arrays over shared memory, in structs of native/layout."""
+
+    def __init__(self, name: str, regions: dict[str, Mapping], rings: dict[str, Mapping], lock: int | None):
+        self.name = name
+        self.folder = folder_of(name)
+        self.regions = regions
+        self.rings = rings
+        self._lock = lock
+        self.control = regions["control"].view("control_block")[0:1]
+        self.counters = regions["counters"].view("counters")[0:1]
+
+    @classmethod
+    def create(cls, name: str, rings: tuple[pipeline.Ring, ...] = pipeline.RINGS,
+               regions: tuple[pipeline.Region, ...] = pipeline.REGIONS) -> "Instance":
+        """Makes the folder afresh; refuses while another process runs this instance."""
+        folder = folder_of(name)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = _take_lock(folder / "lock", name)
+        for left_over in folder.iterdir():
+            if left_over.name != "lock":
+                left_over.unlink()
+        maps = {}
+        for region in regions:
+            maps[region.name] = Mapping(folder / region.name, _region_bytes(region))
+            _format_region(maps[region.name], region)
+        ring_maps = {}
+        for ring in rings:
+            mapping = Mapping(folder / ring.name, _ring_bytes(ring))
+            _refuse(lib.ring_format(_pointer(mapping), mapping.size_bytes, ring.depth, ring.slot_bytes, 1), mapping.path)
+            ring_maps[ring.name] = mapping
+        return cls(name, maps, ring_maps, lock)
+
+    @classmethod
+    def attach(cls, name: str, rings: tuple[pipeline.Ring, ...] = pipeline.RINGS,
+               regions: tuple[pipeline.Region, ...] = pipeline.REGIONS) -> "Instance":
+        """Maps an existing folder; every region must carry this build's layout."""
+        folder = folder_of(name)
+        if not folder.is_dir():
+            running = ", ".join(sorted(path.name for path in FOLDER.glob("*") if path.is_dir())) or "none"
+            raise AttachError(f"no instance {name!r} here (running: {running}); start one with: gateway run CONFIG")
+        maps = {}
+        for region in regions:
+            mapping = maps[region.name] = Mapping(folder / region.name)
+            kind = layout.value(region.kind)
+            _refuse(lib.region_check(_pointer(mapping), mapping.size_bytes, kind), mapping.path)
+        ring_maps = {}
+        for ring in rings:
+            mapping = ring_maps[ring.name] = Mapping(folder / ring.name)
+            kind = layout.value("REGION_RING")
+            _refuse(lib.region_check(_pointer(mapping), mapping.size_bytes, kind), mapping.path)
+        return cls(name, maps, ring_maps, None)
+
+    def body(self, name: str) -> int:
+        """Address of the first row behind a region's header."""
+        region = next(region for region in pipeline.REGIONS if region.name == name)
+        return self.regions[name].address + layout.size(region.header)
+
+    def rows(self, name: str) -> np.ndarray:
+        """The rows of a region as a structured array."""
+        region = next(region for region in pipeline.REGIONS if region.name == name)
+        return self.regions[name].view(region.struct, layout.size(region.header), region.rows)
+
+    def address(self, name: str) -> int:
+        """Address of a region's header struct (control, counters, gate …)."""
+        return self.regions[name].address
+
+    @property
+    def clock_address(self) -> int:
+        """Address of the struct clock_calibration all processes share."""
+        return self.address("control") + layout.offsets("control_block").clock
+
+    def writer(self, name: str) -> Any:
+        """A struct ring_writer (cdata, keep it alive) on a ring; resumes where the last producer stopped."""
+        handle = ffi.new("struct ring_writer *")
+        mapping = self.rings[name]
+        _refuse(lib.ring_attach_writer(_pointer(mapping), mapping.size_bytes, handle), mapping.path)
+        return handle
+
+    def reader(self, name: str, reliable: bool = True) -> Any:
+        """A struct ring_reader (cdata, keep it alive): the reliable reader, or an observer."""
+        handle = ffi.new("struct ring_reader *")
+        mapping = self.rings[name]
+        _refuse(lib.ring_attach_reader(_pointer(mapping), mapping.size_bytes, int(reliable), handle), mapping.path)
+        return handle
+
+    def close(self, remove: bool = False) -> None:
+        """Drops the lock; `remove` deletes the folder (its creator does that at the end)."""
+        if remove:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _take_lock(path: Path, name: str) -> int:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        os.close(lock)
+        raise AttachError(f"instance {name!r} is already running; stop it or choose another name") from problem
+    return lock
+
+
+def _pointer(mapping: Mapping) -> Any:
+    return ffi.cast("void *", mapping.address)
+
+
+def handle_address(handle: Any) -> int:
+    """The address of a cdata struct, for kernels."""
+    return address(handle)
