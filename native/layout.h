@@ -19,6 +19,7 @@
 #include "layout/order.h"
 #include "layout/gate.h"
 #include "layout/counters.h"
+#include "layout/core.h"
 
 #define GATEWAY_MAGIC 0x3159415745544147ULL /* "GATEWAY1" */
 

@@ -93,6 +93,7 @@ def _adopt(feed, session_first, session_last, sequence):
     store_i64(feed + FEED.gap_count, 0)
     store_u32(feed + FEED.ended, 0)
     store_u32(feed + FEED.held, 0)
+    store_u32(feed + FEED.joined, 1)
     for index in range(HELD_MAX):
         store_u32(feed + FEED.rows + index * HELD_ROW_BYTES + HELD.used, 0)
 
@@ -208,5 +209,5 @@ def _declare_gap(feed, first, count, counters):
 
 @njit
 def flush(feed):
-    """The input has ended: what is held need not wait for its hole any more."""
-    store_i64(feed + FEED.hold_since_ns, -(1 << 62))
+    """The input has ended: no hole is waited for any more."""
+    store_i64(feed + FEED.window_ns, -(1 << 62))

@@ -46,7 +46,7 @@ struct feed {
     uint32_t any_destination; /* 1: every datagram is line A (captures) */
     uint32_t line_address[2]; /* IPv4 destination of each line */
     uint16_t line_port[2];
-    uint32_t reserved;
+    uint32_t joined;         /* 1: a session was just adopted; whoever acts on it clears it */
     uint64_t held_bytes;     /* address of FEED_HELD_MAX * FEED_HELD_BYTES */
     struct held_packet rows[64];
 };

@@ -1,0 +1,24 @@
+/*
+ * core.h — what the core stage holds between turns: handles and addresses, nothing else. Process-local.
+ */
+struct core {
+    struct ring_reader frames; /* io_core */
+    uint64_t datagram;         /* scratch: struct datagram */
+    uint64_t feed;             /* struct feed: market data, lines A and B */
+    uint64_t reports;          /* struct feed: the order session's reports, one line */
+    uint64_t report_counters;  /* struct core_counters of the report stream, kept apart from the market's */
+    uint64_t decode_table;     /* protocols' row table */
+    uint64_t events;           /* scratch: EVENTS_MAX rows of struct event */
+    uint64_t store;            /* struct book_store */
+    uint64_t books;            /* struct book row 0 */
+    uint64_t path;             /* struct order_path: intents → gate → submit, and reports back */
+    uint64_t intents;          /* struct intents */
+    uint64_t strategy;         /* void(void *state, struct event *, struct book *, struct intents *) */
+    uint64_t strategy_state;
+    uint64_t counters;         /* struct core_counters */
+    uint64_t account;          /* struct gate_account */
+    int64_t now_ns;            /* receive time of the last record */
+    int64_t ticks_receive;
+    int64_t ticks_decode;
+    uint64_t finished;         /* the input ended and everything held was delivered */
+};
