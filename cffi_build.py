@@ -96,7 +96,7 @@ def make_builder() -> FFI:
         ],
         extra_compile_args=compile_flags,
         extra_link_args=link_flags,
-        depends=[str(path.relative_to(ROOT)) for path in [*headers, *LAYOUT]],
+        depends=[str(path.relative_to(ROOT)) for path in [*headers, *LAYOUT, *(NATIVE / "ports").glob("*.h")]],
     )
     return builder
 

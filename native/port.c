@@ -28,11 +28,12 @@ const char *port_kinds(void)
 
 static int refuse_unknown(const char *name, char *error)
 {
-    if (!GATEWAY_WITH_DPDK && strncmp(name, "dpdk:", 5) == 0)
-        snprintf(error, PORT_ERROR_BYTES, "port %s: this build has no DPDK; install libdpdk-dev and build again", name);
-    else
-        snprintf(error, PORT_ERROR_BYTES, "port %s: no such kind; write KIND:ARGUMENT with one of: %s", name, port_kinds());
-    return -1;
+    if (!GATEWAY_WITH_DPDK && strncmp(name, "dpdk:", 5) == 0) {
+        snprintf(error, PORT_ERROR_BYTES, "port %.80s: this build has no DPDK; install libdpdk-dev and build again", name);
+        return PORT_INCAPABLE;
+    }
+    snprintf(error, PORT_ERROR_BYTES, "port %.80s: no such kind; write KIND:ARGUMENT with one of: %s", name, port_kinds());
+    return PORT_REFUSED;
 }
 
 int port_open(struct port *port, const char *name, const struct clock_calibration *clock, char *error)
@@ -44,10 +45,10 @@ int port_open(struct port *port, const char *name, const struct clock_calibratio
         if (strncmp(name, kinds[index]->kind, length) == 0 && name[length] == ':') {
             port->clock = clock;
             port->operations = kinds[index];
-            if (kinds[index]->open(port, name + length + 1, error) == 0)
-                return 0;
-            port->operations = NULL;
-            return -1;
+            int outcome = kinds[index]->open(port, name + length + 1, error);
+            if (outcome != 0)
+                port->operations = NULL;
+            return outcome;
         }
     }
     return refuse_unknown(name, error);

@@ -14,6 +14,12 @@
 #define PORT_ERROR_BYTES 256
 #define PORT_BURST_MAX 64
 
+/* What `open` returns beside 0. */
+enum port_outcome {
+    PORT_REFUSED = -1,  /* the argument or the file is off */
+    PORT_INCAPABLE = -2 /* the host lacks a privilege, a device or a library */
+};
+
 struct port_frame {
     const uint8_t *data;
     uint32_t size;          /* bytes at `data` */
@@ -37,7 +43,7 @@ struct port_operations {
     const char *usage; /* what follows the colon, for error messages */
     int patient;       /* 1: input waits while nobody reads (a capture); 0: input is lost (a NIC) */
 
-    /* 0, or -1 with one line in `error` that says the mend. */
+    /* 0, or enum port_outcome with one line in `error` that says the mend. */
     int (*open)(struct port *port, const char *argument, char *error);
     /* Frames filled (0: nothing now), or -1: nothing will ever come again (end of a capture). */
     int (*receive)(struct port *port, struct port_frame *frames, int limit);
@@ -56,7 +62,7 @@ struct port {
     int64_t time_ns;       /* the port's clock when it is not real time (a capture): time of the last frame; else 0 */
 };
 
-/* `name` is "kind:argument". Returns 0, or -1 with one line in `error` (PORT_ERROR_BYTES). */
+/* `name` is "kind:argument". Returns 0, or enum port_outcome with one line in `error` (PORT_ERROR_BYTES). */
 int port_open(struct port *port, const char *name, const struct clock_calibration *clock, char *error);
 void port_close(struct port *port);
 /* Kinds compiled in, separated by spaces. */
