@@ -25,7 +25,7 @@ SIGNED_KINDS = (SIGNED, SIGNED_PRICE4)
 
 
 class Refused(ValueError):
-    """Bytes or values that the specification does not allow; `reason` is the name of an enum feed_reason, lower case."""
+    """Bytes or values that the specification does not allow; `reason` names an enum feed_reason in lower case."""
 
     def __init__(self, reason: str, text: str):
         super().__init__(text)

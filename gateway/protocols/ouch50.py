@@ -232,7 +232,7 @@ def _decode_options(appendage: bytes, fixed: dict[str, Any]) -> dict[str, Any]:
 
 
 def encode(name: str, **values: Any) -> bytes:
-    """One whole message by name ("EnterOrder"). Names that are not fixed fields must be options and go to the appendage.
+    """One whole message by name ("EnterOrder"); names that are not fixed fields must be options, for the appendage.
 
     A missing fixed field is 0 or blanks. Prices: decimal text, Decimal, or int in 1/10000. Refuses (ValueError) what
     does not fit. `decode` and `encode` are inverse: `message` and `appendage_length` are accepted and ignored.
