@@ -3,7 +3,7 @@
     configuration = load("gateway.toml", {"port.name": "tap:gw0"})
     configuration.risk.quantity_max
 
-Hard rule: what is wrong is one line that names the key, the range and the mend (ConfigurationError); nothing is guessed.
+Hard rule: what is wrong is one line that names key, range and mend (ConfigurationError); nothing is guessed.
 """
 
 import difflib

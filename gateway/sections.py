@@ -78,6 +78,11 @@ def name(text: str, pattern: str, range_text: str, description: str) -> Any:
     return Field(text, pattern=pattern, description=description, json_schema_extra={"range": range_text})
 
 
+def required(last: int, description: str) -> Any:
+    """A limit from 1 to `last` that is unset until somebody writes it."""
+    return Field(None, ge=1, le=last, description=description, json_schema_extra={"required": True})
+
+
 class Section(BaseModel):
     """One table of the file: unknown keys are refused, and nothing changes after loading."""
 
@@ -178,54 +183,20 @@ class Strategy(Section):
 class Risk(Section):
     """Limits of the pre-trade gate. A strategy does not start while a required one is unset."""
 
-    quantity_max: int | None = Field(
-        None,
-        ge=1,
-        le=QUANTITY_LAST,
-        description="QTY: largest quantity of one order.",
-        json_schema_extra={"required": True},
+    quantity_max: int | None = required(QUANTITY_LAST, "QTY: largest quantity of one order.")
+    value_max: int | None = required(
+        VALUE_LAST, "VALUE: largest price times quantity of one order, in whole units of the currency."
     )
-    value_max: int | None = Field(
-        None,
-        ge=1,
-        le=VALUE_LAST,
-        description="VALUE: largest price times quantity of one order, in whole units of the currency.",
-        json_schema_extra={"required": True},
+    position_max: int | None = required(
+        POSITION_LAST, "POSITION: largest position, open orders included, per instrument and side."
     )
-    position_max: int | None = Field(
-        None,
-        ge=1,
-        le=POSITION_LAST,
-        description="POSITION: largest position, open orders included, per instrument and side.",
-        json_schema_extra={"required": True},
+    collar_ppm: int | None = required(
+        1_000_000, "PRICE: distance from the reference price, in parts per million (50000 is 5 %)."
     )
-    collar_ppm: int | None = Field(
-        None,
-        ge=1,
-        le=1_000_000,
-        description="PRICE: distance from the reference price, in parts per million (50000 is 5 %).",
-        json_schema_extra={"required": True},
-    )
-    stale_ms: int | None = Field(
-        None,
-        ge=1,
-        le=3_600_000,
-        description="STALE: age of the book an order may be based on.",
-        json_schema_extra={"required": True},
-    )
-    rate_per_second: int | None = Field(
-        None, ge=1, le=RATE_LAST, description="RATE: messages per second.", json_schema_extra={"required": True}
-    )
-    rate_burst: int | None = Field(
-        None,
-        ge=1,
-        le=RATE_LAST,
-        description="RATE: messages that may leave at once.",
-        json_schema_extra={"required": True},
-    )
-    day_messages_max: int | None = Field(
-        None, ge=1, le=1_000_000_000, description="RATE: messages of one run.", json_schema_extra={"required": True}
-    )
+    stale_ms: int | None = required(3_600_000, "STALE: age of the book an order may be based on.")
+    rate_per_second: int | None = required(RATE_LAST, "RATE: messages per second.")
+    rate_burst: int | None = required(RATE_LAST, "RATE: messages that may leave at once.")
+    day_messages_max: int | None = required(1_000_000_000, "RATE: messages of one run.")
     reserve_percent: int = Field(20, ge=0, le=90, description="RATE: part of the allowance kept for cancels.")
     instruments: Symbols = Field(
         default_factory=list,

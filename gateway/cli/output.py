@@ -86,24 +86,20 @@ def progress(text: str, total: float | None = None) -> Iterator[Callable[..., No
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-    )
+    share = TextColumn("{task.percentage:>3.0f} %")
+    columns = (TextColumn("{task.description}"), BarColumn(), share, TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(text, total=total)
 
         def update(done: float, text: str | None = None) -> None:
-            bar.update(task, completed=done, **({"description": text} if text else {}))
+            bar.update(task, completed=done, description=text)
 
         yield update
 
 
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
-    """A spinner around one long call, for example the first kernel compilation; a single line where stderr is no terminal."""
+    """A spinner around one long call (the first kernel compilation); one line where stderr is no terminal."""
     if not sys.stderr.isatty():
         print_note(f"{text} …")
         yield
