@@ -1,0 +1,1 @@
+"""The command `gateway VERB`: one file per verb, listed in main.py."""

@@ -1,0 +1,246 @@
+"""The sections and keys of the configuration file: type, range, default and meaning of every key, once.
+
+`gateway show-config --markdown` prints docs/operating/configuration.md from here.
+Hard rule: no default lets an order out. Every limit of [risk] is unset until somebody writes it.
+"""
+
+import ipaddress
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from gateway import limits
+
+MILLISECOND_NS = 1_000_000
+MICROSECOND_NS = 1_000
+CPU_LAST = 1023
+HEARTBEATS_MS = 10 * limits.HEARTBEAT_NS // MILLISECOND_NS  # no neighbour is called silent sooner
+QUANTITY_LAST = 999_999  # OUCH 5.0: an order's quantity is less than 1,000,000
+POSITION_LAST = 1_000_000_000
+VALUE_LAST = 100_000_000_000
+RATE_LAST = 1_000_000
+PRICE_UNITS = 10_000  # ITCH and OUCH prices count 1/10000 of the currency
+
+
+def endpoint(text: str) -> tuple[int, int]:
+    """`"10.77.0.1:41001"` → (IPv4 address in host order, port). Raises ValueError."""
+    address, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise ValueError("write ADDRESS:PORT, for example 10.77.0.1:41001")
+    try:
+        return int(ipaddress.IPv4Address(address)), int(port)
+    except ValueError:
+        raise ValueError(f"{address!r} is no IPv4 address; write ADDRESS:PORT, for example 10.77.0.1:41001") from None
+
+
+def mac(text: str) -> bytes:
+    """`"02:00:0a:4d:00:01"` → its six bytes. Raises ValueError."""
+    if not re.fullmatch(r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}", text):
+        raise ValueError("write six hexadecimal bytes, for example 02:00:0a:4d:00:01")
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def _endpoint_text(text: str) -> str:
+    endpoint(text)
+    return text
+
+
+def _mac_text(text: str) -> str:
+    mac(text)
+    return text
+
+
+def _port_text(text: str) -> str:
+    kind, colon, argument = text.partition(":")
+    if not colon or not argument or not re.fullmatch(r"[a-z_]+", kind):
+        raise ValueError("write KIND:ARGUMENT, for example pair:gateway or af_packet:eth0")
+    return text
+
+
+def _symbols(symbols: list[str]) -> list[str]:
+    for symbol in symbols:
+        if not re.fullmatch(r"\*|[!-~]{1,8}", symbol):
+            raise ValueError(f"{symbol!r} is no symbol of 1 to 8 characters")
+    if "*" in symbols and len(symbols) > 1:
+        raise ValueError('"*" stands alone')
+    return symbols
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint_text), Field(json_schema_extra={"range": "ADDRESS:PORT"})]
+Mac = Annotated[str, AfterValidator(_mac_text), Field(json_schema_extra={"range": "six hexadecimal bytes"})]
+PortName = Annotated[str, AfterValidator(_port_text), Field(json_schema_extra={"range": "KIND:ARGUMENT"})]
+Symbols = Annotated[list[str], AfterValidator(_symbols), Field(json_schema_extra={"range": "symbols"})]
+
+
+def name(text: str, pattern: str, range_text: str, description: str) -> Any:
+    """A key that holds a short name; `range_text` says the pattern in words."""
+    return Field(text, pattern=pattern, description=description, json_schema_extra={"range": range_text})
+
+
+def required(last: int, description: str) -> Any:
+    """A limit from 1 to `last` that is unset until somebody writes it."""
+    return Field(None, ge=1, le=last, description=description, json_schema_extra={"required": True})
+
+
+class Section(BaseModel):
+    """One table of the file: unknown keys are refused, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Instance(Section):
+    """Who this instance is and where its files are."""
+
+    name: str = name(
+        "gateway",
+        r"^[a-z0-9][a-z0-9_-]{0,31}$",
+        "1 to 32 of a-z 0-9 _ -",
+        "Names the instance; `gateway top` and `gateway kill` find it by this name.",
+    )
+    folder: str = Field(
+        "/dev/shm", description="Folder that holds the instance's folder of shared memory, `gateway-NAME`."
+    )
+    state: str = Field(
+        "",
+        description="Folder of what outlives the process: the kill file. Empty: `gateway/NAME` under "
+        "`$XDG_STATE_HOME`, or under `~/.local/state`.",
+    )
+
+
+class Port(Section):
+    """Where frames come from and go to."""
+
+    name: PortName = Field(
+        "pair:gateway",
+        description="`pair:NAME`, `pcap:FILE`, `binaryfile:FILE`, `tap:NAME`, `af_packet:INTERFACE`, `dpdk:DEVICE`.",
+    )
+
+
+class Placement(Section):
+    """Which loop runs on which processor."""
+
+    together: bool = Field(False, description="`io` and `core` share one loop and one processor (run to completion).")
+    io_cpu: int = Field(-1, ge=-1, le=CPU_LAST, description="Processor of the `io` loop; -1 leaves it to the kernel.")
+    core_cpu: int = Field(
+        -1, ge=-1, le=CPU_LAST, description="Processor of the `core` loop; -1 leaves it to the kernel."
+    )
+    idle: Literal["spin", "yield", "sleep"] = Field(
+        "yield", description="What a loop does when nothing is there: `spin` is fastest and needs a processor per loop."
+    )
+    sleep_us: int = Field(50, ge=1, le=1_000_000, description='Length of one rest of `idle = "sleep"`.')
+
+    @model_validator(mode="after")
+    def one_loop_a_processor(self) -> "Placement":
+        """Two loops pinned to one processor starve each other."""
+        if not self.together and self.io_cpu == self.core_cpu >= 0:
+            raise ValueError(f"io_cpu and core_cpu are both {self.io_cpu}; write together = true, or another processor")
+        return self
+
+
+class Feed(Section):
+    """The market data that is followed."""
+
+    name: Literal["itch50"] = Field("itch50", description="Protocol of the feed.")
+    line_a: Endpoint = Field("239.192.1.1:31001", description="Group and port of line A.")
+    line_b: Endpoint = Field("239.192.1.2:31002", description="Group and port of line B.")
+    any_destination: bool = Field(
+        False, description="Take every UDP datagram as line A, whatever its destination; for captures."
+    )
+    reorder_window_us: int = Field(
+        limits.REORDER_WINDOW_NS // MICROSECOND_NS,
+        ge=0,
+        le=10_000_000,
+        description="How long a missing sequence may still arrive before it counts as lost.",
+    )
+    checksum: bool = Field(True, description="Verify IP and UDP checksums and refuse frames that fail.")
+
+
+class Session(Section):
+    """The order session: OUCH 5.0, one message per UDP datagram."""
+
+    our_address: Endpoint = Field("10.77.0.1:41001", description="Source of orders, destination of reports.")
+    venue_address: Endpoint = Field("10.77.0.2:41002", description="Where orders go.")
+    our_mac: Mac = Field("02:00:0a:4d:00:01", description="Hardware address of our side.")
+    venue_mac: Mac = Field("02:00:0a:4d:00:02", description="Hardware address of the venue's side, or of the next hop.")
+    username: str = name("GATE01", r"^[A-Z0-9]{1,6}$", "1 to 6 of A-Z 0-9", "Name of the order session.")
+    firm: str = name("", r"^[A-Z0-9]{0,4}$", "0 to 4 of A-Z 0-9", "Firm code of every order; empty: the session's own.")
+    capacity: Literal["agency", "principal", "riskless", "other"] = Field(
+        "principal", description="Capacity of every order."
+    )
+    site: str = name("A", r"^[A-Z0-9]$", "one of A-Z 0-9", "Site letter in every client order id.")
+
+
+class Strategy(Section):
+    """The strategy that answers events."""
+
+    file: str = Field("", description="Python file that defines `on_event`; empty: no strategy, nothing is sent.")
+    parameters: dict[str, int | float] = Field(
+        default_factory=dict, description="Table of numbers handed to the strategy; it refuses names it does not know."
+    )
+
+
+class Risk(Section):
+    """Limits of the pre-trade gate. A strategy does not start while a required one is unset."""
+
+    quantity_max: int | None = required(QUANTITY_LAST, "QTY: largest quantity of one order.")
+    value_max: int | None = required(
+        VALUE_LAST, "VALUE: largest price times quantity of one order, in whole units of the currency."
+    )
+    position_max: int | None = required(
+        POSITION_LAST, "POSITION: largest position, open orders included, per instrument and side."
+    )
+    collar_ppm: int | None = required(
+        1_000_000, "PRICE: distance from the reference price, in parts per million (50000 is 5 %)."
+    )
+    stale_ms: int | None = required(3_600_000, "STALE: age of the book an order may be based on.")
+    rate_per_second: int | None = required(RATE_LAST, "RATE: messages per second.")
+    rate_burst: int | None = required(RATE_LAST, "RATE: messages that may leave at once.")
+    day_messages_max: int | None = required(1_000_000_000, "RATE: messages of one run.")
+    reserve_percent: int = Field(20, ge=0, le=90, description="RATE: part of the allowance kept for cancels.")
+    instruments: Symbols = Field(
+        default_factory=list,
+        description='STATE: symbols that may be traded, or `["*"]` for all; empty permits none.',
+        json_schema_extra={"required": True},
+    )
+    restricted: Symbols = Field(default_factory=list, description="STATE: symbols that may not be traded in any case.")
+
+    def unset(self) -> list[str]:
+        """Names of the required keys that nobody wrote."""
+        fields = type(self).model_fields
+        return [key for key, field in fields.items() if is_required(field) and getattr(self, key) in (None, [])]
+
+
+class Watch(Section):
+    """When silence stops trading."""
+
+    control_stale_ms: int = Field(
+        limits.CONTROL_STALE_NS // MILLISECOND_NS,
+        ge=HEARTBEATS_MS,
+        le=600_000,
+        description="Silence of `control` after which `io` sets the kill latch.",
+    )
+    core_stale_ms: int = Field(
+        limits.CORE_STALE_NS // MILLISECOND_NS,
+        ge=HEARTBEATS_MS,
+        le=600_000,
+        description="Silence of `core` after which `io` sets the kill latch.",
+    )
+    order_age_max_ms: int = Field(
+        limits.ORDER_AGE_MAX_NS // MILLISECOND_NS,
+        ge=1,
+        le=60_000,
+        description="`io` refuses an order whose causing frame is older.",
+    )
+
+
+class Journal(Section):
+    """Where intents, decisions and reports are written down."""
+
+    folder: str = Field("", description="Folder of the journal; empty: the instance's state folder.")
+
+
+def is_required(field: Any) -> bool:
+    """True for a limit without which no strategy starts."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("required"))
