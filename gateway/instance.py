@@ -1,6 +1,6 @@
 """One appliance's folder of shared memory: made by control, attached by every process and every tool.
 
-    /dev/shm/gateway/NAME/      control  counters  gate  orders  books  levels  book_orders  io_core  core_io  …  lock
+    /dev/shm/gateway-NAME/      control  counters  gate  orders  books  levels  book_orders  io_core  core_io  …  lock
 
 Hard rule: nobody looks behind a region header before native `region_check` has accepted it.
 """
@@ -19,15 +19,21 @@ from gateway import clock, layout, pipeline
 from gateway.errors import AttachError
 from gateway.native import address, ffi, lib, text
 
-FOLDER = Path(os.environ.get("GATEWAY_SHM", "/dev/shm/gateway"))
+FOLDER = Path("/dev/shm")
+PREFIX = "gateway-"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
-def folder_of(name: str) -> Path:
-    """The folder of an instance; refuses names that would leave it."""
+def folder_of(name: str, parent: Path = FOLDER) -> Path:
+    """The folder of an instance below `parent`; refuses names that would leave it."""
     if not NAME.fullmatch(name):
         raise AttachError(f"instance name {name!r}: use up to 40 letters, digits, '_', '.', '-'")
-    return FOLDER / name
+    return parent / (PREFIX + name)
+
+
+def running(parent: Path = FOLDER) -> list[str]:
+    """Names of the instances whose folders stand below `parent`."""
+    return sorted(path.name.removeprefix(PREFIX) for path in parent.glob(PREFIX + "*") if path.is_dir())
 
 
 class Mapping:
@@ -86,9 +92,9 @@ def _refuse(problem: Any, path: Path) -> None:
 class Instance:
     """The mapped folder. Views are live: numpy arrays over shared memory, in structs of native/layout."""
 
-    def __init__(self, name: str, regions: dict[str, Mapping], rings: dict[str, Mapping], lock: int | None):
-        self.name = name
-        self.folder = folder_of(name)
+    def __init__(self, folder: Path, regions: dict[str, Mapping], rings: dict[str, Mapping], lock: int | None):
+        self.name = folder.name.removeprefix(PREFIX)
+        self.folder = folder
         self.regions = regions
         self.rings = rings
         self._lock = lock
@@ -96,10 +102,10 @@ class Instance:
         self.counters = regions["counters"].view("counters")[0:1]
 
     @classmethod
-    def create(cls, name: str, rings: tuple[pipeline.Ring, ...] = pipeline.RINGS,
+    def create(cls, name: str, parent: Path = FOLDER, rings: tuple[pipeline.Ring, ...] = pipeline.RINGS,
                regions: tuple[pipeline.Region, ...] = pipeline.REGIONS) -> "Instance":
         """Makes the folder afresh; refuses while another process runs this instance."""
-        folder = folder_of(name)
+        folder = folder_of(name, parent)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = _take_lock(folder / "lock", name)
         for left_over in folder.iterdir():
@@ -114,16 +120,16 @@ class Instance:
             mapping = Mapping(folder / ring.name, _ring_bytes(ring))
             _refuse(lib.ring_format(_pointer(mapping), mapping.size_bytes, ring.depth, ring.slot_bytes, 1), mapping.path)
             ring_maps[ring.name] = mapping
-        return cls(name, maps, ring_maps, lock)
+        return cls(folder, maps, ring_maps, lock)
 
     @classmethod
-    def attach(cls, name: str, rings: tuple[pipeline.Ring, ...] = pipeline.RINGS,
+    def attach(cls, name: str, parent: Path = FOLDER, rings: tuple[pipeline.Ring, ...] = pipeline.RINGS,
                regions: tuple[pipeline.Region, ...] = pipeline.REGIONS) -> "Instance":
         """Maps an existing folder; every region must carry this build's layout."""
-        folder = folder_of(name)
+        folder = folder_of(name, parent)
         if not folder.is_dir():
-            running = ", ".join(sorted(path.name for path in FOLDER.glob("*") if path.is_dir())) or "none"
-            raise AttachError(f"no instance {name!r} here (running: {running}); start one with: gateway run CONFIG")
+            others = ", ".join(running(parent)) or "none"
+            raise AttachError(f"no instance {name!r} here (running: {others}); start one with: gateway run CONFIG")
         maps = {}
         for region in regions:
             mapping = maps[region.name] = Mapping(folder / region.name)
@@ -134,7 +140,7 @@ class Instance:
             mapping = ring_maps[ring.name] = Mapping(folder / ring.name)
             kind = layout.value("REGION_RING")
             _refuse(lib.region_check(_pointer(mapping), mapping.size_bytes, kind), mapping.path)
-        return cls(name, maps, ring_maps, None)
+        return cls(folder, maps, ring_maps, None)
 
     def body(self, name: str) -> int:
         """Address of the first row behind a region's header."""

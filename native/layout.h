@@ -18,6 +18,7 @@
 #include "layout/book.h"
 #include "layout/order.h"
 #include "layout/gate.h"
+#include "layout/admission.h"
 #include "layout/counters.h"
 #include "layout/core.h"
 

@@ -9,6 +9,7 @@ clock other than the tick stamps; time enters with the records of the ring.
 from numba import cfunc, njit, types
 
 from gateway.core import arbitrate, ring
+from gateway.core.admission import admit
 from gateway.core.book import apply_event, begin_session, prefetch_events
 from gateway.core.memory import call_strategy, load_be16, load_i64, load_u8, load_u16, load_u32, store_i64, store_u32, ticks
 from gateway.core.reports import apply_refusal, apply_report
@@ -31,6 +32,7 @@ FRAME_TIME = value("FRAME_TIME")
 NOTHING, PACKET = value("READY_NOTHING"), value("READY_PACKET")
 NOT_OURS = value("FEED_NOT_OURS")
 EVENT_GAP, EVENT_INFORMATION = value("EVENT_GAP"), value("EVENT_INFORMATION")
+EVENT_INSTRUMENT = value("EVENT_INSTRUMENT")
 FRAMES_PER_TURN = 64
 
 
@@ -139,7 +141,10 @@ def on_packet(core, feed):
     for index in range(count):
         event = events + index * EVENT_BYTES
         apply_event(store, event, counters)
-        if load_u8(event + EVENT.kind) != EVENT_INFORMATION:
+        kind = load_u8(event + EVENT.kind)
+        if kind == EVENT_INSTRUMENT:
+            admit(load_i64(core + CORE.admission), load_i64(core + CORE.gate_rows), event)
+        if kind != EVENT_INFORMATION:
             on_event(core, event)
 
 

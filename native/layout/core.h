@@ -17,6 +17,8 @@ struct core {
     uint64_t strategy_state;
     uint64_t counters;         /* struct core_counters */
     uint64_t account;          /* struct gate_account */
+    uint64_t gate_rows;        /* struct gate_row 0 */
+    uint64_t admission;        /* struct admission */
     int64_t now_ns;            /* receive time of the last record */
     int64_t ticks_receive;
     int64_t ticks_decode;

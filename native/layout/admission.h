@@ -1,0 +1,15 @@
+/*
+ * admission.h — who may be traded: core gives an instrument its gate row when the venue defines it.
+ *
+ * Written whole by control before the loops start, read by core. `words` are symbols as ITCH writes them (8 bytes, space
+ * padded) read as little-endian words, sorted as signed integers.
+ */
+struct admission {
+    uint64_t permitted;       /* address of the sorted words */
+    uint64_t permitted_count;
+    uint64_t restricted;
+    uint64_t restricted_count;
+    uint64_t permit_all;      /* 1: "*" */
+    uint64_t reserved[3];
+    struct gate_row limits;   /* what every admitted instrument starts with */
+};
