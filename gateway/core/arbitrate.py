@@ -103,23 +103,20 @@ def _place(feed, payload, size_bytes, sequence, count, end, line, now_ns, counte
     next_sequence = load_i64(feed + FEED.next_sequence)
     if sequence > next_sequence:
         _hold(feed, payload, size_bytes, sequence, count, end, now_ns, counters)
-        return next_ready(feed, now_ns, counters)
-    if end and sequence == next_sequence:
-        store_u32(feed + FEED.ended, 1)
-        return NOTHING
-    if count == 0:
-        return NOTHING  # a heartbeat that tells nothing new
-    if sequence + count <= next_sequence:
+    elif count == 0:
+        if end and sequence == next_sequence:
+            store_u32(feed + FEED.ended, 1)
+    elif sequence + count <= next_sequence:
         gap_first = load_i64(feed + FEED.gap_first)
         lost = gap_first <= sequence and sequence + count <= gap_first + load_i64(feed + FEED.gap_count)
         count_reason(counters, LATE if lost else DUPLICATE)
-        return NOTHING
-    if load_u32(feed + FEED.ended) != 0:
+    elif load_u32(feed + FEED.ended) != 0:
         count_reason(counters, AFTER_END)
-        return NOTHING
-    count_one(counters, COUNTERS.line_a_first if line == 0 else COUNTERS.line_b_first)
-    store_i64(feed + FEED.next_sequence, sequence + count)
-    return _make_ready(feed, payload, size_bytes, next_sequence - sequence, now_ns)
+    else:
+        count_one(counters, COUNTERS.line_a_first if line == 0 else COUNTERS.line_b_first)
+        store_i64(feed + FEED.next_sequence, sequence + count)
+        return _make_ready(feed, payload, size_bytes, next_sequence - sequence, now_ns)
+    return next_ready(feed, now_ns, counters)
 
 
 @njit(inline="always")

@@ -1,0 +1,192 @@
+"""Two lines become one sequence: arbitration against its naive twin, and its rules one by one."""
+
+import ctypes
+import random
+
+import numpy as np
+import pytest
+
+from gateway.core import arbitrate
+from gateway.core.memory import address_of
+from gateway.layout import dtype, value
+from gateway.protocols import moldudp64
+from tests.naive_arbitrate import NaiveFeed
+
+SESSION = "0123456789"
+WINDOW_NS = 1000
+
+
+class Feed:
+    """The kernel with its memory, delivering into a list like the twin does."""
+
+    def __init__(self, window_ns=WINDOW_NS, unsequenced=0):
+        self.feed = np.zeros(1, dtype=dtype("feed"))
+        self.held = np.zeros(value("FEED_HELD_MAX") * value("FEED_HELD_BYTES"), dtype=np.uint8)
+        self.counters = np.zeros(1, dtype=dtype("core_counters"))
+        self.feed["window_ns"] = window_ns
+        self.feed["unsequenced"] = unsequenced
+        self.feed["held_bytes"] = address_of(self.held)
+        self.output = []
+
+    def offer(self, sequence, messages, now_ns, line=0, session=SESSION, count=None):
+        packet = bytearray(moldudp64.encode(session, sequence, messages))
+        if count is not None:
+            packet[18:20] = count.to_bytes(2, "big")
+        self.raw(bytes(packet), now_ns, line)
+
+    def raw(self, packet, now_ns, line=0):
+        buffer = np.frombuffer(packet, dtype=np.uint8).copy()
+        addresses = address_of(self.feed), address_of(self.counters)
+        self.drain(arbitrate.offer(addresses[0], address_of(buffer), len(buffer), line, now_ns, addresses[1]), now_ns)
+
+    def drain(self, code, now_ns):
+        while code != arbitrate.NOTHING:
+            row = self.feed[0]
+            if code == arbitrate.GAP:
+                self.output.append(("gap", int(row["gap_first"]), int(row["gap_count"])))
+            else:
+                self._deliver(row)
+            code = arbitrate.next_ready(address_of(self.feed), now_ns, address_of(self.counters))
+
+    def tick(self, now_ns):
+        self.drain(arbitrate.next_ready(address_of(self.feed), now_ns, address_of(self.counters)), now_ns)
+
+    def _deliver(self, row):
+        packet = moldudp64.decode(ctypes.string_at(int(row["ready_payload"]), int(row["ready_size"])))
+        for index, message in enumerate(packet.messages):
+            if index >= row["ready_skip"]:
+                self.output.append((packet.sequence + index, message))
+
+    def reason(self, name):
+        return int(self.counters[0]["reasons"][value(name)])
+
+
+def messages_of(first, count):
+    return [f"m{sequence}".encode() for sequence in range(first, first + count)]
+
+
+def test_messages_in_order_pass_at_once():
+    feed = Feed()
+    feed.offer(1, messages_of(1, 3), 0)
+    feed.offer(4, messages_of(4, 2), 1)
+    assert [row[0] for row in feed.output] == [1, 2, 3, 4, 5]
+
+
+def test_the_second_line_is_a_duplicate():
+    feed = Feed()
+    feed.offer(1, messages_of(1, 3), 0, line=0)
+    feed.offer(1, messages_of(1, 3), 1, line=1)
+    assert len(feed.output) == 3
+    assert feed.reason("FEED_DUPLICATE") == 1
+    assert feed.counters[0]["line_a_first"] == 1
+
+
+def test_a_packet_that_overlaps_delivers_only_its_news():
+    feed = Feed()
+    feed.offer(1, messages_of(1, 3), 0)
+    feed.offer(2, messages_of(2, 5), 1)
+    assert [row[0] for row in feed.output] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_hole_filled_within_the_window_is_no_gap():
+    feed = Feed()
+    feed.offer(1, messages_of(1, 1), 0)
+    feed.offer(3, messages_of(3, 1), 10)
+    assert [row[0] for row in feed.output] == [1]
+    feed.offer(2, messages_of(2, 1), 10 + WINDOW_NS)
+    assert [row[0] for row in feed.output] == [1, 2, 3]
+    assert feed.counters[0]["gaps"] == 0
+
+
+def test_a_gap_is_declared_one_tick_after_the_window_and_before_the_next_message():
+    feed = Feed()
+    feed.offer(1, messages_of(1, 1), 0)
+    feed.offer(5, messages_of(5, 1), 10)
+    feed.tick(10 + WINDOW_NS)
+    assert len(feed.output) == 1
+    feed.tick(10 + WINDOW_NS + 1)
+    assert feed.output[1:] == [("gap", 2, 3), (5, b"m5")]
+    assert feed.counters[0]["gaps"] == 1 and feed.counters[0]["gap_messages"] == 3
+
+
+def test_a_packet_from_a_declared_gap_is_late_not_a_duplicate():
+    feed = Feed()
+    feed.offer(1, messages_of(1, 1), 0)
+    feed.offer(5, messages_of(5, 1), 10)
+    feed.tick(10 + WINDOW_NS + 1)
+    feed.offer(3, messages_of(3, 1), 10 + WINDOW_NS + 2)
+    assert feed.reason("FEED_LATE") == 1 and feed.reason("FEED_DUPLICATE") == 0
+
+
+def test_a_heartbeat_ahead_reveals_a_lost_tail():
+    feed = Feed()
+    feed.offer(1, messages_of(1, 1), 0)
+    feed.offer(4, [], 10)
+    feed.tick(10 + WINDOW_NS + 1)
+    assert feed.output[1:] == [("gap", 2, 2)]
+    feed.offer(4, messages_of(4, 1), 5000)
+    assert feed.output[-1] == (4, b"m4")
+
+
+def test_another_session_is_refused_until_the_first_has_ended():
+    feed = Feed()
+    feed.offer(1, messages_of(1, 2), 0)
+    feed.offer(1, messages_of(1, 1), 1, session="OTHER")
+    assert feed.reason("FEED_SESSION_OTHER") == 1
+    feed.offer(3, [], 2, count=0xFFFF)
+    feed.offer(3, messages_of(3, 1), 3)
+    assert feed.reason("FEED_END_OF_SESSION") == 1
+    feed.offer(1, messages_of(1, 1), 4, session="OTHER")
+    assert feed.counters[0]["sessions"] == 2
+    assert feed.output[-1] == (1, b"m1")
+
+
+def test_sequence_zero_is_refused_unless_the_feed_is_unsequenced():
+    refused, taken = Feed(), Feed(unsequenced=1)
+    for feed in (refused, taken):
+        feed.offer(0, messages_of(0, 1), 0, session="")
+        feed.offer(0, messages_of(0, 1), 1, session="")
+    assert refused.output == [] and refused.reason("FEED_SEQUENCE_INVALID") == 2
+    assert len(taken.output) == 2 and taken.counters[0]["unsequenced"] == 2
+
+
+@pytest.mark.parametrize("size", range(20))
+def test_a_packet_shorter_than_its_header_is_counted(size):
+    feed = Feed()
+    feed.raw(moldudp64.encode(SESSION, 1, [])[:size], 0)
+    assert feed.reason("FEED_PACKET_SHORT") == 1 and feed.output == []
+
+
+def test_a_sequence_that_runs_ahead_beyond_belief_is_refused():
+    feed = Feed()
+    feed.offer(1, messages_of(1, 1), 0)
+    for sequence in (1 << 62, (1 << 64) - 1, 3 + arbitrate.JUMP_MAX):
+        feed.offer(sequence, messages_of(1, 1), 1)
+    assert feed.reason("FEED_SEQUENCE_INVALID") == 3
+    feed.offer(2, messages_of(2, 1), 2)
+    assert feed.output[-1] == (2, b"m2")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_arbitration_equals_its_naive_twin(seed):
+    generator = random.Random(seed)
+    packets, sequence = [], 1
+    while sequence < 400:
+        count = generator.randint(0, 6)
+        packets.append((sequence, messages_of(sequence, count)))
+        sequence += count
+    arrivals = []
+    loss, delay = generator.choice((0, 0.05, 0.4)), generator.choice((0, 300, 3000))
+    for line in (0, 1):
+        for index, packet in enumerate(packets):
+            if index == 0 or generator.random() >= loss:
+                arrivals.append((index * 100 + (generator.randint(0, delay) if index else 0), line, packet))
+    arrivals.sort(key=lambda row: row[0])
+    feed, twin = Feed(), NaiveFeed(WINDOW_NS)
+    for now_ns, line, (first, messages) in arrivals:
+        feed.offer(first, messages, now_ns, line)
+        twin.offer(first, messages, now_ns)
+    feed.tick(10**9)
+    twin.drain(10**9)
+    assert feed.output == twin.output, f"seed {seed}"
+    assert feed.counters[0]["gap_messages"] == sum(row[2] for row in twin.output if row[0] == "gap")
