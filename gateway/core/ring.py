@@ -9,7 +9,7 @@ touch the shared words.
 
 from numba import njit
 
-from gateway.core.memory import acquire, fence_release, load_i64, relaxed, release, store_i64
+from gateway.core.memory import acquire, copy_bytes, fence_release, load_i64, relaxed, release, store_i64
 from gateway.layout import offsets
 
 HEADER = offsets("ring_header")
@@ -89,3 +89,41 @@ def advance(reader):
 def acknowledge(reader):
     """Gives every slot before our position back to the producer."""
     release(load_i64(reader + READER.header) + HEADER.cursor, load_i64(reader + READER.position))
+
+
+@njit(cache=True)
+def drain(reader, target, limit):
+    """Copies up to `limit` whole slots to `target` and steps behind them; the caller acknowledges once they are safe.
+
+    For readers outside the corridor (journal, tests): returns the number of slots copied.
+    """
+    copied = 0
+    slot_bytes = load_i64(reader + READER.slot_bytes)
+    slot = peek(reader)
+    while slot != 0 and copied < limit:
+        copy_bytes(target + copied * slot_bytes, slot, slot_bytes)
+        advance(reader)
+        copied += 1
+        slot = peek(reader)
+    return copied
+
+
+@njit(cache=True)
+def acknowledge_drained(reader):
+    """`acknowledge` for callers in Python."""
+    acknowledge(reader)
+
+
+@njit(cache=True)
+def put(writer, header, header_bytes, payload, payload_bytes):
+    """Publishes one record made elsewhere: `header` (a record struct, its sequence word ignored), then the payload.
+
+    For producers outside the corridor (control): returns 1, or 0 while the ring is full.
+    """
+    slot = claim(writer)
+    if slot == 0:
+        return 0
+    copy_bytes(slot + 8, header + 8, header_bytes - 8)  # the sequence word is publish's to write
+    copy_bytes(slot + header_bytes, payload, payload_bytes)
+    publish(writer, slot)
+    return 1

@@ -1,0 +1,128 @@
+"""The kill switch: latch, then file, then cancel every open order, then say what is left.
+
+    latch (shared memory) ─► io refuses every new order     file (synced) ─► no restart
+    open orders ─► ring control_io ─► io ─► port             works while core hangs: nothing here needs it
+
+Hard rule: the latch is set before anything that can fail.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from gateway import clock, layout
+from gateway.core import ring
+from gateway.core.memory import address_of
+from gateway.core.orders import open_references
+from gateway.core.submit import CancelFrames
+from gateway.instance import Instance, handle_address
+from gateway.native import ffi, lib
+from gateway.ops import kill_file
+
+CONFIRM_SECONDS = 5.0  # cancels are out and confirmed within this, or named
+POLL_SECONDS = 0.005
+ORDER_SLOT = layout.offsets("order_slot")
+SLOT_BYTES = layout.size("order_slot")
+
+
+@dataclass
+class KillReport:
+    """What a kill found and did; times in ns by the instance's clock."""
+
+    reason: str = ""
+    latched_ns: int = 0
+    latch_took_ns: int = 0
+    open_before: int = 0
+    cancels_sent: int = 0
+    cancels_unsent: int = 0
+    orders_blocked: int = 0
+    still_open: list[int] = field(default_factory=list)
+    confirmed: bool = False
+    core_alive: bool = True
+
+    def as_json(self) -> dict[str, object]:
+        """The fields, for printing."""
+        return dict(self.__dict__)
+
+
+def latch(instance: Instance, reason: str) -> int:
+    """Sets the latch in shared memory; returns the reason now in force (the first one stays)."""
+    control = ffi.cast("struct control_block *", instance.address("control"))
+    return int(lib.control_kill(control, layout.value(reason)))
+
+
+def kill(instance: Instance, state: Path, frames: CancelFrames, reason: str = "KILL_COMMAND") -> KillReport:
+    """Latches, makes the latch last, cancels everything open and reports. Works with core stopped or gone."""
+    report = KillReport()
+    began = clock.monotonic_ns()
+    in_force = latch(instance, reason)
+    report.latch_took_ns = clock.monotonic_ns() - began
+    report.latched_ns = int(instance.control[0]["kill_time_ns"])
+    report.reason = layout.names("kill_reason", "KILL_")[in_force]
+    kill_file.set_latch(state, report.reason)
+    cancel_all(instance, frames, report)
+    report.orders_blocked = int(instance.counters[0]["io"]["orders_blocked_kill"])
+    return report
+
+
+def cancel_all(instance: Instance, frames: CancelFrames, report: KillReport) -> None:
+    """Cancels every open order through control_io and waits until none is open or CONFIRM_SECONDS are over."""
+    deadline = time.monotonic() + CONFIRM_SECONDS
+    asked: set[int] = set()
+    with control_ring(instance) as writer:
+        while True:
+            references = open_references(instance.rows("orders"))
+            report.open_before = max(report.open_before, len(references))
+            for reference in references:
+                if reference not in asked and _send(writer, frames.cancel(reference), reference):
+                    asked.add(reference)
+            report.still_open = references
+            report.core_alive = core_is_alive(instance)
+            if not references or time.monotonic() > deadline or (not report.core_alive and asked.issuperset(references)):
+                break
+            time.sleep(POLL_SECONDS)
+    report.cancels_sent = len(asked)
+    report.cancels_unsent = len(set(report.still_open) - asked)
+    report.confirmed = not report.still_open
+    _wait_until_taken(instance, deadline)
+
+
+def core_is_alive(instance: Instance) -> bool:
+    """Whether the loop that runs core shows signs of life; a stopped process does not, and confirms nothing."""
+    now_ns = clock.now_ns(instance.clock_address)
+    beats = instance.control[0]["heartbeats"]
+    core, io = beats[layout.value("PROCESS_CORE")], beats[layout.value("PROCESS_IO")]
+    beat = core if core["state"] != layout.value("PROCESS_ABSENT") else io
+    return beat["state"] == layout.value("PROCESS_RUNNING") and now_ns - int(beat["time_ns"]) < 500_000_000
+
+
+@contextmanager
+def control_ring(instance: Instance) -> Iterator[object]:
+    """The writer of control_io: whoever holds the lock is its one producer."""
+    lock = os.open(instance.folder / "control_io.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield instance.writer("control_io")
+    finally:
+        os.close(lock)
+
+
+def _send(writer: object, frame: bytes, reference: int) -> bool:
+    """Puts one cancel frame into control_io; False while it is full."""
+    data = np.frombuffer(frame, dtype=np.uint8)
+    header = ffi.new("struct order_slot *")
+    header.size, header.kind, header.reference = len(frame), layout.value("ORDER_SLOT_CANCEL"), reference
+    return bool(ring.put(handle_address(writer), handle_address(header), SLOT_BYTES, address_of(data), len(frame)))
+
+
+def _wait_until_taken(instance: Instance, deadline: float) -> None:
+    """Until io has taken every cancel off the ring, or the deadline."""
+    view = instance.rings["control_io"].view("ring_header")
+    while view[0]["cursor"] < view[0]["claimed"] and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,65 @@
+"""One stage process of the appliance: `python -m gateway.ops.process FOLDER STAGE[,STAGE]`, started by the supervisor.
+
+It attaches the instance, builds the stages it was named, runs them in one C loop until control says stop, and leaves.
+Hard rule: it owns nothing that outlives it but what lies in shared memory, so that it may be killed at any instruction.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from gateway import layout
+from gateway.config import Configuration
+from gateway.errors import GatewayError
+from gateway.instance import PREFIX, Instance
+from gateway.ops.appliance import CoreStage, io_stage
+from gateway.stages import Placement, Stage, run_loop
+
+CONFIGURATION_FILE = "configuration.json"
+MILLISECOND_NS = 1_000_000
+
+
+def placement_of(configuration: Configuration, stages: list[str]) -> Placement:
+    """Where this process's loop runs and whose silence it watches."""
+    together = len(stages) > 1
+    watch, place = configuration.watch, configuration.placement
+    watches = [("PROCESS_CONTROL", "KILL_CONTROL_STALE", watch.control_stale_ms * MILLISECOND_NS)]
+    if not together and stages[0] == "io":
+        watches.append(("PROCESS_CORE", "KILL_CORE_STALE", watch.core_stale_ms * MILLISECOND_NS))
+    return Placement(
+        process="PROCESS_IO" if stages[0] == "io" else "PROCESS_CORE",
+        cpu=place.io_cpu if stages[0] == "io" else place.core_cpu,
+        idle=place.idle,
+        sleep_ns=place.sleep_us * 1000,
+        watches=tuple(watches),
+    )
+
+
+def build(instance: Instance, configuration: Configuration, stages: list[str]) -> list[Stage]:
+    """The named stages, ready to step."""
+    built = []
+    for name in stages:
+        if name == "io":
+            built.append(io_stage(instance, configuration).stage())
+        else:
+            built.append(CoreStage(instance, configuration).stage())
+    return built
+
+
+def main(words: list[str]) -> int:
+    """Runs the named stages of the instance in `FOLDER`; prints one line and an exit code when it cannot."""
+    folder, stages = Path(words[0]), words[1].split(",")
+    try:
+        configuration = Configuration(**json.loads((folder / CONFIGURATION_FILE).read_text()))
+        instance = Instance.attach(folder.name.removeprefix(PREFIX), folder.parent)
+        beat = instance.control[0]["heartbeats"][layout.value("PROCESS_IO" if stages[0] == "io" else "PROCESS_CORE")]
+        beat["state"] = layout.value("PROCESS_STARTING")
+        run_loop(instance, build(instance, configuration, stages), placement_of(configuration, stages))
+    except GatewayError as problem:
+        print(f"gateway {'+'.join(stages)}: {problem}", file=sys.stderr, flush=True)
+        return problem.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

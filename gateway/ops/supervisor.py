@@ -1,0 +1,204 @@
+"""Control: makes the instance, starts its stage processes, writes its heartbeat, drains the journal, notices deaths.
+
+      gateway run ─► Supervisor ─┬─► process io      dies: started again, its rings resume
+                                 ├─► process core    dies: the kill latch is set, open orders are cancelled
+                                 └─► journal file
+
+Hard rule: whatever fails here ends with the latch set or with the stages stopped, never with a core that trades alone.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway import clock, layout
+from gateway.config import Configuration
+from gateway.errors import CapabilityError, ConfigurationError, GatewayError
+from gateway.instance import PREFIX, Instance
+from gateway.ops import kill, kill_file
+from gateway.ops.appliance import cancel_frames, prepare_account
+from gateway.ops.journal import Journal
+from gateway.ops.process import CONFIGURATION_FILE
+
+TICK_SECONDS = 0.02
+START_SECONDS = 120.0  # the first start compiles kernels
+STOP_SECONDS = 5.0
+IO_RESTARTS_MAX = 5
+
+
+class Supervisor:
+    """One running appliance."""
+
+    def __init__(self, configuration: Configuration):
+        self.configuration = configuration
+        self.state = configuration.state_folder
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.io_restarts = 0
+        self.cancelled_after_death = False
+        if configuration.strategy.file:
+            configuration.require_limits()
+        why = kill_file.reason(self.state)
+        if why is not None:
+            raise GatewayError(f"the kill latch is set ({why}); look why, then clear it with: gateway kill --clear")
+        kill_file.prepare(self.state)
+        end_left_over(configuration)
+        self.instance = Instance.create(configuration.instance.name, Path(configuration.instance.folder))
+        document = json.dumps(configuration.model_dump(mode="json"))
+        (self.instance.folder / CONFIGURATION_FILE).write_text(document)
+        prepare_account(self.instance, configuration)
+        self.frames = cancel_frames(configuration)
+        self.journal = Journal(self.instance, configuration.journal_folder)
+        self._beat = self.instance.control[0]["heartbeats"][layout.value("PROCESS_CONTROL")]
+
+    @property
+    def stages(self) -> list[str]:
+        """The processes to run, each a comma-separated list of stages."""
+        return ["io,core"] if self.configuration.placement.together else ["io", "core"]
+
+    def start(self, waiting: Callable[[], None] = lambda: None) -> None:
+        """Starts every process and returns once all of them run; `waiting` is called while they come up."""
+        self.beat()
+        self._beat["pid"] = os.getpid()
+        self._beat["state"] = layout.value("PROCESS_RUNNING")
+        # core first: it compiles its kernels before frames arrive
+        for name in sorted(self.stages):
+            self._spawn(name)
+            self._wait_running(name, waiting)
+
+    def _spawn(self, name: str) -> None:
+        command = [sys.executable, "-m", "gateway.ops.process", str(self.instance.folder), name]
+        # control leaves in order; Ctrl-C in a terminal must not reach the stages before it
+        self.children[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def _heartbeat_of(self, name: str) -> object:
+        process = "PROCESS_IO" if name.startswith("io") else "PROCESS_CORE"
+        return self.instance.control[0]["heartbeats"][layout.value(process)]
+
+    def _wait_running(self, name: str, waiting: Callable[[], None]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        running = layout.value("PROCESS_RUNNING")
+        while self._heartbeat_of(name)["state"] != running:  # type: ignore[index]
+            code = self.children[name].poll()
+            if code is not None:
+                self.stop()
+                raise _start_error(name, code)
+            if time.monotonic() > deadline:
+                self.stop()
+                raise GatewayError(f"{name} did not start within {START_SECONDS:.0f} s")
+            self.beat()
+            waiting()
+            time.sleep(TICK_SECONDS)
+
+    def beat(self) -> None:
+        """Control's sign of life."""
+        self._beat["turns"] += 1
+        self._beat["time_ns"] = clock.now_ns(self.instance.clock_address)
+
+    def tick(self) -> None:
+        """One turn of control: heartbeat, journal, latch to disk, dead children."""
+        self.beat()
+        self.journal.drain(clock.now_ns(self.instance.clock_address))
+        latch = int(self.instance.control[0]["kill_latch"])
+        if latch and kill_file.reason(self.state) is None:
+            kill_file.set_latch(self.state, layout.names("kill_reason", "KILL_")[latch])
+        for name, child in list(self.children.items()):
+            code = child.poll()
+            if code is not None:
+                self._on_death(name, code)
+
+    def _on_death(self, name: str, code: int) -> None:
+        del self.children[name]
+        print(f"gateway run: process {name} ended ({_ending(code)})", file=sys.stderr, flush=True)
+        self._heartbeat_of(name)["state"] = layout.value("PROCESS_STOPPED")  # type: ignore[index]
+        if "core" in name:
+            kill.latch(self.instance, "KILL_CORE_DIED")
+            kill_file.set_latch(self.state, "CORE_DIED")
+        if "io" in name and self.io_restarts < IO_RESTARTS_MAX:
+            self.io_restarts += 1
+            self._spawn("io")
+            self._wait_running("io", lambda: None)
+        if "core" in name:
+            report = kill.KillReport()
+            kill.cancel_all(self.instance, self.frames, report)
+            print(f"gateway run: {report.cancels_sent} cancels sent after core ended", file=sys.stderr, flush=True)
+
+    def alive(self) -> bool:
+        """Whether anything is left to supervise."""
+        return bool(self.children)
+
+    def stop(self) -> None:
+        """Cancels what is open, stops the loops, writes the journal to its end, removes the shared folder."""
+        try:
+            if self.children:
+                self.instance.address("gate")
+                self._deny_new_risk()
+                with contextlib.suppress(GatewayError):
+                    kill.cancel_all(self.instance, self.frames, kill.KillReport())
+            self.instance.control[0]["stop"] = 1
+            deadline = time.monotonic() + STOP_SECONDS
+            while any(child.poll() is None for child in self.children.values()) and time.monotonic() < deadline:
+                self.beat()
+                self.journal.drain(clock.now_ns(self.instance.clock_address))
+                time.sleep(TICK_SECONDS)
+        finally:
+            for child in self.children.values():
+                end_process(child)
+            self.children.clear()
+            self.journal.drain(clock.now_ns(self.instance.clock_address))
+            self.journal.close()
+
+    def close(self) -> None:
+        """Removes the shared folder; views onto it are gone after this."""
+        self.instance.close(remove=True)
+
+    def _deny_new_risk(self) -> None:
+        self.instance.regions["gate"].view("gate_account")[0]["rate_per_second"] = 0
+
+
+def _ending(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _start_error(name: str, code: int) -> GatewayError:
+    kinds = {3: ConfigurationError, 4: CapabilityError}
+    return kinds.get(code, GatewayError)(f"process {name} could not start ({_ending(code)}); its line above says why")
+
+
+def end_process(child: "subprocess.Popen[bytes]", patience_seconds: float = 2.0) -> None:
+    """Ends a child we started: asks, waits, insists. A stopped child is continued first so that it can leave."""
+    if child.poll() is None:
+        child.send_signal(signal.SIGCONT)
+        child.terminate()
+        try:
+            child.wait(patience_seconds)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def end_left_over(configuration: Configuration) -> None:
+    """Ends stage processes of this instance whose control is gone: two cores must never share a port."""
+    folder = Path(configuration.instance.folder) / f"{PREFIX}{configuration.instance.name}"
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if b"gateway.ops.process" in words and str(folder).encode() in words:
+                if _parent_alive(process):
+                    raise GatewayError(f"instance {configuration.instance.name!r} is already running")
+                os.kill(int(process.name), signal.SIGKILL)
+                print(f"gateway run: ended left-over process {process.name}", file=sys.stderr)
+
+
+def _parent_alive(process: Path) -> bool:
+    """A stage whose control died was handed to init (or a reaper that is no gateway)."""
+    status = (process / "status").read_text()
+    parent = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
+    with contextlib.suppress(OSError):
+        return b"gateway" in (Path("/proc") / parent / "cmdline").read_bytes()
+    return False
