@@ -20,7 +20,7 @@ from pathlib import Path
 from gateway import clock, layout
 from gateway.config import Configuration
 from gateway.errors import CapabilityError, ConfigurationError, GatewayError
-from gateway.instance import PREFIX, Instance
+from gateway.instance import Instance
 from gateway.ops import kill, kill_file
 from gateway.ops.appliance import cancel_frames, prepare_account
 from gateway.ops.journal import Journal
@@ -47,8 +47,8 @@ class Supervisor:
         if why is not None:
             raise GatewayError(f"the kill latch is set ({why}); look why, then clear it with: gateway kill --clear")
         kill_file.prepare(self.state)
-        end_left_over(configuration)
         self.instance = Instance.create(configuration.instance.name, Path(configuration.instance.folder))
+        end_left_over(self.instance.folder)
         document = json.dumps(configuration.model_dump(mode="json"))
         (self.instance.folder / CONFIGURATION_FILE).write_text(document)
         prepare_account(self.instance, configuration)
@@ -136,7 +136,6 @@ class Supervisor:
         """Cancels what is open, stops the loops, writes the journal to its end, removes the shared folder."""
         try:
             if self.children:
-                self.instance.address("gate")
                 self._deny_new_risk()
                 with contextlib.suppress(GatewayError):
                     kill.cancel_all(self.instance, self.frames, kill.KillReport())
@@ -182,23 +181,14 @@ def end_process(child: "subprocess.Popen[bytes]", patience_seconds: float = 2.0)
             child.wait()
 
 
-def end_left_over(configuration: Configuration) -> None:
-    """Ends stage processes of this instance whose control is gone: two cores must never share a port."""
-    folder = Path(configuration.instance.folder) / f"{PREFIX}{configuration.instance.name}"
+def end_left_over(folder: Path) -> None:
+    """Ends stage processes of this instance whose control is gone: two cores must never share a port.
+
+    The caller holds the instance's lock, so whatever runs on this folder now has no control any more.
+    """
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (process / "cmdline").read_bytes().split(b"\0")
             if b"gateway.ops.process" in words and str(folder).encode() in words:
-                if _parent_alive(process):
-                    raise GatewayError(f"instance {configuration.instance.name!r} is already running")
                 os.kill(int(process.name), signal.SIGKILL)
                 print(f"gateway run: ended left-over process {process.name}", file=sys.stderr)
-
-
-def _parent_alive(process: Path) -> bool:
-    """A stage whose control died was handed to init (or a reaper that is no gateway)."""
-    status = (process / "status").read_text()
-    parent = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
-    with contextlib.suppress(OSError):
-        return b"gateway" in (Path("/proc") / parent / "cmdline").read_bytes()
-    return False

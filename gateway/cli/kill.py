@@ -1,0 +1,64 @@
+"""`gateway kill`: sets the latch of a running appliance, cancels what is open, reports what is left."""
+
+import argparse
+import json
+
+from gateway.cli.output import print_json, print_note
+from gateway.config import Configuration, load
+from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, AttachError, UsageError
+from gateway.instance import Instance
+from gateway.ops import kill, kill_file
+from gateway.ops.appliance import cancel_frames
+from gateway.ops.process import CONFIGURATION_FILE
+
+HELP = "set the kill latch: no new order leaves, everything open is cancelled"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    parser.add_argument("--instance", default="gateway", metavar="NAME", help="which appliance (default: gateway)")
+    parser.add_argument("--config", metavar="FILE", help="with --clear: the configuration whose latch is meant")
+    parser.add_argument("--clear", action="store_true", help="clear the latch of an appliance that does not run")
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit code 0 when nothing is left open, 1 when something is."""
+    if arguments.clear:
+        return clear(arguments)
+    instance = Instance.attach(arguments.instance)
+    configuration = Configuration(**json.loads((instance.folder / CONFIGURATION_FILE).read_text()))
+    report = kill.kill(instance, configuration.state_folder, cancel_frames(configuration))
+    if arguments.json:
+        print_json(report.as_json())
+    else:
+        print_report(report)
+    return EXIT_DONE if report.confirmed else EXIT_CHECK_FAILED
+
+
+def print_report(report: kill.KillReport) -> None:
+    """The report for a person, residual orders by name."""
+    print(f"latch     {report.reason}, set in {report.latch_took_ns / 1000:.0f} µs")
+    print(f"open      {report.open_before} orders at the latch")
+    print(f"cancels   {report.cancels_sent} handed to io, {report.cancels_unsent} could not be")
+    if report.confirmed:
+        print("residual  none: every order is closed")
+        return
+    why = "core is silent, so nothing confirms them here" if not report.core_alive else "the venue has not confirmed them"
+    names = " ".join(str(reference) for reference in report.still_open[:20])
+    print(f"residual  {len(report.still_open)} orders; {why}: {names}; check them at the venue")
+
+
+def clear(arguments: argparse.Namespace) -> int:
+    """Clears the latch on disk; only while the appliance does not run."""
+    configuration = load(arguments.config, {"instance.name": None if arguments.config else arguments.instance})
+    try:
+        running = Instance.attach(configuration.instance.name)
+    except AttachError:
+        running = None
+    if running is not None:
+        raise UsageError("the latch of a running appliance is never cleared; stop it first")
+    why = kill_file.reason(configuration.state_folder)
+    kill_file.clear(configuration.state_folder)
+    print_note(f"cleared; it was set by: {why}" if why else "the latch was clear")
+    return EXIT_DONE

@@ -1,0 +1,66 @@
+"""What an instance has done so far, as one plain dictionary: `gateway run --json`, `replay`, `demo` and `top --json` print it.
+
+Hard rule: every number is a counter of native/layout/counters.h or of the gate, under the same name.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from gateway import layout
+from gateway.instance import Instance
+from gateway.ops.histogram import percentile
+
+PERCENTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "p999": 0.999}
+NOT_ROOM = ("reserved",)
+
+
+def plain(record: np.void, struct: str) -> dict[str, int]:
+    """The scalar fields of a record, without room kept for later."""
+    fields = [name for name in layout.offsets(struct)._fields if not name.startswith(NOT_ROOM)]
+    return {name: int(record[name]) for name in fields if np.ndim(record[name]) == 0}
+
+
+def reasons(record: np.ndarray, enum: str, prefix: str) -> dict[str, int]:
+    """Counts by reason name; reasons that never happened are left out."""
+    names = layout.names(enum, prefix)
+    return {names[index].lower(): int(count) for index, count in enumerate(record) if count and index in names}
+
+
+def messages_by_type(core: np.void) -> dict[str, int]:
+    """Decoded messages by the venue's type letter."""
+    counts = core["messages_by_type"]
+    return {chr(index): int(counts[index]) for index in range(256) if counts[index]}
+
+
+def span(histogram: np.void) -> dict[str, int]:
+    """Percentiles of one latency histogram in ns, with its maximum and count."""
+    if histogram["count"] == 0:
+        return {**dict.fromkeys(PERCENTILES, 0), "max": 0, "count": 0}
+    values = {name: int(percentile(histogram, share)) for name, share in PERCENTILES.items()}
+    return {**values, "max": int(histogram["max_ns"]), "count": int(histogram["count"])}
+
+
+def spans(counters: np.void) -> dict[str, dict[str, int]]:
+    """Every stage's latency, by name."""
+    names = layout.names("stage_span", "SPAN_")
+    return {names[index].lower() + "_ns": span(counters["spans"][index]) for index in range(len(counters["spans"]))}
+
+
+def summary(instance: Instance) -> dict[str, Any]:
+    """The whole picture of an instance."""
+    counters = instance.counters[0]
+    account = instance.regions["gate"].view("gate_account")[0]
+    latch = int(instance.control[0]["kill_latch"])
+    return {
+        "instance": instance.name,
+        "kill_latch": "" if latch == 0 else layout.names("kill_reason", "KILL_")[latch],
+        "io": plain(counters["io"], "io_counters"),
+        "core": plain(counters["core"], "core_counters"),
+        "messages": messages_by_type(counters["core"]),
+        "feed_reasons": reasons(counters["core"]["reasons"], "feed_reason", "FEED_"),
+        "decisions": int(account["decisions"]),
+        "accepted": int(account["accepted"]),
+        "rejects": reasons(account["rejects"], "gate_reason", "GATE_"),
+        **spans(counters),
+    }
