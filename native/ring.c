@@ -61,7 +61,11 @@ static const char *ring_check(const void *base, uint64_t size_bytes)
 {
     const struct ring_header *header = base;
     const char *problem = region_check(base, size_bytes, REGION_RING);
-    return problem ? problem : geometry_check(size_bytes, header->depth, header->slot_bytes);
+    if (problem)
+        return problem;
+    if (size_bytes < sizeof *header)
+        return "ring file is shorter than its header";
+    return geometry_check(size_bytes, header->depth, header->slot_bytes);
 }
 
 const char *ring_attach_writer(void *base, uint64_t size_bytes, struct ring_writer *writer)
