@@ -3,9 +3,9 @@
  *
  * Writer: core alone. Readers: strategies in core; monitoring attaches read-only and may see a row mid-update.
  *
- *   books    [ book_directory | rows in use: uint32 × instruments ][ struct book × instruments ]
- *   levels   [ struct leaf × nodes ][ struct branch × nodes ]
- *   orders   [ struct book_order × (capacity + 256) ]
+ *   region books        struct book × instruments
+ *   region levels       struct book_node × nodes: leaf i and branch i, two pools in one row
+ *   region book_orders  struct book_order × orders, a power of two
  *
  * Levels hang in path-compressed radix trees, two per side. A key is split into 6-bit digits; the last digit picks one
  * of the 64 levels of a leaf, the digits above pick the child of a branch, and a branch stands only where two leaves
@@ -20,7 +20,7 @@ enum book_flag {
     BOOK_STALE = 2,   /* a gap is not healed */
     BOOK_CROSSED = 4, /* best bid >= best ask */
     BOOK_FAULT = 8,   /* the feed contradicted the book, or a capacity ended: untrusted until rebuilt */
-    BOOK_KNOWN = 16,  /* the row is in use and listed in the directory */
+    BOOK_KNOWN = 16,  /* the row is in use and listed */
     BOOK_NAMED = 32   /* the symbol is set */
 };
 
@@ -55,7 +55,8 @@ struct book {
     uint32_t bid_fine_root; /* prices that are not a multiple of the tick */
     uint32_t ask_fine_root;
     char symbol[8]; /* as the venue writes it, space padded */
-    uint64_t reserved[5];
+    uint32_t listed; /* row i: one plus the i-th instrument in use; 0: the list ends before it */
+    uint32_t reserved_words[9];
 
     /* way `tag & 7` of each side: one line each */
     struct leaf_way bid_ways[8];
@@ -90,8 +91,8 @@ struct branch {
 
 /*
  * One live order of the venue: 32 bytes. Quantity 0 is an empty row, so every 64-bit order_id is usable.
- * An order stands at its home row, home = order_id * multiplier >> shift, or at most `reach` rows of that home behind it.
- * Rows never move while an order lives.
+ * An order stands at its home row, order_id * multiplier >> shift, or at most `reach` rows of that home behind it,
+ * cyclically. A row never moves while its order lives.
  */
 struct book_order {
     uint64_t order_id;
@@ -104,36 +105,33 @@ struct book_order {
     uint64_t priority; /* venue sequence at which it took its place in the queue */
 };
 
-/* At the head of the books region: what a reader needs to find its way. */
-struct book_directory {
-    uint64_t used; /* rows in use; their indexes follow the directory in the order of their first event */
-    uint64_t instruments;
-    uint64_t nodes;
-    uint64_t orders; /* home rows of the order table */
-    uint64_t reserved[4];
+/* One row of the level region. */
+struct book_node {
+    struct leaf leaf;
+    struct branch branch;
 };
 
 /* Process-local handle of the whole: addresses, capacities and pool cursors. */
 struct book_store {
-    uint64_t books;    /* address of struct book 0 */
-    uint64_t leaves;
-    uint64_t branches;
+    uint64_t books; /* address of struct book 0 */
+    uint64_t nodes;
     uint64_t orders;
     uint64_t multiplier; /* of the order hash, odd */
-    uint64_t shift;      /* 64 - log2(home rows) */
+    uint64_t shift;      /* 64 - log2(order rows) */
+    uint64_t mask;       /* order rows - 1 */
     uint64_t tick;
-    uint64_t directory;
-
     uint64_t orders_live;
-    uint64_t orders_max; /* half the home rows: beyond it an order is refused */
+
+    uint64_t orders_max;  /* half the rows: beyond it an order is refused */
+    uint64_t nodes_max;   /* capacity of either pool, index 0 included */
+    uint64_t instruments; /* rows of books */
+    uint64_t used;        /* of them in use */
     uint32_t leaves_used; /* high-water mark, leaf 0 included */
     uint32_t leaves_free; /* head of the free list */
     uint32_t branches_used;
     uint32_t branches_free;
-    uint32_t nodes;       /* capacity of either pool */
-    uint32_t instruments;
-    uint32_t flags_new;   /* flags a row begins with */
-    uint32_t marked_set;  /* masks of the last mark over every book, while they still hold for every book */
+    uint32_t flags_new;      /* flags a row begins with */
+    uint32_t marked_set;     /* masks of the last mark over every book, while they still hold for every book */
     uint32_t marked_cleared;
-    uint32_t reserved[3];
+    uint32_t reserved;
 };
