@@ -55,7 +55,7 @@ REGIONS = (
     Region("gate", "REGION_GATE", "gate_row", limits.INSTRUMENTS_MAX, header="gate_account"),
     Region("orders", "REGION_ORDERS", "order", limits.ORDERS_MAX),
     Region("books", "REGION_BOOKS", "book", limits.INSTRUMENTS_MAX),
-    Region("levels", "REGION_LEVELS", "level", limits.BOOK_NODES_MAX),
+    Region("levels", "REGION_LEVELS", "book_node", limits.BOOK_NODES_MAX),
     Region("book_orders", "REGION_BOOK_ORDERS", "book_order", limits.BOOK_ORDERS_MAX),
 )
 

@@ -11,7 +11,17 @@ from numba import cfunc, njit, types
 from gateway.core import arbitrate, ring
 from gateway.core.admission import admit
 from gateway.core.book import apply_event, begin_session, prefetch_events
-from gateway.core.memory import call_strategy, load_be16, load_i64, load_u8, load_u16, load_u32, store_i64, store_u32, ticks
+from gateway.core.memory import (
+    call_strategy,
+    load_be16,
+    load_i64,
+    load_u8,
+    load_u16,
+    load_u32,
+    store_i64,
+    store_u32,
+    ticks,
+)
 from gateway.core.reports import apply_refusal, apply_report
 from gateway.core.submit import submit_intents
 from gateway.layout import offsets, size, value

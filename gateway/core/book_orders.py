@@ -1,0 +1,111 @@
+"""The venue's live orders by id: a hash table beside book ⑤. The contract stands in native/layout/book.h.
+
+An order stands at its home row or fewer than BOOK_ORDERS_REACH rows behind it; the home row remembers how far the
+farthest of its orders stands. So a lookup reads a bounded number of rows, nearly always one, a deletion moves nothing,
+and a row keeps its address while its order lives. Hard rule: an empty row is one with quantity 0, whatever its id says.
+"""
+
+from numba import njit
+
+from gateway.core.memory import load_i64, load_u8, load_u32, shift_right, store_u8, store_u32
+from gateway.layout import offsets, size, value
+
+STORE = offsets("book_store")
+ORDER = offsets("book_order")
+ORDER_BYTES = size("book_order")
+REACH = value("BOOK_ORDERS_REACH")
+
+NO_ROW = 0
+TAKEN = -1  # the id is alive already
+
+
+@njit(forceinline=True)
+def home_of(store, order_id):
+    """Index of the home row: multiply-shift."""
+    return shift_right(order_id * load_i64(store + STORE.multiplier), load_i64(store + STORE.shift))
+
+
+@njit(forceinline=True)
+def row_at(store, index):
+    """Address of row `index`, cyclically."""
+    return load_i64(store + STORE.orders) + (index & load_i64(store + STORE.mask)) * ORDER_BYTES
+
+
+@njit(forceinline=True)
+def home_row(store, order_id):
+    """Address of the home row, to prefetch."""
+    return row_at(store, home_of(store, order_id))
+
+
+@njit
+def find_order(store, order_id):
+    """Address of the live order's row, or 0."""
+    home = home_of(store, order_id)
+    first = row_at(store, home)
+    if load_i64(first + ORDER.order_id) == order_id and load_u32(first + ORDER.quantity) != 0:
+        return first
+    for distance in range(1, load_u8(first + ORDER.reach) + 1):
+        row = row_at(store, home + distance)
+        if load_i64(row + ORDER.order_id) == order_id and load_u32(row + ORDER.quantity) != 0:
+            return row
+    return NO_ROW
+
+
+@njit
+def vacant_row(store, order_id):
+    """Address of the row a new order may take; TAKEN when the id is alive, NO_ROW when there is none within reach."""
+    home = home_of(store, order_id)
+    first = row_at(store, home)
+    reach = load_u8(first + ORDER.reach)
+    vacancy = NO_ROW
+    for distance in range(REACH):
+        if distance > reach and vacancy != NO_ROW:
+            return vacancy
+        row = row_at(store, home + distance)
+        if load_u32(row + ORDER.quantity) == 0:
+            if vacancy == NO_ROW:
+                vacancy = row
+        elif distance <= reach and load_i64(row + ORDER.order_id) == order_id:
+            return TAKEN
+    return vacancy
+
+
+@njit
+def keep_reach(store, row, order_id):
+    """Lets the home row know of an order just written to `row`, when that is farther than all others."""
+    home = home_of(store, order_id)
+    first = row_at(store, home)
+    if row == first:
+        return
+    distance = distance_between(store, first, row)
+    if distance > load_u8(first + ORDER.reach):
+        store_u8(first + ORDER.reach, distance)
+
+
+@njit(forceinline=True)
+def distance_between(store, first, row):
+    """Rows from `first` to `row`, cyclically."""
+    return ((row - first) // ORDER_BYTES) & load_i64(store + STORE.mask)
+
+
+@njit
+def release_row(store, row):
+    """Empties a row; the farthest order of a home gives its reach back."""
+    home = home_of(store, load_i64(row + ORDER.order_id))
+    store_u32(row + ORDER.quantity, 0)
+    first = row_at(store, home)
+    if row == first:
+        return
+    distance = distance_between(store, first, row)
+    if distance == load_u8(first + ORDER.reach):
+        store_u8(first + ORDER.reach, farthest_before(store, home, distance))
+
+
+@njit
+def farthest_before(store, home, limit):
+    """How far the farthest order of this home stands among the rows before `limit`; 0: at home, or none."""
+    for distance in range(limit - 1, 0, -1):
+        row = row_at(store, home + distance)
+        if load_u32(row + ORDER.quantity) != 0 and home_of(store, load_i64(row + ORDER.order_id)) == home:
+            return distance
+    return 0
