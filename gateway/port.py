@@ -1,4 +1,4 @@
-"""One port ① from Python: open, receive, transmit, statistics. For tools and tests; the corridor itself polls ports in C.
+"""One port ① from Python: open, receive, transmit, statistics. For tools and tests; the corridor polls ports in C.
 
     with open_port("pcap:day.pcapng") as port:
         for frame in port:

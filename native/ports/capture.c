@@ -65,9 +65,7 @@ const char *capture_begin(struct capture *capture, const uint8_t *bytes, uint64_
     capture->swapped = is_record_magic(__builtin_bswap32(magic));
     if (capture->swapped || is_record_magic(magic))
         return begin_records(capture, reason);
-    if (bytes[0] == 0x1F && bytes[1] == 0x8B)
-        return refuse(reason, "compressed with gzip; unpack it first");
-    return refuse(reason, "neither pcap nor pcapng");
+    return refuse(reason, "neither pcap nor pcapng; name a capture file");
 }
 
 /* Record header, section 5: seconds, fraction, captured length, original length. */

@@ -5,29 +5,23 @@
  *
  * Its hard rule: frames are handed out in place, inside the mapping; the file must not shrink while it is read.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "../clock.h"
 #include "../port.h"
 #include "capture.h"
 #include "capture_writer.h"
+#include "mapping.h"
 #include "option.h"
 
 enum { BLOCKS_PER_FRAME = 4 }; /* bounds one `receive` over a capture with little for us in it */
 
 struct pcap_state {
-    int file;            /* -1: writes only */
-    const uint8_t *bytes;
-    uint64_t size;
-    double speed;        /* recorded seconds per second; 0: as fast as asked */
-    int pending;         /* `next` waits for its time */
+    struct mapping mapping; /* none: writes only */
+    double speed; /* recorded seconds per second; 0: as fast as asked */
+    int pending;  /* `next` waits for its time */
     int started;
     int ended;
     int64_t clock_first_ns;
@@ -56,26 +50,13 @@ static int parse_speed(struct port *port, const char *text, char *error)
     return port->clock ? 0 : refuse(error, "", "speed= needs a clock; open the port with one");
 }
 
-static int map_file(struct pcap_state *state, const char *path, char *error)
+static int map_capture(struct pcap_state *state, const char *path, char *error)
 {
     char reason[PORT_ERROR_BYTES];
-    struct stat status;
-    state->file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (state->file < 0 || fstat(state->file, &status) != 0)
-        return refuse(error, path, errno == ENOENT ? "no such file; check the path" : strerror(errno));
-    if (!S_ISREG(status.st_mode))
-        return refuse(error, path, "not a regular file");
-    state->size = (uint64_t)status.st_size;
-    if (state->size > 0) {
-        void *bytes = mmap(NULL, state->size, PROT_READ, MAP_PRIVATE, state->file, 0);
-        if (bytes == MAP_FAILED)
-            return refuse(error, path, strerror(errno));
-        state->bytes = bytes;
-        madvise(bytes, state->size, MADV_SEQUENTIAL);
-    }
-    if (capture_begin(&state->capture, state->bytes, state->size, reason) != NULL)
-        return refuse(error, path, reason);
-    return 0;
+    const char *problem = mapping_open(&state->mapping, path);
+    if (problem == NULL)
+        problem = capture_begin(&state->capture, state->mapping.bytes, state->mapping.size, reason);
+    return problem ? refuse(error, path, problem) : 0;
 }
 
 static int open_both(struct port *port, const char *argument, char *error)
@@ -88,9 +69,9 @@ static int open_both(struct port *port, const char *argument, char *error)
         return -1;
     if (path[0] == '\0' && out[0] == '\0')
         return refuse(error, "", "name a capture to read, or out=FILE to write");
-    if (path[0] != '\0' && map_file(state, path, error) != 0)
+    if (path[0] != '\0' && map_capture(state, path, error) != 0)
         return -1;
-    const char *problem = out[0] ? capture_writer_open(&state->writer, out, state->file) : NULL;
+    const char *problem = out[0] ? capture_writer_open(&state->writer, out, state->mapping.file) : NULL;
     return problem ? refuse(error, out, problem) : 0;
 }
 
@@ -98,10 +79,7 @@ static void pcap_close(struct port *port)
 {
     struct pcap_state *state = port->state;
     capture_writer_close(&state->writer);
-    if (state->bytes)
-        munmap((void *)(uintptr_t)state->bytes, state->size);
-    if (state->file >= 0)
-        close(state->file);
+    mapping_close(&state->mapping);
     free(state);
     port->state = NULL;
 }
@@ -111,7 +89,7 @@ static int pcap_open(struct port *port, const char *argument, char *error)
     struct pcap_state *state = calloc(1, sizeof *state);
     if (state == NULL)
         return refuse(error, "", "out of memory");
-    state->file = -1;
+    state->mapping.file = -1;
     state->writer.file = -1;
     port->state = state;
     if (open_both(port, argument, error) == 0)
@@ -124,7 +102,7 @@ static int pcap_open(struct port *port, const char *argument, char *error)
 static int advance(struct pcap_state *state, int *blocks_left)
 {
     while (!state->pending) {
-        if (state->bytes == NULL || state->ended)
+        if (state->mapping.bytes == NULL || state->ended)
             return -1;
         if ((*blocks_left)-- <= 0)
             return 0;
