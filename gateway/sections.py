@@ -26,7 +26,7 @@ PRICE_UNITS = 10_000  # ITCH and OUCH prices count 1/10000 of the currency
 def endpoint(text: str) -> tuple[int, int]:
     """`"10.77.0.1:41001"` → (IPv4 address in host order, port). Raises ValueError."""
     address, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or not 1 <= int(port) <= 65535:
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
         raise ValueError("write ADDRESS:PORT, for example 10.77.0.1:41001")
     try:
         return int(ipaddress.IPv4Address(address)), int(port)

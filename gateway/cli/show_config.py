@@ -14,8 +14,9 @@ HELP = "print the resolved configuration, or describe every key"
 INTRODUCTION = """# Configuration
 
 One TOML file configures an instance. A key may be left out; one marked *required* must be written before a strategy
-starts. The environment variable `GATEWAY__SECTION__KEY` overrides the file (lists as `["A", "B"]`), and an option of the
-command overrides both. An unknown key or a value out of range is refused with one line that says the mend, exit code 3.
+starts. The environment variable `GATEWAY__SECTION__KEY` overrides the file (lists as `["A", "B"]`), and an option of
+the command overrides both. An unknown key or a value out of range is refused with one line that says the mend, and exit
+code 3.
 
 `gateway show-config FILE` prints what holds in the end; [example.toml](example.toml) is a whole file that runs.
 This page is made from the program: `gateway show-config --markdown`.
