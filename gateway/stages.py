@@ -29,7 +29,7 @@ class Io:
     """The io stage: one port (or two), ring io_core, rings core_io and control_io."""
 
     def __init__(self, instance: Instance, ports: list[str], order_age_max_ns: int = limits.ORDER_AGE_MAX_NS,
-                 order_rings: tuple[str, ...] = ("core_io", "control_io")):
+                 order_rings: tuple[str, ...] = ("core_io", "control_io"), burst: int = lib.PORT_BURST_MAX):
         if not 1 <= len(ports) <= lib.IO_PORTS_MAX:
             raise PortError(f"an io stage has 1 to {lib.IO_PORTS_MAX} ports, not {len(ports)}")
         self.io = ffi.new("struct io *")
@@ -44,6 +44,7 @@ class Io:
         self.io.control = ffi.cast("struct control_block *", instance.address("control"))
         self.io.counters = ffi.cast("struct counters *", instance.address("counters"))
         self.io.order_age_max_ns = order_age_max_ns
+        self.io.burst = burst
         if not self.patient:
             per_second = int(instance.control[0]["clock"]["ticks_per_second"])
             self.io.time_interval_ticks = per_second * TIME_INTERVAL_NS // 1_000_000_000

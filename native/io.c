@@ -59,7 +59,7 @@ static int64_t receive(struct io *io, uint16_t index)
     struct port_frame frames[PORT_BURST_MAX];
     if (port->operations->patient && ring_room(&io->frames) < PORT_BURST_MAX)
         return 0;
-    int count = port->operations->receive(port, frames, PORT_BURST_MAX);
+    int count = port->operations->receive(port, frames, (int)io->burst);
     if (count <= 0) {
         io->ended[index] = count < 0;
         return 0;

@@ -18,6 +18,8 @@ struct io {
     struct control_block *control;
     struct counters *counters;
     int64_t order_age_max_ns;             /* 0: no limit */
+    uint32_t burst;                       /* frames taken from a port in one turn, 1 to PORT_BURST_MAX */
+    uint32_t reserved;
     uint32_t ended[2];                    /* the port will never deliver again */
     uint32_t end_published;
     uint32_t transmit_tries;              /* of the cancel at the head of a ring */

@@ -1,0 +1,79 @@
+"""`gateway book FILE`: the books that a recording leaves behind, or on the way."""
+
+import argparse
+from typing import Any
+
+from gateway.cli.output import print_json, progress
+from gateway.cli.replay import add_recording_options, open_replay
+from gateway.errors import EXIT_DONE
+from gateway.ops.replay import Replay
+
+HELP = "print the order books at the end of a recording, or every N messages"
+DECIMALS = 4  # ITCH Price (4)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    add_recording_options(parser)
+    parser.add_argument("--levels", type=positive, default=10, metavar="N", help="price levels a side (default: 10)")
+    parser.add_argument("--every", type=positive, metavar="N", help="also after every N messages, at the end of the frame")
+    parser.add_argument("--symbol", help="only this instrument")
+    parser.add_argument("--json", action="store_true", help="JSON: one object, or one a line with --every")
+
+
+def positive(text: str) -> int:
+    """A whole number above zero."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above zero")
+    return number
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replays and prints the books; prices are exact decimals."""
+    with open_replay(arguments, burst=1 if arguments.every else None) as replay:
+        if arguments.every:
+            print_on_the_way(replay, arguments)
+        else:
+            with progress(f"replaying {arguments.file.name}") as update:
+                replay.run(lambda frames: update(frames, f"replaying {arguments.file.name}: {frames:,} frames"))
+        show(replay, arguments)
+    return EXIT_DONE
+
+
+def print_on_the_way(replay: Replay, arguments: argparse.Namespace) -> None:
+    """Prints at the end of each frame that completes another N messages."""
+    next_at = arguments.every
+    for messages in replay.steps():
+        if messages >= next_at:
+            show(replay, arguments)
+            next_at = messages - messages % arguments.every + arguments.every
+
+
+def show(replay: Replay, arguments: argparse.Namespace) -> None:
+    """The books as they are now."""
+    messages = int(replay.instance.counters[0]["core"]["messages"])
+    books = [book for book in replay.books(arguments.levels) if arguments.symbol in (None, book["symbol"])]
+    for book in books:
+        for side in ("bids", "asks"):
+            book[side] = [[exact(price), quantity, orders] for price, quantity, orders in book[side]]
+    if arguments.json:
+        print_json({"messages": messages, "instruments": books})
+    else:
+        print_text(messages, books)
+
+
+def exact(price: int) -> str:
+    """1/10000 units as an exact decimal text."""
+    return f"{price // 10**DECIMALS}.{price % 10**DECIMALS:0{DECIMALS}}"
+
+
+def print_text(messages: int, books: list[dict[str, Any]]) -> None:
+    """Two columns a book, best level first."""
+    print(f"after {messages:,} messages: {len(books)} books")
+    for book in books:
+        print(f"\n{book['symbol'] or book['instrument']}  {' '.join(book['flags'])}")
+        for index in range(max(len(book["bids"]), len(book["asks"]))):
+            bid = book["bids"][index] if index < len(book["bids"]) else ("", "", "")
+            ask = book["asks"][index] if index < len(book["asks"]) else ("", "", "")
+            print(f"{bid[2]:>6} {bid[1]:>10} {bid[0]:>14} │ {ask[0]:<14} {ask[1]:<10} {ask[2]:<6}")

@@ -1,0 +1,123 @@
+"""A recording through the whole corridor, in this process: io and core in one loop, on a port that can wait.
+
+Used by `gateway replay` and `gateway book`. The same bytes give the same events and the same orders, every time.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from gateway import layout
+from gateway.config import Configuration
+from gateway.core import book_reader
+from gateway.errors import GatewayError, PortError
+from gateway.instance import Instance
+from gateway.native import lib
+from gateway.ops.appliance import CoreStage, io_stage, prepare_account
+from gateway.stages import Placement, run_loop
+
+POLL_SECONDS = 0.05
+CAPTURE_MAGICS = (0xA1B2C3D4, 0xD4C3B2A1, 0xA1B23C4D, 0x4D3CB2A1, 0x0A0D0D0A)
+
+
+def port_of(path: Path, capture_out: str | None = None) -> str:
+    """The port that reads a file: `pcap:` for captures, `binaryfile:` for length-prefixed messages."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as problem:
+        raise PortError(f"{path}: {problem.strerror}") from problem
+    if int.from_bytes(magic, "big") in CAPTURE_MAGICS:
+        return f"pcap:{path}" + (f",out={capture_out}" if capture_out else "")
+    if path.suffix in (".pcap", ".pcapng") or len(magic) < 4:
+        raise PortError(f"{path}: neither pcap nor pcapng (it begins with {magic.hex() or 'nothing'})")
+    return f"binaryfile:{path}"
+
+
+class Replay:
+    """One recording on its own short-lived instance; a context manager that removes it."""
+
+    def __init__(self, path: Path, configuration: Configuration, burst: int = lib.PORT_BURST_MAX, out: str | None = None):
+        self.instance = Instance.create(configuration.instance.name, Path(configuration.instance.folder))
+        try:
+            prepare_account(self.instance, configuration)
+            self.io = io_stage(self.instance, configuration, port=port_of(path, out), burst=burst)
+            self.core = CoreStage(self.instance, configuration)
+        except BaseException:
+            self.instance.close(remove=True)
+            raise
+
+    def run(self, watch: Callable[[int], None]) -> None:
+        """Replays to the end; `watch(frames)` is called about 20 times a second."""
+        worker = _Worker(self._loop)
+        worker.start()
+        while worker.is_alive():
+            worker.join(POLL_SECONDS)
+            watch(int(self.instance.counters[0]["io"]["frames_received"]))
+        worker.raise_problem()
+        if worker.end == "stopped":
+            raise KeyboardInterrupt
+
+    def steps(self) -> Iterator[int]:
+        """Replays one burst at a time; yields the messages decoded so far after each."""
+        while self._loop(turns=1) == "turns":
+            yield int(self.instance.counters[0]["core"]["messages"])
+
+    def _loop(self, turns: int = 0) -> str:
+        placement = Placement("PROCESS_IO", idle="spin", turns_max=turns)
+        return run_loop(self.instance, [self.io.stage(), self.core.stage()], placement)
+
+    def books(self, limit: int) -> list[dict[str, Any]]:
+        """Every book: symbol, bids and asks as [price, quantity, orders], best first."""
+        return books_of(self.core.store, limit)
+
+    def __enter__(self) -> "Replay":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.io.close()
+        self.instance.close(remove=True)
+
+
+def books_of(store: Any, limit: int) -> list[dict[str, Any]]:
+    """Every book of a store, as plain lists; prices in the instrument's own units (ITCH: 1/10000)."""
+    flags = layout.names("book_flag", "BOOK_")
+    rows = book_reader.books(store)
+    result = []
+    for instrument, symbol in book_reader.instruments(store):
+        result.append(
+            {
+                "symbol": symbol,
+                "instrument": instrument,
+                "flags": [name.lower() for bit, name in flags.items() if int(rows[instrument]["flags"]) & bit],
+                "bids": [list(row) for row in book_reader.levels(store, instrument, book_reader.BUY, limit)],
+                "asks": [list(row) for row in book_reader.levels(store, instrument, book_reader.SELL, limit)],
+            }
+        )
+    return result
+
+
+class _Worker(threading.Thread):
+    """Runs the loop beside the thread that shows progress; keeps its outcome."""
+
+    def __init__(self, work: Callable[[], str]):
+        super().__init__(daemon=True)
+        self._work = work
+        self.end = ""
+        self.problem: BaseException | None = None
+
+    def run(self) -> None:
+        """The thread's body."""
+        try:
+            self.end = self._work()
+        except BaseException as problem:  # handed to the waiting thread
+            self.problem = problem
+
+    def raise_problem(self) -> None:
+        """Raises in the waiting thread what the loop raised."""
+        if isinstance(self.problem, GatewayError):
+            raise self.problem
+        if self.problem is not None:
+            raise RuntimeError("the replay loop failed") from self.problem
