@@ -22,6 +22,7 @@ SEQUENCE_JUMP_MAX = 1 << 40  # a sequence further ahead than this is not believe
 
 # Own orders
 ORDERS_MAX = 65536  # rows; the row of a reference is reference % ORDERS_MAX
+FILLS_MAX = 1 << 19  # rows of the table of fills, half of them used at most
 INTENTS_MAX = 16  # of one strategy call
 
 # Time
@@ -31,7 +32,7 @@ CORE_STALE_NS = 5_000_000_000
 ORDER_AGE_MAX_NS = 1_000_000_000  # an order caused by an older frame does not leave
 REORDER_WINDOW_NS = 2_000_000
 
-for _depth in (FRAME_RING_DEPTH, ORDER_RING_DEPTH, JOURNAL_RING_DEPTH, BOOK_ORDERS_MAX, ORDERS_MAX):
+for _depth in (FRAME_RING_DEPTH, ORDER_RING_DEPTH, JOURNAL_RING_DEPTH, BOOK_ORDERS_MAX, ORDERS_MAX, FILLS_MAX):
     assert _depth & (_depth - 1) == 0, "ring depths and tables are powers of two"
 for _bytes in (FRAME_SLOT_BYTES, ORDER_SLOT_BYTES, JOURNAL_SLOT_BYTES):
     assert _bytes % 64 == 0, "slots are whole cache lines"

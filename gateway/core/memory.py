@@ -121,6 +121,17 @@ def fence_release(typing_context):
 
 
 @intrinsic
+def fence_acquire(typing_context):
+    """Loads after it see what loads before it saw, or newer."""
+
+    def generate(context, builder, signature, arguments):
+        builder.fence("acquire")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
 def prefetch(typing_context, address):
     """Brings the line at `address` near, for reading and writing; never faults."""
 
@@ -162,6 +173,38 @@ def shift_right(typing_context, value, bits):
         return builder.lshr(arguments[0], arguments[1])
 
     return types.int64(types.int64, types.int64), generate
+
+
+def _divider(quotient: bool) -> Any:
+    @intrinsic
+    def divide(typing_context, value, divisor):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            value, divisor = (builder.trunc(argument, I32) for argument in arguments)
+            zero = builder.icmp_unsigned("==", divisor, I32(0))
+            divisor = builder.select(zero, I32(1), divisor)
+            result = builder.udiv(value, divisor) if quotient else builder.urem(value, divisor)
+            return builder.zext(result, I64)
+
+        return types.int64(types.int64, types.int64), generate
+
+    return divide
+
+
+# Unsigned division of the low 32 bits, without a branch; by 0 it divides by 1: the caller checks the divisor beside it.
+quotient_u32 = _divider(True)
+remainder_u32 = _divider(False)
+
+
+@intrinsic
+def address_of_record(typing_context, record):
+    """Address of the struct behind a numba Record."""
+    if not isinstance(record, types.Record):
+        return None
+
+    def generate(context, builder, signature, arguments):
+        return builder.ptrtoint(arguments[0], I64)
+
+    return types.int64(record), generate
 
 
 @intrinsic

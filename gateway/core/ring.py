@@ -42,6 +42,12 @@ def _room(writer, header, position):
 
 
 @njit(inline="always")
+def room(writer):
+    """Slots that may be filled now, 0 or less when full; the reader's cursor is looked at only when the copy says so."""
+    return _room(writer, load_i64(writer + WRITER.header), load_i64(writer + WRITER.position))
+
+
+@njit(inline="always")
 def claim(writer):
     """Address of the slot to fill, or 0 when the reliable reader has not freed one."""
     header = load_i64(writer + WRITER.header)

@@ -41,7 +41,11 @@ struct intents {
     uint64_t table;   /* address of our struct order rows */
     uint64_t gate;    /* address of struct gate_row 0, read-only for strategies */
     int64_t time_ns;  /* receive time of the event being answered */
-    uint64_t reserved[3];
+    uint64_t orders_mask; /* rows of `table`, minus one */
+    uint32_t instruments; /* rows of `gate` */
+    uint32_t strategy;    /* index of the strategy that is being asked */
+    uint32_t halted;      /* 1: the strategy raised; it is not asked again and the gate denies what it left behind */
+    uint32_t faults;      /* times it raised, since start */
     struct intent rows[16];
 };
 
@@ -78,7 +82,70 @@ struct order {
     uint8_t reject_code;
     uint32_t fills;
     uint64_t last_match;
-    uint64_t reserved[2];
+    int64_t time_cancel_venue_ns; /* the venue's stamp of the last cancel report: the same stamp again is a duplicate */
+    uint64_t reserved;
+};
+
+enum order_constant {
+    ORDER_REFERENCE_MAX = 0x7fffffff, /* OUCH UserRefNum is 4 bytes wide; half of them is more than a day needs */
+    ORDER_QUANTITY_MAX = 0x7fffffff,  /* above these bounds nothing is multiplied and nothing is sent */
+    ORDER_PRICE_MAX = 0x7fffffff
+};
+
+/*
+ * Head of the region of our own orders; struct order rows follow. Writer: core. It outlives a core: the next one goes on
+ * with `next_reference` and finds every live order and reservation where it was.
+ */
+struct order_table {
+    struct region_header region;
+    uint64_t next_reference; /* never falls; a reference the gate refused is spent too */
+    uint64_t fills;          /* rows used in the table of fills */
+    uint64_t reserved[6];
+};
+
+/* One execution, at the row its hash gives or behind it (open addressing); reference 0 is an empty row. 32 bytes. */
+struct fill {
+    uint64_t match;
+    uint64_t reference; /* both sides of a trade with ourselves carry one match number */
+    int64_t price;
+    uint32_t quantity;
+    uint32_t broken; /* 1: the venue took the trade back */
+};
+
+/* A ready Ethernet frame of one kind of order message: only what differs between two orders is written into a copy. */
+struct order_frame {
+    uint32_t size;         /* bytes of the frame */
+    uint32_t checksum;     /* one's complement sum of pseudo header and UDP header, not folded */
+    uint64_t reserved;
+    uint8_t bytes[112];    /* zeros behind `size` */
+};
+
+struct order_template {
+    struct order_frame enter;
+    struct order_frame replace;
+    struct order_frame cancel;
+    struct order_frame mass_cancel;
+};
+
+/* Everything between an intent and the wire, and back: one base pointer for the kernels. Process-local to core. */
+struct order_path {
+    uint64_t account;     /* struct gate_account */
+    uint64_t rows;        /* struct gate_row 0 */
+    uint64_t books;       /* struct book row 0 */
+    uint64_t instruments; /* rows of both */
+    uint64_t control;     /* struct control_block */
+    uint64_t epoch;       /* fencing epoch this core was started with */
+    uint64_t intents;     /* struct intents */
+    uint64_t core_io;     /* struct ring_writer */
+
+    uint64_t journal;     /* struct ring_writer of core_journal */
+    uint64_t table;       /* struct order_table */
+    uint64_t orders;      /* struct order row 0 */
+    uint64_t orders_mask;
+    uint64_t fills;       /* struct fill row 0 */
+    uint64_t fills_mask;
+    uint64_t counters;    /* struct core_counters */
+    uint64_t frames;      /* struct order_template */
 };
 
 enum order_slot_kind {

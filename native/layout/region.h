@@ -19,7 +19,8 @@ enum region_kind {
     REGION_ORDERS = 7,
     REGION_COUNTERS = 8,
     REGION_PAIR = 9,
-    REGION_STATE = 10
+    REGION_STATE = 10,
+    REGION_FILLS = 11
 };
 
 struct region_header {

@@ -1,0 +1,241 @@
+"""Our own orders ⑦⑧: the table of rows, what each reserves in the gate, and the set of fills.
+
+    (free) ─ open_order ─► SENT ─► ACCEPTED ─► PARTIAL ─► FILLED
+                             │  ▲      │  │       │  │
+                             │  └──────┤  └─ cancel sent ─► CANCELLING ─► back, when the venue refuses the cancel
+                             ▼         ▼          ▼             │
+                          REJECTED   CANCELLED ◄────────────────┘       UNKNOWN: a live row whose fate is being asked
+
+Hard rule: `open` of every live row is reserved in its instrument's open_buy or open_sell. It shrinks only by what a report
+proves: a fill moves it to the position, a cancel or reject gives it back. What is not proven stays reserved.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import int64, njit
+
+from gateway.core.memory import load_i64, load_u8, load_u32, shift_right, store_i64, store_u8, store_u32
+from gateway.layout import offsets, size, value
+
+PATH = offsets("order_path")
+TABLE = offsets("order_table")
+ORDER = offsets("order")
+FILL = offsets("fill")
+ROW = offsets("gate_row")
+INTENT = offsets("intent")
+COUNTERS = offsets("core_counters")
+
+SENT, ACCEPTED, PARTIAL = value("ORDER_SENT"), value("ORDER_ACCEPTED"), value("ORDER_PARTIAL")
+FILLED, CANCELLED, REJECTED = value("ORDER_FILLED"), value("ORDER_CANCELLED"), value("ORDER_REJECTED")
+CANCELLING, UNKNOWN = value("ORDER_CANCELLING"), value("ORDER_UNKNOWN")
+LIVE_STATES = (SENT, ACCEPTED, PARTIAL, CANCELLING, UNKNOWN)
+LIVE_MASK = sum(1 << state for state in LIVE_STATES)
+
+SIDE_BUY = value("SIDE_BUY")
+INTENT_REPLACE = value("INTENT_REPLACE")
+QUANTITY_EXCESS = value("FEED_QUANTITY_EXCESS")
+REFERENCE_MAX = value("ORDER_REFERENCE_MAX")
+ORDER_BYTES, FILL_BYTES, ROW_BYTES = size("order"), size("fill"), size("gate_row")
+HASH = 0x9E3779B97F4A7C15 - (1 << 64)  # 2^64 divided by the golden ratio, as a signed word
+
+
+@njit
+def order_at(path, reference):
+    """Address of the row that `reference` maps to, whatever order it holds."""
+    return load_i64(path + PATH.orders) + (reference & load_i64(path + PATH.orders_mask)) * ORDER_BYTES
+
+
+@njit
+def is_live(order):
+    """1 while the order may still fill."""
+    return (LIVE_MASK >> (load_u8(order + ORDER.state) & 63)) & 1
+
+
+@njit
+def known_row(path, reference):
+    """Address of the row of this very order, live or not; 0: no such order."""
+    order = order_at(path, reference)
+    return order if (reference > 0) & (load_i64(order + ORDER.reference) == reference) else 0
+
+
+@njit
+def live_row(path, reference):
+    """Address of the row of this very order while it may still fill; 0: no such order."""
+    order = order_at(path, reference)
+    return order if (reference > 0) & (load_i64(order + ORDER.reference) == reference) & (is_live(order) == 1) else 0
+
+
+@njit
+def may_open(path, reference):
+    """1 when a new order may carry `reference`: in range, its row holds no live order, and its fills will find room."""
+    in_range = (reference > 0) & (reference <= REFERENCE_MAX)
+    fills = load_i64(load_i64(path + PATH.table) + TABLE.fills)
+    room = fills <= load_i64(path + PATH.fills_mask) >> 1
+    return int64(in_range & room & (is_live(order_at(path, reference)) == 0))
+
+
+@njit
+def gate_row_of(path, order):
+    """Address of the struct gate_row whose reservation an order row belongs to."""
+    return load_i64(path + PATH.rows) + load_u32(order + ORDER.instrument) * ROW_BYTES
+
+
+@njit
+def add_to(address, amount):
+    """*address += amount."""
+    store_i64(address, load_i64(address) + amount)
+
+
+@njit
+def open_order(path, intent, reference, now_ns):
+    """Writes the row of an order about to leave and reserves its whole quantity. The gate has found the row free."""
+    order = order_at(path, reference)
+    quantity = load_i64(intent + INTENT.quantity)
+    for offset in range(0, ORDER_BYTES, 8):
+        store_i64(order + offset, 0)
+    store_i64(order + ORDER.reference, reference)
+    if load_u8(intent + INTENT.kind) == INTENT_REPLACE:
+        store_i64(order + ORDER.replaces, load_i64(intent + INTENT.order_reference))
+    store_i64(order + ORDER.signal_id, load_i64(intent + INTENT.signal_id))
+    store_i64(order + ORDER.price, load_i64(intent + INTENT.price))
+    store_i64(order + ORDER.quantity, quantity)
+    store_i64(order + ORDER.time_sent_ns, now_ns)
+    store_i64(order + ORDER.time_last_ns, now_ns)
+    store_u32(order + ORDER.instrument, load_u32(intent + INTENT.instrument))
+    store_u32(order + ORDER.strategy, load_u32(intent + INTENT.strategy))
+    store_u8(order + ORDER.side, load_u8(intent + INTENT.side))
+    store_u8(order + ORDER.time_in_force, load_u8(intent + INTENT.time_in_force))
+    store_u8(order + ORDER.state, SENT)
+    reserve(path, order, quantity)
+    row = gate_row_of(path, order)
+    store_i64(row + ROW.time_last_order_ns, now_ns)
+    add_to(row + ROW.orders_sent, 1)
+    return order
+
+
+@njit
+def reserve(path, order, quantity):
+    """Moves `open` of a row, and the reservation behind it, by `quantity` (negative: gives back)."""
+    row = gate_row_of(path, order)
+    buying = load_u8(order + ORDER.side) == SIDE_BUY
+    add_to(row + (ROW.open_buy if buying else ROW.open_sell), quantity)
+    add_to(order + ORDER.open, quantity)
+
+
+@njit
+def finish(path, order, state, now_ns):
+    """A terminal state: whatever is still open is given back."""
+    reserve(path, order, -load_i64(order + ORDER.open))
+    store_u8(order + ORDER.state, state)
+    store_i64(order + ORDER.time_last_ns, now_ns)
+
+
+@njit
+def resume(order, now_ns):
+    """Back to the state the facts speak for, after a cancel that did not end the order."""
+    state = PARTIAL if load_i64(order + ORDER.filled) > 0 else ACCEPTED
+    store_u8(order + ORDER.state, state if load_i64(order + ORDER.venue_order_id) != 0 else SENT)
+    store_i64(order + ORDER.time_last_ns, now_ns)
+
+
+@njit
+def decrement(path, order, quantity, now_ns):
+    """The venue cancelled `quantity` of an order. Only that much is given back: the rest may have filled on its way here."""
+    left = load_i64(order + ORDER.open)
+    if quantity >= left:
+        finish(path, order, CANCELLED, now_ns)
+    else:
+        reserve(path, order, -quantity)
+        resume(order, now_ns)
+
+
+@njit
+def find_fill(path, match, reference):
+    """Address of the row that holds this fill, or of the empty row where it belongs; 0: the table is full."""
+    mask = load_i64(path + PATH.fills_mask)
+    index = shift_right((match ^ (reference << 32)) * HASH, 20)
+    for probe in range(mask + 1):
+        fill = load_i64(path + PATH.fills) + ((index + probe) & mask) * FILL_BYTES
+        holder = load_i64(fill + FILL.reference)
+        if holder == 0 or (holder == reference and load_i64(fill + FILL.match) == match):
+            return fill
+    return 0
+
+
+@njit
+def remember_fill(path, match, reference, price, quantity):
+    """1 when this execution is news, 0 when it is known. A full table remembers nothing and believes it."""
+    fill = find_fill(path, match, reference)
+    if fill == 0:
+        return 1
+    if load_i64(fill + FILL.reference) != 0:
+        return 0
+    store_i64(fill + FILL.match, match)
+    store_i64(fill + FILL.price, price)
+    store_u32(fill + FILL.quantity, quantity)
+    store_u32(fill + FILL.broken, 0)
+    store_i64(fill + FILL.reference, reference)
+    add_to(load_i64(path + PATH.table) + TABLE.fills, 1)
+    return 1
+
+
+@njit
+def move_position(path, order, price, quantity):
+    """Position and cash of an instrument by one fill; a negative quantity takes one back."""
+    row = gate_row_of(path, order)
+    signed = quantity if load_u8(order + ORDER.side) == SIDE_BUY else -quantity
+    add_to(row + ROW.position, signed)
+    add_to(row + ROW.cash, -signed * price)
+
+
+@njit
+def apply_fill(path, order, match, price, quantity, now_ns):
+    """One execution. 1 when it was news, 0 for a duplicate. More than was open is a fact too: absorbed and counted."""
+    if remember_fill(path, match, load_i64(order + ORDER.reference), price, quantity) == 0:
+        return 0
+    left = load_i64(order + ORDER.open)
+    counters = load_i64(path + PATH.counters)
+    if quantity > left:
+        add_to(counters + COUNTERS.reasons + 8 * QUANTITY_EXCESS, 1)
+    was_live = is_live(order)
+    reserve(path, order, -min(quantity, left))
+    move_position(path, order, price, quantity)
+    add_to(order + ORDER.filled, quantity)
+    add_to(order + ORDER.notional_filled, price * quantity)
+    store_u32(order + ORDER.fills, load_u32(order + ORDER.fills) + 1)
+    store_i64(order + ORDER.last_match, match)
+    store_i64(order + ORDER.time_last_ns, now_ns)
+    add_to(gate_row_of(path, order) + ROW.fills, 1)
+    add_to(counters + COUNTERS.fills, 1)
+    add_to(counters + COUNTERS.fill_quantity, quantity)
+    if was_live == 1:
+        if quantity >= left:
+            store_u8(order + ORDER.state, FILLED)
+        elif load_u8(order + ORDER.state) != CANCELLING:
+            store_u8(order + ORDER.state, PARTIAL)
+    return 1
+
+
+@njit
+def break_fill(path, order, match, now_ns):
+    """The venue took a trade back. 1 when it was news, 0 when it was broken before, -1 when we never had it."""
+    reference = load_i64(order + ORDER.reference)
+    fill = find_fill(path, match, reference)
+    if fill == 0 or load_i64(fill + FILL.reference) != reference:
+        return -1
+    if load_u32(fill + FILL.broken) != 0:
+        return 0
+    price, quantity = load_i64(fill + FILL.price), load_u32(fill + FILL.quantity)
+    store_u32(fill + FILL.broken, 1)
+    move_position(path, order, price, -quantity)
+    add_to(order + ORDER.filled, -quantity)
+    add_to(order + ORDER.notional_filled, -price * quantity)
+    store_i64(order + ORDER.time_last_ns, now_ns)
+    return 1
+
+
+def open_orders(rows: np.ndarray) -> np.ndarray:
+    """Copies of the rows (dtype of struct order) that may still fill, oldest reference first; for tools, not the core."""
+    live: Any = np.isin(rows["state"], LIVE_STATES) & (rows["reference"] > 0)
+    return np.sort(rows[live], order="reference")
