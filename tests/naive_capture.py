@@ -1,7 +1,7 @@
 """A slow, obvious reader and writer of pcap and pcapng: the twin that the capture port is compared with.
 
-Written from draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng with `struct` and exact fractions; it shares no code and
-no arithmetic with the port.
+Written from draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng with `struct` and exact fractions; it shares no code
+and no arithmetic with the port.
 """
 
 import struct
