@@ -1,0 +1,189 @@
+"""The demo: a simulated venue and the appliance as processes of their own, joined by any port, and an honest check.
+
+      this process ──┬── gateway run demo.toml ──┬── io                     port ═══ port
+                     │                           └── core                            ║
+                     └── gateway venue … ────────────────────────────────────────────╝
+
+Hard rule: the summary compares what the appliance holds with what the venue reports; it repeats neither's own claim.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway import layout
+from gateway.core import book_reader
+from gateway.core.book_store import make_store
+from gateway.errors import AttachError, CapabilityError, ConfigurationError, GatewayError
+from gateway.instance import Instance
+from gateway.ops.supervisor import end_process
+from gateway.ops.wiring import Wiring
+
+CONFIGURATION = Path(__file__).with_name("demo.toml")
+STRATEGY = Path(__file__).resolve().parent.parent / "strategies" / "imbalance.py"
+START_SECONDS = 150.0  # the first start compiles every kernel
+DRAIN_SECONDS = 20.0
+POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the user may choose."""
+
+    seconds: float = 20.0
+    seed: int = 1
+    symbols: int = 32
+    rate: int = 20_000
+    faults: str = "drop=500,duplicate=200,reorder=500"
+    strategy: Path = STRATEGY
+
+
+@dataclass
+class Demo:
+    """A running demo; `processes` in the order they are ended."""
+
+    wiring: Wiring
+    options: DemoOptions
+    folder: Path
+    instance_name: str = field(default_factory=lambda: f"demo-{os.getpid()}")
+    appliance: "subprocess.Popen[bytes] | None" = None
+    venue: "subprocess.Popen[bytes] | None" = None
+    instance: Instance | None = None
+
+    def _spawn(self, name: str, words: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+        command = [*self.wiring.prefix, sys.executable, "-m", "gateway.cli.main", *words]
+        with (self.folder / f"{name}.out").open("wb") as out, (self.folder / f"{name}.log").open("wb") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=log,
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+
+    def start_appliance(self) -> Iterator[None]:
+        """Starts `gateway run`; yields while it comes up, ends once io and core run."""
+        settings = {
+            "INSTANCE__NAME": self.instance_name,
+            "INSTANCE__STATE": str(self.folder / "state"),
+            "PORT__NAME": self.wiring.appliance,
+            "STRATEGY__FILE": str(self.options.strategy.resolve()),
+        }
+        environment = {f"GATEWAY__{key}": value for key, value in settings.items()}
+        self.appliance = self._spawn("appliance", ["run", str(CONFIGURATION), "--json"], environment)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._appliance_runs():
+            self._require_alive("appliance", self.appliance)
+            if time.monotonic() > deadline:
+                raise GatewayError(f"the appliance did not start within {START_SECONDS:.0f} s: {self.log('appliance')}")
+            yield
+            time.sleep(POLL_SECONDS)
+
+    def _appliance_runs(self) -> bool:
+        with contextlib.suppress(AttachError):
+            if self.instance is None:
+                self.instance = Instance.attach(self.instance_name)
+            beats = self.instance.control[0]["heartbeats"]
+            running = layout.value("PROCESS_RUNNING")
+            return bool(beats[layout.value("PROCESS_IO")]["state"] == running) and bool(
+                beats[layout.value("PROCESS_CORE")]["state"] == running
+            )
+        return False
+
+    def start_venue(self) -> None:
+        """Starts the venue on the other end; the flow begins as soon as it is up."""
+        options = self.options
+        words = ["venue", "--port", self.wiring.venue, "--instance", f"{self.instance_name}-venue"]
+        words += ["--seed", str(options.seed), "--symbols", str(options.symbols), "--rate", str(options.rate)]
+        words += ["--seconds", str(options.seconds), "--report", str(self.venue_report_path)]
+        if options.faults:
+            words += ["--faults", options.faults]
+        self.venue = self._spawn("venue", words, {})
+
+    @property
+    def venue_report_path(self) -> Path:
+        """Where the venue writes what it saw."""
+        return self.folder / "venue.json"
+
+    def flowing(self) -> Iterator[Instance]:
+        """Yields the attached instance until the venue has ended its session and the reports are in."""
+        assert self.instance is not None and self.venue is not None and self.appliance is not None
+        deadline = time.monotonic() + START_SECONDS + self.options.seconds + DRAIN_SECONDS
+        core = self.instance.counters[0]["core"]
+        while core["end_of_session"] == 0 and time.monotonic() < deadline:
+            self._require_alive("venue", self.venue)
+            self._require_alive("appliance", self.appliance)
+            yield self.instance
+        quiet_since = time.monotonic()
+        seen = -1
+        while time.monotonic() - quiet_since < 0.5 and time.monotonic() < deadline:
+            now = int(core["frames"])
+            if now != seen:
+                seen, quiet_since = now, time.monotonic()
+            yield self.instance
+
+    def _require_alive(self, name: str, process: "subprocess.Popen[bytes]") -> None:
+        code = process.poll()
+        if code is not None:
+            kinds = {3: ConfigurationError, 4: CapabilityError}
+            raise kinds.get(code, GatewayError)(f"the {name} ended early (exit code {code}): {self.log(name)}")
+
+    def log(self, name: str) -> str:
+        """The last line a process wrote to its log."""
+        lines = (self.folder / f"{name}.log").read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+    def stop_venue(self) -> dict[str, Any]:
+        """Ends the venue; returns its report."""
+        assert self.venue is not None
+        self.venue.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.venue.wait(DRAIN_SECONDS)
+        end_process(self.venue)
+        try:
+            return dict(json.loads(self.venue_report_path.read_text()))
+        except (OSError, ValueError) as problem:
+            raise GatewayError(f"the venue left no report ({problem}): {self.log('venue')}") from problem
+
+    def stop_appliance(self) -> None:
+        """Ends the appliance in order."""
+        if self.appliance is not None and self.appliance.poll() is None:
+            self.appliance.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.appliance.wait(DRAIN_SECONDS)
+
+    def close(self) -> None:
+        """Ends whatever still runs, also stages whose control is gone."""
+        for process in (self.venue, self.appliance):
+            if process is not None:
+                end_process(process)
+        if self.instance is not None:
+            for beat in self.instance.control[0]["heartbeats"]:
+                if beat["state"] == layout.value("PROCESS_RUNNING"):
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(int(beat["pid"]), signal.SIGKILL)
+            self.instance.close(remove=True)
+
+
+def appliance_books(instance: Instance) -> dict[str, dict[str, Any]]:
+    """The appliance's books by symbol, full depth, with their flags."""
+    store = make_store(instance.body("books"), instance.body("levels"), instance.body("book_orders"))
+    rows = book_reader.books(store)
+    books = {}
+    for instrument, symbol in book_reader.instruments(store):
+        books[symbol] = {
+            "instrument": instrument,
+            "stale": bool(int(rows[instrument]["flags"]) & layout.value("BOOK_STALE")),
+            "bids": [list(row) for row in book_reader.levels(store, instrument, book_reader.BUY)],
+            "asks": [list(row) for row in book_reader.levels(store, instrument, book_reader.SELL)],
+        }
+    return books
