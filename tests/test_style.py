@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 FILE_LINES_MAX, FILE_LINES_GOOD = 500, 300
 FUNCTION_LINES_MAX, FUNCTION_LINES_GOOD = 70, 40
@@ -120,7 +122,8 @@ def level_of(part: str) -> int | None:
 
 def refuse(violations: list[str]) -> None:
     """Fails with every violation on its own line."""
-    assert not violations, "\n" + "\n".join(violations)
+    if violations:
+        pytest.fail("\n".join(violations), pytrace=False)
 
 
 def test_no_file_is_longer_than_a_reader_can_hold():
