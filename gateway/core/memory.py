@@ -24,8 +24,8 @@ def _loader(bits: int, signed: bool, swap: bool) -> Any:
     element = ir.IntType(bits)
 
     @intrinsic
-    def load(typing_context, address):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def load(typing_context, address):
+        def generate(context, builder, signature, arguments):
             loaded = builder.load(_pointer(builder, arguments[0], element), align=1)
             if swap:
                 loaded = builder.bswap(loaded)
@@ -42,8 +42,8 @@ def _storer(bits: int, swap: bool) -> Any:
     element = ir.IntType(bits)
 
     @intrinsic
-    def store(typing_context, address, value):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def store(typing_context, address, value):
+        def generate(context, builder, signature, arguments):
             value = arguments[1] if bits == 64 else builder.trunc(arguments[1], element)
             if swap:
                 value = builder.bswap(value)
