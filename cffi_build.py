@@ -20,9 +20,7 @@ from cffi import FFI
 ROOT = Path(__file__).resolve().parent
 NATIVE = ROOT / "native"
 # In the order layout.h includes them; a header added there is added here, and a test compares the two.
-LAYOUT = [
-    NATIVE / name for name in re.findall(r'#include "(layout/\w+\.h)"', (NATIVE / "layout.h").read_text())
-]
+LAYOUT = [NATIVE / name for name in re.findall(r'#include "(layout/\w+\.h)"', (NATIVE / "layout.h").read_text())]
 
 
 def without_comments(text: str) -> str:
@@ -48,7 +46,9 @@ def pkg_config(package: str) -> dict[str, list[str]] | None:
         return None
     try:
         flags = {
-            key: shlex.split(subprocess.run(["pkg-config", option, package], check=True, capture_output=True, text=True).stdout)
+            key: shlex.split(
+                subprocess.run(["pkg-config", option, package], check=True, capture_output=True, text=True).stdout
+            )
             for key, option in (("compile", "--cflags"), ("link", "--libs"))
         }
     except (OSError, subprocess.CalledProcessError):

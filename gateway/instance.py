@@ -102,8 +102,13 @@ class Instance:
         self.counters = regions["counters"].view("counters")[0:1]
 
     @classmethod
-    def create(cls, name: str, parent: Path = FOLDER, rings: tuple[pipeline.Ring, ...] = pipeline.RINGS,
-               regions: tuple[pipeline.Region, ...] = pipeline.REGIONS) -> "Instance":
+    def create(
+        cls,
+        name: str,
+        parent: Path = FOLDER,
+        rings: tuple[pipeline.Ring, ...] = pipeline.RINGS,
+        regions: tuple[pipeline.Region, ...] = pipeline.REGIONS,
+    ) -> "Instance":
         """Makes the folder afresh; refuses while another process runs this instance."""
         folder = folder_of(name, parent)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -118,13 +123,20 @@ class Instance:
         ring_maps = {}
         for ring in rings:
             mapping = Mapping(folder / ring.name, _ring_bytes(ring))
-            _refuse(lib.ring_format(_pointer(mapping), mapping.size_bytes, ring.depth, ring.slot_bytes, 1), mapping.path)
+            _refuse(
+                lib.ring_format(_pointer(mapping), mapping.size_bytes, ring.depth, ring.slot_bytes, 1), mapping.path
+            )
             ring_maps[ring.name] = mapping
         return cls(folder, maps, ring_maps, lock)
 
     @classmethod
-    def attach(cls, name: str, parent: Path = FOLDER, rings: tuple[pipeline.Ring, ...] = pipeline.RINGS,
-               regions: tuple[pipeline.Region, ...] = pipeline.REGIONS) -> "Instance":
+    def attach(
+        cls,
+        name: str,
+        parent: Path = FOLDER,
+        rings: tuple[pipeline.Ring, ...] = pipeline.RINGS,
+        regions: tuple[pipeline.Region, ...] = pipeline.REGIONS,
+    ) -> "Instance":
         """Maps an existing folder; every region must carry this build's layout."""
         folder = folder_of(name, parent)
         if not folder.is_dir():

@@ -1,10 +1,10 @@
 """Dtypes, offsets and names of the shared structs, derived from native/layout through cffi. Nothing here is typed by hand.
 
-    EVENT = offsets("event")          EVENT.price is the byte offset: load_i64(event + EVENT.price)
-    dtype("event")                    the numpy structured dtype of the same struct
-    size("event")                     64
-    names("gate_reason", "GATE_")     {0: "KILL", 1: "FENCE", …}
-    value("EVENT_ADD")                1
+EVENT = offsets("event")          EVENT.price is the byte offset: load_i64(event + EVENT.price)
+dtype("event")                    the numpy structured dtype of the same struct
+size("event")                     64
+names("gate_reason", "GATE_")     {0: "KILL", 1: "FENCE", …}
+value("EVENT_ADD")                1
 """
 
 from collections import namedtuple

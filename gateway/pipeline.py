@@ -1,8 +1,8 @@
 """THE MAP: every ring, every shared region and every stage of the appliance. Everything else reads it.
 
-      NIC ─ port ─ io ── io_core ──► core ── core_io ──► io ─ port ─ NIC
-                    ▲                  └── core_journal ──► control (journal file)
-                    └── control_io ◄── gateway kill, control
+NIC ─ port ─ io ── io_core ──► core ── core_io ──► io ─ port ─ NIC
+              ▲                  └── core_journal ──► control (journal file)
+              └── control_io ◄── gateway kill, control
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,13 @@ RINGS = (
     Ring("io_core", "frame_slot", limits.FRAME_SLOT_BYTES, limits.FRAME_RING_DEPTH, "newest frame dropped and counted"),
     Ring("core_io", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "the gate rejects: RING"),
     Ring("control_io", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "gateway kill waits"),
-    Ring("core_journal", "journal_slot", limits.JOURNAL_SLOT_BYTES, limits.JOURNAL_RING_DEPTH, "the gate rejects: JOURNAL"),
+    Ring(
+        "core_journal",
+        "journal_slot",
+        limits.JOURNAL_SLOT_BYTES,
+        limits.JOURNAL_RING_DEPTH,
+        "the gate rejects: JOURNAL",
+    ),
 )
 
 REGIONS = (

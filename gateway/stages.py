@@ -28,8 +28,14 @@ class Stage:
 class Io:
     """The io stage: one port (or two), ring io_core, rings core_io and control_io."""
 
-    def __init__(self, instance: Instance, ports: list[str], order_age_max_ns: int = limits.ORDER_AGE_MAX_NS,
-                 order_rings: tuple[str, ...] = ("core_io", "control_io"), burst: int = lib.PORT_BURST_MAX):
+    def __init__(
+        self,
+        instance: Instance,
+        ports: list[str],
+        order_age_max_ns: int = limits.ORDER_AGE_MAX_NS,
+        order_rings: tuple[str, ...] = ("core_io", "control_io"),
+        burst: int = lib.PORT_BURST_MAX,
+    ):
         if not 1 <= len(ports) <= lib.IO_PORTS_MAX:
             raise PortError(f"an io stage has 1 to {lib.IO_PORTS_MAX} ports, not {len(ports)}")
         self.io = ffi.new("struct io *")

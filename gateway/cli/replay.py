@@ -29,7 +29,9 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
     """What `replay` and `book` have in common."""
     parser.add_argument("file", type=Path, metavar="FILE", help="pcap, pcapng, or a file of length-prefixed messages")
     parser.add_argument("--feed", required=True, choices=FEEDS, help="protocol of the recording")
-    parser.add_argument("--config", metavar="CONFIG", help="configuration with strategy and limits; without: no strategy")
+    parser.add_argument(
+        "--config", metavar="CONFIG", help="configuration with strategy and limits; without: no strategy"
+    )
     parser.add_argument("--strategy", metavar="FILE", help="instead of strategy.file of the configuration")
 
 
@@ -106,5 +108,7 @@ def report(replay: Replay, seconds: float) -> dict[str, Any]:
 def print_report(result: dict[str, Any]) -> None:
     """One line a fact, for a person."""
     for name, value in result.items():
-        text = ", ".join(f"{key} {count:,}" for key, count in value.items()) if isinstance(value, dict) else f"{value:,}"
+        text = (
+            ", ".join(f"{key} {count:,}" for key, count in value.items()) if isinstance(value, dict) else f"{value:,}"
+        )
         print(f"{name.replace('_', ' '):20} {text or 'none'}")

@@ -165,9 +165,7 @@ def on_event(core, event):
     intents = load_i64(core + CORE.intents)
     arbitrate.count_one(load_i64(core + CORE.counters), COUNTERS.strategy_calls)
     store_i64(intents + INTENTS.time_ns, load_i64(core + CORE.now_ns))
-    call_strategy(
-        load_i64(core + CORE.strategy), load_i64(core + CORE.strategy_state), event, book, intents
-    )
+    call_strategy(load_i64(core + CORE.strategy), load_i64(core + CORE.strategy_state), event, book, intents)
     if load_u32(intents + INTENTS.count) != 0:
         submit_intents(
             load_i64(core + CORE.path),

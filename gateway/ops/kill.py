@@ -84,7 +84,11 @@ def cancel_all(instance: Instance, frames: CancelFrames, report: KillReport) -> 
                     asked.add(reference)
             report.still_open = references
             report.core_alive = core_is_alive(instance)
-            if not references or time.monotonic() > deadline or (not report.core_alive and asked.issuperset(references)):
+            if (
+                not references
+                or time.monotonic() > deadline
+                or (not report.core_alive and asked.issuperset(references))
+            ):
                 break
             time.sleep(POLL_SECONDS)
     report.cancels_sent = len(asked)

@@ -1,9 +1,9 @@
 """Joins two processes on this host by any kind of port, for the demo and for tests; what it makes it removes.
 
-    pair        appliance ── shared memory ── venue                     no privilege
-    tap         appliance ── TAP ─ kernel ─ AF_PACKET ── venue          root, in a network namespace of its own
-    af_packet   appliance ── veth ═══════ veth ── venue                 root, in a network namespace of its own
-    dpdk        appliance ── memif socket ── memif ── venue             a build with DPDK, root
+pair        appliance ── shared memory ── venue                     no privilege
+tap         appliance ── TAP ─ kernel ─ AF_PACKET ── venue          root, in a network namespace of its own
+af_packet   appliance ── veth ═══════ veth ── venue                 root, in a network namespace of its own
+dpdk        appliance ── memif socket ── memif ── venue             a build with DPDK, root
 """
 
 import os
@@ -31,7 +31,9 @@ class Wiring:
 
 def _need_root(kind: str) -> None:
     if os.geteuid() != 0:
-        raise CapabilityError(f"--port {kind} makes network interfaces and needs root; run it with sudo, or use --port pair")
+        raise CapabilityError(
+            f"--port {kind} makes network interfaces and needs root; run it with sudo, or use --port pair"
+        )
 
 
 def _need_ip(kind: str) -> None:
