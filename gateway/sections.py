@@ -153,7 +153,10 @@ class Feed(Section):
         le=10_000_000,
         description="How long a missing sequence may still arrive before it counts as lost.",
     )
-    checksum: bool = Field(True, description="Verify IP and UDP checksums and refuse frames that fail.")
+    unsequenced: bool = Field(
+        False, description="Take packets with sequence number 0 as they come; for recordings that were framed anew."
+    )
+    checksum: bool = Field(True, description="Verify UDP checksums and refuse frames that fail.")
 
 
 class Session(Section):

@@ -8,7 +8,7 @@ from gateway.config import Configuration, load
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, AttachError, UsageError
 from gateway.instance import Instance
 from gateway.ops import kill, kill_file
-from gateway.ops.appliance import cancel_frames
+from gateway.ops.appliance import order_frames
 from gateway.ops.process import CONFIGURATION_FILE
 
 HELP = "set the kill latch: no new order leaves, everything open is cancelled"
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         return clear(arguments)
     instance = Instance.attach(arguments.instance)
     configuration = Configuration(**json.loads((instance.folder / CONFIGURATION_FILE).read_text()))
-    report = kill.kill(instance, configuration.state_folder, cancel_frames(configuration))
+    report = kill.kill(instance, configuration.state_folder, order_frames(configuration))
     if arguments.json:
         print_json(report.as_json())
     else:

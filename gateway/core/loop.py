@@ -66,7 +66,7 @@ def core_step(core):
 @njit
 def on_record(core, slot):
     """A frame, or what io has to say instead of one."""
-    flags = load_u16(slot + FRAME.flags)
+    flags = load_u16(slot + FRAME.flags) | load_i64(core + CORE.frame_flags)
     store_i64(core + CORE.now_ns, load_i64(slot + FRAME.time_receive_ns))
     store_i64(core + CORE.ticks_receive, load_i64(slot + FRAME.ticks_receive))
     store_i64(core + CORE.ticks_decode, ticks())

@@ -20,7 +20,7 @@ from gateway import clock, layout
 from gateway.core import ring
 from gateway.core.memory import address_of
 from gateway.core.orders import open_references
-from gateway.core.submit import CancelFrames
+from gateway.core.order_frames import OrderFrames
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi, lib
 from gateway.ops import kill_file
@@ -57,7 +57,7 @@ def latch(instance: Instance, reason: str) -> int:
     return int(lib.control_kill(control, layout.value(reason)))
 
 
-def kill(instance: Instance, state: Path, frames: CancelFrames, reason: str = "KILL_COMMAND") -> KillReport:
+def kill(instance: Instance, state: Path, frames: OrderFrames, reason: str = "KILL_COMMAND") -> KillReport:
     """Latches, makes the latch last, cancels everything open and reports. Works with core stopped or gone."""
     report = KillReport()
     began = clock.monotonic_ns()
@@ -71,7 +71,7 @@ def kill(instance: Instance, state: Path, frames: CancelFrames, reason: str = "K
     return report
 
 
-def cancel_all(instance: Instance, frames: CancelFrames, report: KillReport) -> None:
+def cancel_all(instance: Instance, frames: OrderFrames, report: KillReport) -> None:
     """Cancels every open order through control_io and waits until none is open or CONFIRM_SECONDS are over."""
     deadline = time.monotonic() + CONFIRM_SECONDS
     asked: set[int] = set()

@@ -22,7 +22,7 @@ from gateway.config import Configuration
 from gateway.errors import CapabilityError, ConfigurationError, GatewayError
 from gateway.instance import Instance
 from gateway.ops import kill, kill_file
-from gateway.ops.appliance import cancel_frames, prepare_account
+from gateway.ops.appliance import order_frames, prepare_account
 from gateway.ops.journal import Journal
 from gateway.ops.process import CONFIGURATION_FILE
 
@@ -52,7 +52,7 @@ class Supervisor:
         document = json.dumps(configuration.model_dump(mode="json"))
         (self.instance.folder / CONFIGURATION_FILE).write_text(document)
         prepare_account(self.instance, configuration)
-        self.frames = cancel_frames(configuration)
+        self.frames = order_frames(configuration)
         self.journal = Journal(self.instance, configuration.journal_folder)
         self._beat = self.instance.control[0]["heartbeats"][layout.value("PROCESS_CONTROL")]
 

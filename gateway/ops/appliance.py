@@ -1,0 +1,176 @@
+"""Builds the appliance's stages from a configuration and an instance: io over its port, core over its kernels.
+
+      Configuration ─┬─► prepare_account   gate limits, epoch              (control, once)
+                     ├─► io_stage          native/io.c over the port        (process io)
+                     └─► CoreStage         gateway/core/loop.py over memory (process core)
+
+Hard rule: nothing here runs while frames flow; it fills structs with addresses and keeps what they point to alive.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gateway import layout, limits
+from gateway.config import Configuration
+from gateway.core.admission import make_admission
+from gateway.core.book_store import make_store
+from gateway.core.loop import core_step
+from gateway.core.memory import address_of
+from gateway.core.order_frames import OrderFrames
+from gateway.core.order_path import make_order_path
+from gateway.core.strategy_file import load_strategy
+from gateway.errors import GatewayError
+from gateway.instance import Instance, handle_address
+from gateway.native import ffi
+from gateway.protocols.itch50_decode import make_table
+from gateway.sections import PRICE_UNITS, endpoint, mac
+from gateway.stages import Io, Stage
+
+MILLISECOND_NS = 1_000_000
+EPOCH_SINGLE_NODE = 1
+NULL_STRATEGY = Path(__file__).resolve().parent.parent / "strategies" / "null.py"
+
+
+def io_stage(instance: Instance, configuration: Configuration, port: str | None = None, **options: Any) -> Io:
+    """The io stage over the configured port, or over `port`."""
+    age_ns = configuration.watch.order_age_max_ms * MILLISECOND_NS
+    return Io(instance, [port or configuration.port.name], order_age_max_ns=age_ns, **options)
+
+
+def prepare_account(instance: Instance, configuration: Configuration) -> None:
+    """Writes epoch and account limits; an unset limit stays 0, which denies."""
+    instance.control[0]["epoch"] = EPOCH_SINGLE_NODE
+    account = instance.regions["gate"].view("gate_account")[0]
+    risk = configuration.risk
+    account["limits_version"] += 1  # odd: half-written, the gate denies
+    account["rate_per_second"] = risk.rate_per_second or 0
+    account["rate_burst"] = risk.rate_burst or 0
+    account["reserve_percent"] = risk.reserve_percent
+    account["day_messages_max"] = risk.day_messages_max or 0
+    account["limits_version"] += 1
+
+
+def instrument_limits(configuration: Configuration) -> dict[str, int]:
+    """The limits line of every admitted instrument, in the units of struct gate_row."""
+    risk = configuration.risk
+    if risk.unset():
+        return {}
+    return {
+        "flags": layout.value("INSTRUMENT_LIMITS_SET"),
+        "quantity_max": risk.quantity_max or 0,
+        "value_max": (risk.value_max or 0) * PRICE_UNITS,
+        "position_max": risk.position_max or 0,
+        "collar_ppm": risk.collar_ppm or 0,
+        "stale_ns": (risk.stale_ms or 0) * MILLISECOND_NS,
+    }
+
+
+def order_frames(configuration: Configuration) -> OrderFrames:
+    """The frame templates of the order session."""
+    session = configuration.session
+    return OrderFrames(
+        our_mac=mac(session.our_mac),
+        venue_mac=mac(session.venue_mac),
+        our_address=endpoint(session.our_address),
+        venue_address=endpoint(session.venue_address),
+        epoch=EPOCH_SINGLE_NODE,
+        site=session.site,
+        firm=session.firm,
+        capacity=session.capacity,
+    )
+
+
+class CoreStage:
+    """The core stage: every struct it needs, filled; `stage()` is its step function with its context."""
+
+    def __init__(self, instance: Instance, configuration: Configuration):
+        self.instance = instance
+        self._keep: list[Any] = []
+        if int(instance.counters[0]["core"]["frames"]) != 0:
+            raise GatewayError("core: another core has worked on this instance; start the appliance again")
+        self.store = make_store(instance.body("books"), instance.body("levels"), instance.body("book_orders"))
+        self.strategy = load_strategy(configuration.strategy.file or NULL_STRATEGY, configuration.strategy.parameters)
+        self.core: Any = ffi.new("struct core *")
+        self._attach_rings()
+        self._make_feeds(configuration)
+        self._make_path(configuration)
+        self._make_scratch(configuration)
+        self.core.strategy = self.strategy.address
+        self.core.strategy_state = self.strategy.state_address
+
+    def _kept(self, array: np.ndarray) -> int:
+        """Address of an array that lives as long as this stage."""
+        self._keep.append(array)
+        return address_of(array)
+
+    def _attach_rings(self) -> None:
+        self.core.frames = self.instance.reader("io_core")[0]
+        self.core_io = self.instance.writer("core_io")
+        self.core_journal = self.instance.writer("core_journal")
+
+    def _make_feeds(self, configuration: Configuration) -> None:
+        feed = configuration.feed
+        self.feed = make_feed(feed.reorder_window_us * 1000, [endpoint(feed.line_a), endpoint(feed.line_b)])
+        self.feed["any_destination"] = feed.any_destination
+        self.feed["unsequenced"] = feed.unsequenced
+        ours = endpoint(configuration.session.our_address)
+        self.reports = make_feed(feed.reorder_window_us * 1000, [ours, ours])
+        for name, array in (("feed", self.feed), ("reports", self.reports)):
+            held = np.zeros(layout.value("FEED_HELD_MAX") * layout.value("FEED_HELD_BYTES"), dtype=np.uint8)
+            array["held_bytes"] = self._kept(held)
+            setattr(self.core, name, self._kept(array))
+        self.core.frame_flags = 0 if feed.checksum else layout.value("FRAME_CHECKSUM_UNREADY")
+
+    def _make_path(self, configuration: Configuration) -> None:
+        instance = self.instance
+        frames = order_frames(configuration)
+        self.path = make_order_path(
+            gate=instance.address("gate"),
+            books=instance.body("books"),
+            control=instance.address("control"),
+            orders=instance.address("orders"),
+            fills=instance.body("fills"),
+            core_io=handle_address(self.core_io),
+            journal=handle_address(self.core_journal),
+            counters=instance.address("counters") + layout.offsets("counters").core,
+            frames=frames.address,
+            epoch=EPOCH_SINGLE_NODE,
+            instruments=limits.INSTRUMENTS_MAX,
+            orders_rows=limits.ORDERS_MAX,
+            fills_rows=limits.FILLS_MAX,
+            keep=(frames, self.core_io, self.core_journal),
+        )
+        self.core.path = self.path.address
+        self.core.intents = self.path.intents_address
+
+    def _make_scratch(self, configuration: Configuration) -> None:
+        core, instance, risk = self.core, self.instance, configuration.risk
+        admission, keep = make_admission(risk.instruments, risk.restricted, instrument_limits(configuration))
+        self._keep += keep
+        core.admission = self._kept(admission)
+        core.datagram = self._kept(np.zeros(1, dtype=layout.dtype("datagram")))
+        core.events = self._kept(np.zeros(limits.EVENTS_MAX, dtype=layout.dtype("event")))
+        core.report_counters = self._kept(np.zeros(1, dtype=layout.dtype("core_counters")))
+        core.decode_table = self._kept(make_table())
+        core.store = self._kept(self.store)
+        core.books = instance.body("books")
+        core.counters = instance.address("counters") + layout.offsets("counters").core
+        core.account = instance.address("gate")
+        core.gate_rows = instance.body("gate")
+
+    def stage(self) -> Stage:
+        """The compiled step over this context."""
+        return Stage(core_step.address, handle_address(self.core), [self])
+
+
+def make_feed(window_ns: int, lines: list[tuple[int, int]]) -> np.ndarray:
+    """A struct feed (array of one) for two lines given as (IPv4 in host order, UDP port)."""
+    feed = np.zeros(1, dtype=layout.dtype("feed"))
+    feed["window_ns"] = window_ns
+    for index, (address, port) in enumerate(lines):
+        feed["line_address"][0][index] = address
+        feed["line_port"][0][index] = port
+    return feed
+
