@@ -33,6 +33,8 @@ GAP, CLEAR = value("EVENT_GAP"), value("EVENT_CLEAR")
 PRICED, NON_PRINTABLE = value("EVENT_PRICED"), value("EVENT_NON_PRINTABLE")
 VALID, STALE, NAMED = value("BOOK_VALID"), value("BOOK_STALE"), value("BOOK_NAMED")
 FIELD, UNKNOWN = value("FEED_MESSAGE_FIELD"), value("FEED_ORDER_UNKNOWN")
+WORD = 1 << 32  # prices of a book are 32 bits wide
+TRADING_LAST = value("TRADING_QUOTE_ONLY")
 EXCESS, MISMATCH = value("FEED_QUANTITY_EXCESS"), value("FEED_INSTRUMENT_MISMATCH")
 
 __all__ = ["apply_event", "apply_events", "begin_session", "mark_all", "prefetch_events"]
@@ -72,7 +74,7 @@ def apply_event(store, event, counters):
     elif kind in (DELETE, EXECUTE, REDUCE):
         changed = take(store, book, event, kind, counters)
     else:
-        changed = inform(store, book, event, kind)
+        changed = inform(store, book, event, kind, counters)
     if changed != 0:
         settle_top(book, counters)
     store_i64(counters + CORE.live_orders, load_i64(store + STORE.orders_live))
@@ -103,13 +105,15 @@ def take(store, book, event, kind, counters):
     elif quantity > left:
         quantity = left
         fault(book, counters, EXCESS)
-    enrich(book, event, row, kind)
+    enrich(event, row, kind)
+    if kind == EXECUTE:
+        print_price(book, event, counters)
     return remove(store, book, row, quantity, left)
 
 
 @njit
 def replace(store, book, event, counters):
-    """The old order leaves, a new one of its side joins the end of a queue; when that is refused the old is still gone."""
+    """The old order leaves, a new one of its side joins the end of a queue. If that is refused, the old is gone yet."""
     row = named_row(store, book, event, counters)
     if row == NO_ROW:
         return 0
@@ -138,25 +142,36 @@ def named_row(store, book, event, counters):
     return row
 
 
-@njit
-def enrich(book, event, row, kind):
-    """Side and price of the order for the strategy; an execution is the book's last price unless it is not printed."""
+@njit(forceinline=True)
+def enrich(event, row, kind):
+    """Side and price of the order, for the strategy."""
     store_u8(event + EVENT.side, load_u8(row + ORDER.side))
-    flags = load_u8(event + EVENT.flags)
-    if kind != EXECUTE or flags & PRICED == 0:
+    if kind != EXECUTE or load_u8(event + EVENT.flags) & PRICED == 0:
         store_i64(event + EVENT.price, load_u32(row + ORDER.price))
-    if kind == EXECUTE and flags & NON_PRINTABLE == 0:
-        store_i64(book + BOOK.last_price, load_i64(event + EVENT.price))
+
+
+@njit(forceinline=True)
+def print_price(book, event, counters):
+    """The last price, unless the venue says that the print does not count (ITCH 5.0, Printable)."""
+    price = load_i64(event + EVENT.price)
+    if load_u8(event + EVENT.flags) & NON_PRINTABLE != 0:
+        return
+    if price < 0 or price >= WORD:
+        count_reason(counters, FIELD)
+    else:
+        store_i64(book + BOOK.last_price, price)
 
 
 @njit
-def inform(store, book, event, kind):
+def inform(store, book, event, kind, counters):
     """What moves no order: trades, trading states, definitions; and CLEAR, which moves all."""
     quantity = load_i64(event + EVENT.quantity)
     if kind == TRADE:
-        if quantity > 0 and load_u8(event + EVENT.flags) & NON_PRINTABLE == 0:
-            store_i64(book + BOOK.last_price, load_i64(event + EVENT.price))
+        if quantity > 0:
+            print_price(book, event, counters)
     elif kind == STATUS:
+        if quantity < 0 or quantity > TRADING_LAST:
+            quantity = count_reason(counters, FIELD)
         store_u32(book + BOOK.trading, quantity)
         name_book(book, load_i64(event + EVENT.order_id))
     elif kind == INSTRUMENT:

@@ -18,7 +18,7 @@ NODES_DEEP = 7
 
 def _rows(address: int, count: int, struct: str) -> np.ndarray:
     memory = (ctypes.c_uint8 * (count * size(struct))).from_address(address)
-    return np.frombuffer(memory, dtype(struct))
+    return np.ctypeslib.as_array(memory).view(dtype(struct))
 
 
 def books(store: np.ndarray) -> np.ndarray:
@@ -29,6 +29,11 @@ def books(store: np.ndarray) -> np.ndarray:
 def orders(store: np.ndarray) -> np.ndarray:
     """Every row of struct book_order, live; quantity 0 is an empty row."""
     return _rows(int(store["orders"][0]), int(store["mask"][0]) + 1, "book_order")
+
+
+def nodes(store: np.ndarray) -> np.ndarray:
+    """Every row of struct book_node, live."""
+    return _rows(int(store["nodes"][0]), int(store["nodes_max"][0]), "book_node")
 
 
 def instruments(store: np.ndarray) -> list[tuple[int, str]]:
@@ -45,9 +50,9 @@ def instruments(store: np.ndarray) -> list[tuple[int, str]]:
 def levels(store: np.ndarray, instrument: int, side: int, limit: int | None = None) -> list[tuple[int, int, int]]:
     """(price, quantity, orders) of the best `limit` levels of a side (SIDE_BUY, SIDE_SELL), best first; None: all."""
     book = books(store)[instrument]
-    nodes = _rows(int(store["nodes"][0]), int(store["nodes_max"][0]), "book_node")
+    rows = nodes(store)
     name = "bid" if side == BUY else "ask"
-    trees = [_tree_levels(nodes, int(book[f"{name}{fine}_root"]), side == BUY, NODES_DEEP) for fine in ("", "_fine")]
+    trees = [_tree_levels(rows, int(book[f"{name}{fine}_root"]), side == BUY, NODES_DEEP) for fine in ("", "_fine")]
     return _merge(trees[0], trees[1], side == BUY, limit)
 
 

@@ -57,8 +57,7 @@ def name_book(book, symbol):
 def fault(book, counters, reason):
     """Counts a contradiction and marks the book untrusted. Returns 0: no order, nothing changed."""
     doubt(book)
-    count_reason(counters, reason)
-    return 0
+    return count_reason(counters, reason)
 
 
 @njit
@@ -69,9 +68,10 @@ def doubt(book):
 
 @njit
 def count_reason(counters, reason):
-    """One more of enum feed_reason."""
+    """One more of enum feed_reason. Returns 0: nothing changed, nothing known."""
     address = counters + CORE.reasons + reason * 8
     store_i64(address, load_i64(address) + 1)
+    return 0
 
 
 @njit(forceinline=True)
