@@ -11,7 +11,7 @@ import numpy as np
 
 from gateway.layout import dtype, size, value
 
-BUY = value("SIDE_BUY")
+BUY, SELL = value("SIDE_BUY"), value("SIDE_SELL")
 IS_BRANCH = value("BOOK_BRANCH")
 NODES_DEEP = 7
 

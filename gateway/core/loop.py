@@ -2,9 +2,12 @@
 
     ③ ring ─ udp ④ moldudp64 ─ arbitrate ─ itch50 ─ book ⑤ ─ strategy ⑥ ─ gate ⑦ ─ submit ⑧ ring
 
-`core_step` is the stage: C calls it, without the GIL, for ever. Hard rule: nothing here allocates, raises or reads a
+`turn` is the stage: C calls it, without the GIL, for ever. Hard rule: nothing here allocates, raises or reads a
 clock other than the tick stamps; time enters with the records of the ring.
 """
+
+from functools import cache
+from typing import Any
 
 from numba import cfunc, njit, types
 
@@ -46,8 +49,8 @@ EVENT_INSTRUMENT = value("EVENT_INSTRUMENT")
 FRAMES_PER_TURN = 64
 
 
-@cfunc(types.int64(types.int64), cache=True)
-def core_step(core):
+@njit
+def turn(core):
     """One turn: up to 64 records of io_core, each worked through to the end. Negative once the input has ended."""
     frames = core + CORE.frames
     worked = 0
@@ -242,3 +245,13 @@ def on_end_of_input(core):
     arbitrate.flush(load_i64(core + CORE.reports))
     on_time(core)
     store_i64(core + CORE.finished, 1)
+
+
+def _step(core):  # type: ignore[no-untyped-def]
+    return turn(core)
+
+
+@cache
+def core_step() -> Any:
+    """The stage as a C function, int64 (int64 address of struct core); compiled once, then loaded from the disk."""
+    return cfunc(types.int64(types.int64), cache=True)(_step)
