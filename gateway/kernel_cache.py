@@ -71,5 +71,5 @@ def prepare() -> Path:
 
 
 def is_cold() -> bool:
-    """True while no kernel of this state has been compiled: the first start takes longer."""
-    return not any(prepare().rglob("*.nbi"))
+    """True while the corridor of this state has not been compiled: the first start takes longer."""
+    return not any(prepare().rglob("loop._step-*.nbi"))

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,15 @@ from gateway.ops.replay import Replay
 from gateway.ops.summary import summary
 
 HELP = "send a recording through the whole corridor and summarise frames, gaps, books and orders"
-GAP_REASONS = ("duplicate", "late")
+SEQUENCE_REASONS = ("duplicate", "late")
+BOOK_REASONS = (
+    "order_unknown",
+    "order_duplicate",
+    "quantity_excess",
+    "orders_full",
+    "levels_full",
+    "instrument_mismatch",
+)
 FEEDS = ("itch50",)
 
 
@@ -54,10 +61,9 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
 def run(arguments: argparse.Namespace) -> int:
     """Replays and prints; exit code 0 also when the recording holds faults: they are counted."""
     with open_replay(arguments) as replay:
-        began = time.perf_counter()
         with progress(f"replaying {arguments.file.name}") as update:
             replay.run(lambda frames: update(frames, f"replaying {arguments.file.name}: {frames:,} frames"))
-        result = report(replay, time.perf_counter() - began)
+        result = report(replay)
     if arguments.json:
         print_json(result)
     else:
@@ -75,14 +81,14 @@ def open_replay(arguments: argparse.Namespace, burst: int | None = None) -> Repl
         return Replay(arguments.file, configuration_of(arguments), **options)
 
 
-def report(replay: Replay, seconds: float) -> dict[str, Any]:
+def report(replay: Replay) -> dict[str, Any]:
     """The summary of a replay, in the words of its user."""
     whole = summary(replay.instance)
     io, core = whole["io"], whole["core"]
     reasons = whole["feed_reasons"]
     return {
         "frames": io["frames_received"],
-        "frames_per_second": round(io["frames_received"] / seconds) if seconds > 0 else 0,
+        "frames_per_second": round(io["frames_received"] / replay.seconds),
         "packets": core["packets"],
         "heartbeats": core["heartbeats"],
         "messages": core["messages"],
@@ -91,7 +97,10 @@ def report(replay: Replay, seconds: float) -> dict[str, Any]:
         "messages_lost": core["gap_messages"],
         "duplicates": reasons.get("duplicate", 0),
         "late": reasons.get("late", 0),
-        "malformed": {name: count for name, count in reasons.items() if name not in GAP_REASONS},
+        "malformed": {
+            name: count for name, count in reasons.items() if name not in (*SEQUENCE_REASONS, *BOOK_REASONS)
+        },
+        "book_contradictions": {name: reasons[name] for name in BOOK_REASONS if name in reasons},
         "truncated": io["drop_truncated"],
         "oversized": io["drop_oversized"],
         "capture_errors": io["receive_errors"],

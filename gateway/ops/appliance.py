@@ -92,6 +92,7 @@ class CoreStage:
             raise GatewayError("core: another core has worked on this instance; start the appliance again")
         self.store = make_store(instance.body("books"), instance.body("levels"), instance.body("book_orders"))
         self.strategy = load_strategy(configuration.strategy.file or NULL_STRATEGY, configuration.strategy.parameters)
+        self.step = core_step()  # compiled, or loaded, before the first frame
         self.core: Any = ffi.new("struct core *")
         self._attach_rings()
         self._make_feeds(configuration)
@@ -162,7 +163,7 @@ class CoreStage:
 
     def stage(self) -> Stage:
         """The compiled step over this context."""
-        return Stage(core_step().address, handle_address(self.core), [self])
+        return Stage(self.step.address, handle_address(self.core), [self])
 
 
 def make_feed(window_ns: int, lines: list[tuple[int, int]]) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gateway import layout
+from gateway import clock, layout
 from gateway.config import Configuration
 from gateway.core import book_reader
 from gateway.errors import GatewayError, PortError
@@ -50,15 +50,18 @@ class Replay:
         except BaseException:
             self.instance.close(remove=True)
             raise
+        self.seconds = 0.0  # the last run took
 
     def run(self, watch: Callable[[int], None]) -> None:
         """Replays to the end; `watch(frames)` is called about 20 times a second."""
+        began_ns = clock.monotonic_ns()
         worker = _Worker(self._loop)
         worker.start()
         while worker.is_alive():
             worker.join(POLL_SECONDS)
             watch(int(self.instance.counters[0]["io"]["frames_received"]))
         worker.raise_problem()
+        self.seconds = (worker.ended_ns - began_ns) / 1e9
         if worker.end == "stopped":
             raise KeyboardInterrupt
 
@@ -110,6 +113,7 @@ class _Worker(threading.Thread):
         super().__init__(daemon=True)
         self._work = work
         self.end = ""
+        self.ended_ns = 0
         self.problem: BaseException | None = None
 
     def run(self) -> None:
@@ -118,6 +122,7 @@ class _Worker(threading.Thread):
             self.end = self._work()
         except BaseException as problem:  # handed to the waiting thread
             self.problem = problem
+        self.ended_ns = clock.monotonic_ns()
 
     def raise_problem(self) -> None:
         """Raises in the waiting thread what the loop raised."""
