@@ -33,8 +33,15 @@ LAYOUTS = {
 }
 MIX = {"A": 0.46, "D": 0.41, "U": 0.06, "E": 0.04, "X": 0.015, "F": 0.007, "C": 0.003, "P": 0.004, "I": 0.001}
 KINDS = {
-    **{"A": "EVENT_ADD", "F": "EVENT_ADD", "E": "EVENT_EXECUTE", "C": "EVENT_EXECUTE", "X": "EVENT_REDUCE"},
-    **{"D": "EVENT_DELETE", "U": "EVENT_REPLACE", "P": "EVENT_TRADE", "I": "EVENT_INFORMATION"},
+    "A": "EVENT_ADD",
+    "F": "EVENT_ADD",
+    "E": "EVENT_EXECUTE",
+    "C": "EVENT_EXECUTE",
+    "X": "EVENT_REDUCE",
+    "D": "EVENT_DELETE",
+    "U": "EVENT_REPLACE",
+    "P": "EVENT_TRADE",
+    "I": "EVENT_INFORMATION",
 }
 
 

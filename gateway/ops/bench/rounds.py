@@ -1,7 +1,7 @@
 """Interleaved rounds: every contender takes one turn per round, in an order that moves on, so that drift of the machine
 meets all of them alike.
 
-Hard rule: what is claimed is a ratio of medians from one such run.
+Hard rule: what is claimed is a ratio from one such run, taken round by round.
 """
 
 import statistics
@@ -46,6 +46,11 @@ def spread(row: Row) -> tuple[float, float]:
         return row.samples[0], row.samples[0]
     quartiles = statistics.quantiles(row.samples, n=4, method="inclusive")
     return quartiles[0], quartiles[2]
+
+
+def times(row: Row, other: Row) -> float:
+    """Median over rounds of row / other: both met the same machine in the same round."""
+    return statistics.median(own / theirs for own, theirs in zip(row.samples, other.samples, strict=True))
 
 
 def find(rows: Sequence[Row], contender: str, metric: str) -> Row | None:

@@ -6,13 +6,15 @@ A suite is a module in suites/ with
     run(plan) -> Result            measures it
 
 Hard rule: the correctness gate comes first. A contender whose checksum is not the reference's is marked and takes no
-part in ratios; when it is ours, the command fails.
+part in targets; when it is ours, the command fails.
 """
 
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from gateway import kernel_cache
 
 SUITES = ("decode", "ring", "tick-to-order")
 
@@ -57,17 +59,8 @@ class Row:
 
 
 @dataclass
-class Ratio:
-    """A claim: one contender's median over another's, from the same interleaved run."""
-
-    what: str
-    value: float
-    limit: float | None = None  # target: at most this
-
-
-@dataclass
 class Target:
-    """A figure to reach, at most `limit`."""
+    """A figure to reach, at most `limit`: an absolute one, or the ratio to a contender of the same run."""
 
     what: str
     value: float
@@ -87,7 +80,6 @@ class Result:
     suite: str
     title: str
     rows: list[Row] = field(default_factory=list)
-    ratios: list[Ratio] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)  # contender, or "suite" → reason
     settings: dict[str, Any] = field(default_factory=dict)
@@ -102,6 +94,7 @@ class Result:
 
 def run_suite(name: str, plan: Plan) -> Result:
     """Imports and runs one suite of SUITES."""
+    kernel_cache.prepare()
     module = importlib.import_module(f"gateway.ops.bench.suites.{name.replace('-', '_')}")
     result: Result = module.run(plan)
     return result

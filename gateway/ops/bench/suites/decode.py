@@ -1,7 +1,7 @@
 """ITCH 5.0 from MoldUDP64 packets to 64-byte events: thread-CPU nanoseconds per message.
 
-    ours              gateway/protocols/itch50_decode.py, as the corridor calls it, packet by packet
-    own C switch      contenders/decode_switch.c: the same rows, the same checks, the same counters
+ours              gateway/protocols/itch50_decode.py, as the corridor calls it, packet by packet
+own C switch      contenders/decode_switch.c: the same rows, the same checks, the same counters
 """
 
 import ctypes
@@ -17,8 +17,8 @@ from gateway.errors import CapabilityError
 from gateway.layout import dtype, size
 from gateway.ops.bench.compiled import load
 from gateway.ops.bench.itch_stream import MESSAGES_PER_PACKET, TIME_BASE_NS, Stream, make_stream
-from gateway.ops.bench.rounds import find, interleave, median
-from gateway.ops.bench.suite import Contender, Plan, Ratio, Reading, Result, Target
+from gateway.ops.bench.rounds import find, interleave, median, times
+from gateway.ops.bench.suite import Contender, Plan, Reading, Result, Target
 from gateway.protocols.itch50_decode import decode_packet, make_table
 
 TITLE = "ITCH 5.0 decode: MoldUDP64 packets to 64-byte events"
@@ -49,9 +49,15 @@ def run(plan: Plan) -> Result:
     plan.report(0.0, "making the stream")
     stream = make_stream(messages, SEED)
     result.settings = {
-        **{"messages": messages, "packets": len(stream.offsets), "bytes": len(stream.data), "seed": SEED},
-        **{"messages_per_packet_mean": MESSAGES_PER_PACKET, "mix": stream.messages_by_type},
-        **{"rounds": rounds, "passes_per_sample": PASSES, "clock": "CLOCK_THREAD_CPUTIME_ID"},
+        "messages": messages,
+        "packets": len(stream.offsets),
+        "bytes": len(stream.data),
+        "seed": SEED,
+        "messages_per_packet_mean": MESSAGES_PER_PACKET,
+        "mix": stream.messages_by_type,
+        "rounds": rounds,
+        "passes_per_sample": PASSES,
+        "clock": "CLOCK_THREAD_CPUTIME_ID",
     }
     contenders = [_ours(stream)]
     try:
@@ -70,9 +76,7 @@ def _judge(result: Result) -> None:
         return
     result.targets.append(Target("gateway decode", median(ours), TARGET_NS, UNIT))
     if switch is not None:
-        share = median(ours) / median(switch)
-        result.ratios.append(Ratio(f"{OURS} / {SWITCH}", share, 1.0))
-        result.targets.append(Target(f"{OURS} / {SWITCH}", share, 1.0, "×"))
+        result.targets.append(Target(f"{OURS} / {SWITCH}", times(ours, switch), 1.0, "×"))
 
 
 def _digest(events: np.ndarray) -> str:
@@ -113,7 +117,9 @@ def _switch(stream: Stream) -> Contender:
     counters = np.zeros(1, dtype("core_counters"))
     function = load("decode_switch").switch_decode_stream
     function.restype = ctypes.c_int64
-    function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2 + [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
+    function.argtypes = (
+        [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2 + [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
+    )
 
     def decode(events: int, step: int) -> int:
         return int(
