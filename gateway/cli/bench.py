@@ -64,6 +64,6 @@ def print_results(results: list, noise: dict[str, float]) -> None:
         for line in report.lines(result):
             print(line)
     print_note(
-        f"\nCPUs were {noise['busy_share']:.0%} busy (this run included), {noise['steal_share']:.1%} of the time stolen;"
-        " ratios of one run are what counts"
+        f"\nCPUs were {noise['busy_share']:.0%} busy (this run included), {noise['steal_share']:.1%} of the time"
+        " stolen; ratios of one run are what counts"
     )

@@ -13,7 +13,7 @@ SLOT_BYTES = 16
 
 
 @njit(inline="always")
-def _send(writer, number):  # type: ignore[no-untyped-def]
+def _send(writer, number):
     slot = claim(writer)
     if slot == 0:
         return False
@@ -25,7 +25,7 @@ def _send(writer, number):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _wrong(slot, number):  # type: ignore[no-untyped-def]
+def _wrong(slot, number):
     wrong = 0
     for index in range(WORDS):
         wrong |= load_i64(slot + SLOT_BYTES + 8 * index) ^ (number + index)
@@ -33,7 +33,7 @@ def _wrong(slot, number):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def hop_ring(out, into, side, rounds, samples, deadline_ticks):  # type: ignore[no-untyped-def]
+def hop_ring(out, into, side, rounds, samples, deadline_ticks):
     """Round trips done, or -1 - that when a payload was wrong."""
     wrong, spins = 0, 0
     for done in range(rounds):
@@ -59,7 +59,7 @@ def hop_ring(out, into, side, rounds, samples, deadline_ticks):  # type: ignore[
 
 
 @njit(cache=True)
-def burst_ring(out, into, side, records, deadline_ticks):  # type: ignore[no-untyped-def]
+def burst_ring(out, into, side, records, deadline_ticks):
     """Records sent or read, or -1 - that when a payload was wrong."""
     wrong, spins, done = 0, 0, 0
     while done < records:

@@ -32,7 +32,7 @@ Decode = Callable[[int, int], int]  # (events address, step) -> events written
 
 
 @njit
-def _decode_stream(table, data, offsets, sizes, packets, time_base_ns, events, step, counters):  # type: ignore[no-untyped-def]
+def _decode_stream(table, data, offsets, sizes, packets, time_base_ns, events, step, counters):
     """The same loop as switch_decode_stream in contenders/decode_switch.c."""
     total = 0
     for index in range(packets):
