@@ -162,7 +162,7 @@ class CoreStage:
 
     def stage(self) -> Stage:
         """The compiled step over this context."""
-        return Stage(core_step.address, handle_address(self.core), [self])
+        return Stage(core_step().address, handle_address(self.core), [self])
 
 
 def make_feed(window_ns: int, lines: list[tuple[int, int]]) -> np.ndarray:
@@ -173,3 +173,4 @@ def make_feed(window_ns: int, lines: list[tuple[int, int]]) -> np.ndarray:
         feed["line_address"][0][index] = address
         feed["line_port"][0][index] = port
     return feed
+
