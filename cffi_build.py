@@ -57,9 +57,9 @@ def pkg_config(package: str) -> dict[str, list[str]] | None:
 
 
 def native_sources(with_dpdk: bool) -> list[str]:
-    """Every C file of native/, relative to the root; dpdk.c only with DPDK."""
+    """Every C file of native/, relative to the root; dpdk*.c only with DPDK."""
     paths = sorted([*NATIVE.glob("*.c"), *(NATIVE / "ports").glob("*.c")])
-    return [str(path.relative_to(ROOT)) for path in paths if with_dpdk or path.name != "dpdk.c"]
+    return [str(path.relative_to(ROOT)) for path in paths if with_dpdk or not path.name.startswith("dpdk")]
 
 
 def make_builder() -> FFI:
