@@ -7,7 +7,7 @@
  * Our keys: huge=yes|no, memory=MIB (without huge pages), descriptors=N (per queue), eal=ARG;ARG.
  * Its hard rule: every buffer taken from the pool goes back to it; frames are read in place until `release`.
  */
-#include <ctype.h>
+#include <errno.h>
 #include <rte_ethdev.h>
 #include <rte_ether.h>
 #include <rte_mbuf.h>
@@ -15,156 +15,92 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "../clock.h"
 #include "../port.h"
-#include "dpdk_eal.h"
-#include "option.h"
+#include "dpdk_argument.h"
 
 enum {
-    DESCRIPTORS_DEFAULT = 1024,
-    DESCRIPTORS_MAX = 8192,
-    MEMORY_MIB_DEFAULT = 128,
-    TRANSMIT_ATTEMPTS = 16 /* a full queue is asked again so many times, then the frame is refused */
+    PEER_LOOK_TICKS = 200000000, /* about a tenth of a second */
+    TRANSMIT_ATTEMPTS = 16       /* a full queue is asked again so many times, then the frame is refused */
 };
-
-enum { OPTION_HUGE, OPTION_MEMORY, OPTION_DESCRIPTORS, OPTION_EAL, OPTIONS };
 
 struct dpdk_state {
     struct rte_mempool *pool;
     uint16_t ethernet;
     uint16_t held_count;
-    int probed;  /* the Ethernet port exists */
-    int started; /* and runs */
+    int probed;         /* the Ethernet port exists */
+    int started;        /* and runs */
+    int waits_for_peer; /* a memif client, which is started again whenever its server comes back */
+    int64_t ticks_next_look;
     struct rte_mbuf *held[PORT_BURST_MAX]; /* frames of the last `receive` */
     struct port_statistics statistics;
 };
 
-static int refuse(char *error, int outcome, const char *device, const char *text)
+static int refuse(char *error, const struct dpdk_argument *argument, const char *what, int number)
 {
-    snprintf(error, PORT_ERROR_BYTES, "port dpdk:%.*s: %.170s", (int)RTE_MIN(strcspn(device, ","), 40u), device, text);
-    return outcome;
-}
-
-static int refuse_log(char *error, const char *device, const char *what, int number)
-{
-    char text[192];
     const char *log = eal_first_log();
-    snprintf(text, sizeof text, "%s: %.120s", what, log[0] ? log : rte_strerror(number < 0 ? -number : number));
-    return refuse(error, PORT_INCAPABLE, device, text);
-}
-
-/* Splits the argument into the device with its driver's keys, and our own keys. */
-static int split_argument(const char *argument, char *device, struct option *options, char *error)
-{
-    size_t used = strcspn(argument, ","), length = 0;
-    if (strlen(argument) >= OPTION_TEXT_BYTES)
-        return refuse(error, PORT_REFUSED, argument, "the argument is longer than 511 bytes");
-    snprintf(device, OPTION_TEXT_BYTES, "%.*s", (int)used, argument);
-    for (const char *pair = argument + used; *pair == ','; pair += length) {
-        length = strcspn(++pair, ",");
-        struct option *ours = NULL;
-        for (int index = 0; index < OPTIONS && ours == NULL; index++)
-            if (strncmp(pair, options[index].key, strlen(options[index].key)) == 0 &&
-                pair[strlen(options[index].key)] == '=')
-                ours = &options[index];
-        if (ours)
-            snprintf(ours->value, sizeof ours->value, "%.*s", (int)(length - strlen(ours->key) - 1),
-                     pair + strlen(ours->key) + 1);
-        else
-            used += (size_t)snprintf(device + used, OPTION_TEXT_BYTES - used, ",%.*s", (int)length, pair);
-    }
-    return 0;
-}
-
-/* domain:bus:device.function, all hexadecimal */
-static int is_pci(const char *device)
-{
-    static const char shape[] = "xxxx:xx:xx.x";
-    size_t length = strcspn(device, ",");
-    if (length != sizeof shape - 1)
-        return 0;
-    for (size_t at = 0; at < length; at++)
-        if (shape[at] == 'x' ? !isxdigit((unsigned char)device[at]) : device[at] != shape[at])
-            return 0;
-    return 1;
-}
-
-/* What EAL would only say in many lines: an absent PCI device, or one that the kernel still drives. */
-static int check_device(const char *device, char *error)
-{
-    char path[128], driver[256] = "";
-    if (!is_pci(device) && strncmp(device, "net_", 4) != 0)
-        return refuse(error, PORT_REFUSED, device, "name a PCI address such as 0000:3b:00.0, or a driver such as net_memif0");
-    if (!is_pci(device))
-        return 0;
-    snprintf(path, sizeof path, "/sys/bus/pci/devices/%.12s", device);
-    if (access(path, F_OK) != 0)
-        return refuse(error, PORT_INCAPABLE, device, "no such PCI device; list them with: lspci -D");
-    snprintf(path, sizeof path, "/sys/bus/pci/devices/%.12s/driver", device);
-    if (readlink(path, driver, sizeof driver - 1) < 0)
-        return refuse(error, PORT_INCAPABLE, device, "no driver; bind it with: dpdk-devbind.py -b vfio-pci ADDRESS");
-    if (strstr(driver, "/vfio-pci") || strstr(driver, "uio") || strstr(driver, "/mlx"))
-        return 0;
-    return refuse(error, PORT_INCAPABLE, device, "the kernel drives it; bind it with: dpdk-devbind.py -b vfio-pci ADDRESS");
-}
-
-static int check_eal(const char *device, const char *extra, char *error)
-{
-    const char *forbidden[] = {"-h", "--help", "-v", "--version", "--log-level=help", "--proc-type", "-d"}; /* end the process, or load code */
-    for (const char *word = extra; *word; word += strspn(word, ";")) {
-        size_t length = strcspn(word, ";");
-        for (size_t index = 0; index < sizeof forbidden / sizeof *forbidden; index++)
-            if (strncmp(word, forbidden[index], strlen(forbidden[index])) == 0)
-                return refuse(error, PORT_REFUSED, device, "eal= must not hold -h, -v, -d or --proc-type");
-        word += length;
-    }
-    return 0;
-}
-
-static int choose(struct option *options, const char *device, struct eal_choice *choice, char *error)
-{
-    const char *huge = options[OPTION_HUGE].value;
-    *choice = (struct eal_choice){.device = device, .is_pci = is_pci(device), .extra = options[OPTION_EAL].value};
-    if (huge[0] && strcmp(huge, "yes") != 0 && strcmp(huge, "no") != 0)
-        return refuse(error, PORT_REFUSED, device, "huge= is yes or no");
-    choice->huge_pages = huge[0] ? huge[0] == 'y' : eal_has_huge_pages();
-    return option_number("dpdk", &options[OPTION_MEMORY], 64, 65536, MEMORY_MIB_DEFAULT, &choice->memory_mib, error);
+    snprintf(error, PORT_ERROR_BYTES, "port dpdk:%.*s: %s: %.120s", (int)RTE_MIN(strcspn(argument->device, ","), 40u),
+             argument->device, what, log[0] ? log : rte_strerror(number < 0 ? -number : number));
+    return PORT_INCAPABLE;
 }
 
 /* Buffers for both rings, for one burst in our hands each way, and for what a driver keeps back. */
 static struct rte_mempool *make_pool(const struct dpdk_state *state, uint16_t receive, uint16_t transmit)
 {
+    static unsigned pools; /* a name is never used twice, in case a driver keeps an old pool alive */
     char name[RTE_MEMPOOL_NAMESIZE];
     int node = rte_eth_dev_socket_id(state->ethernet);
-    snprintf(name, sizeof name, "gateway_%u", state->ethernet);
+    snprintf(name, sizeof name, "gateway_%u", pools++);
     return rte_pktmbuf_pool_create(name, (unsigned)receive + transmit + 8 * PORT_BURST_MAX, PORT_BURST_MAX, 0,
                                    RTE_MBUF_DEFAULT_BUF_SIZE, node);
 }
 
-static int start(struct dpdk_state *state, const char *device, uint16_t descriptors, char *error)
+static int start(struct dpdk_state *state)
+{
+    int outcome = rte_eth_dev_start(state->ethernet);
+    state->started = outcome == 0;
+    if (state->started)
+        rte_eth_promiscuous_enable(state->ethernet); /* a driver that knows no other mode says ENOTSUP */
+    return outcome;
+}
+
+static int prepare(struct dpdk_state *state, const struct dpdk_argument *argument, char *error)
 {
     struct rte_eth_conf configuration = {0};
-    uint16_t receive = descriptors, transmit = descriptors;
+    uint16_t receive = argument->descriptors, transmit = argument->descriptors;
     int outcome = rte_eth_dev_configure(state->ethernet, 1, 1, &configuration);
     if (outcome == 0)
         outcome = rte_eth_dev_adjust_nb_rx_tx_desc(state->ethernet, &receive, &transmit);
     if (outcome != 0)
-        return refuse_log(error, device, "the device cannot be configured", outcome);
+        return refuse(error, argument, "the device cannot be configured", outcome);
     state->pool = make_pool(state, receive, transmit);
     if (state->pool == NULL)
-        return refuse_log(error, device, "no memory for packet buffers; raise memory=", rte_errno);
+        return refuse(error, argument, "no memory for packet buffers; raise memory=", rte_errno);
     int node = rte_eth_dev_socket_id(state->ethernet);
     outcome = rte_eth_rx_queue_setup(state->ethernet, 0, receive, (unsigned)node, NULL, state->pool);
     if (outcome == 0)
         outcome = rte_eth_tx_queue_setup(state->ethernet, 0, transmit, (unsigned)node, NULL);
-    if (outcome == 0)
-        outcome = rte_eth_dev_start(state->ethernet);
-    if (outcome != 0)
-        return refuse_log(error, device, "the device does not start", outcome);
-    state->started = 1;
-    rte_eth_promiscuous_enable(state->ethernet); /* a driver that knows no other mode says ENOTSUP */
-    return 0;
+    if (outcome == 0 && start(state) != 0 && !state->waits_for_peer)
+        outcome = -ENODEV;
+    return outcome == 0 ? 0 : refuse(error, argument, "the device does not start", outcome);
+}
+
+/* A memif client starts only while its server listens, and its driver does not join again by itself. */
+static void look_for_peer(struct port *port)
+{
+    struct dpdk_state *state = port->state;
+    struct rte_eth_link link = {0};
+    int64_t now = clock_ticks();
+    if (now < state->ticks_next_look)
+        return;
+    state->ticks_next_look = now + PEER_LOOK_TICKS;
+    if (state->started && rte_eth_link_get_nowait(state->ethernet, &link) == 0 && !link.link_status) {
+        rte_eth_dev_stop(state->ethernet);
+        state->started = 0;
+    }
+    if (!state->started)
+        start(state);
 }
 
 static void dpdk_release(struct port *port)
@@ -172,52 +108,6 @@ static void dpdk_release(struct port *port)
     struct dpdk_state *state = port->state;
     rte_pktmbuf_free_bulk(state->held, state->held_count);
     state->held_count = 0;
-}
-
-static void dpdk_close(struct port *port)
-{
-    struct dpdk_state *state = port->state;
-    struct rte_eth_dev_info information = {0};
-    dpdk_release(port);
-    if (state->started)
-        rte_eth_dev_stop(state->ethernet);
-    if (state->probed) {
-        int known = rte_eth_dev_info_get(state->ethernet, &information) == 0;
-        rte_eth_dev_close(state->ethernet);
-        if (known && information.device)
-            rte_dev_remove(information.device);
-    }
-    if (state->pool && rte_mempool_in_use_count(state->pool) == 0)
-        rte_mempool_free(state->pool); /* else a driver kept a buffer: its pool stays, so that nothing dangles */
-    free(state);
-    port->state = NULL;
-}
-
-static int dpdk_open(struct port *port, const char *argument, char *error)
-{
-    struct option options[OPTIONS] = {{.key = "huge"}, {.key = "memory"}, {.key = "descriptors"}, {.key = "eal"}};
-    struct eal_choice choice;
-    char device[OPTION_TEXT_BYTES];
-    long descriptors = 0;
-    if (split_argument(argument, device, options, error) != 0 || choose(options, device, &choice, error) != 0 ||
-        option_number("dpdk", &options[OPTION_DESCRIPTORS], 64, DESCRIPTORS_MAX, DESCRIPTORS_DEFAULT, &descriptors,
-                      error) != 0 ||
-        check_eal(device, choice.extra, error) != 0)
-        return PORT_REFUSED;
-    int outcome = check_device(device, error);
-    if (outcome != 0)
-        return outcome;
-    struct dpdk_state *state = calloc(1, sizeof *state);
-    if (state == NULL)
-        return refuse(error, PORT_REFUSED, device, "out of memory");
-    port->state = state;
-    outcome = eal_probe(&choice, &state->ethernet, error);
-    state->probed = outcome == 0;
-    if (outcome == 0)
-        outcome = start(state, device, (uint16_t)descriptors, error);
-    if (outcome != 0)
-        dpdk_close(port);
-    return outcome;
 }
 
 /* Some drivers (net_af_packet) strip the 802.1Q tag without being asked: it goes back in front of the payload. */
@@ -239,9 +129,12 @@ static int dpdk_receive(struct port *port, struct port_frame *frames, int limit)
     struct dpdk_state *state = port->state;
     uint16_t room = (uint16_t)(limit < PORT_BURST_MAX ? limit : PORT_BURST_MAX);
     dpdk_release(port);
-    state->held_count = rte_eth_rx_burst(state->ethernet, 0, state->held, room);
+    if (state->started)
+        state->held_count = rte_eth_rx_burst(state->ethernet, 0, state->held, room);
     for (uint16_t index = 0; index < state->held_count; index++)
         fill_frame(&state->held[index], &frames[index]);
+    if (state->held_count == 0 && state->waits_for_peer)
+        look_for_peer(port);
     state->statistics.frames_received += state->held_count;
     return state->held_count;
 }
@@ -282,7 +175,7 @@ static int dpdk_transmit(struct port *port, const struct port_frame *frames, int
 {
     struct dpdk_state *state = port->state;
     int sent = 0;
-    for (int step = 1; sent < count && step > 0; sent += step)
+    for (int step = state->started; sent < count && step > 0; sent += step)
         step = transmit_burst(state, frames + sent, count - sent);
     state->statistics.frames_transmitted += (uint64_t)sent;
     state->statistics.transmit_refused += (uint64_t)(count - sent);
@@ -298,6 +191,60 @@ static void dpdk_statistics(struct port *port, struct port_statistics *statistic
         state->statistics.receive_errors = device.ierrors;
     }
     *statistics = state->statistics;
+}
+
+/* Takes what still waits inside the device: net_ring would forget these buffers. Bounded, for some never run dry. */
+static void drain(struct port *port)
+{
+    struct port_frame frames[PORT_BURST_MAX];
+    for (int burst = 0; burst < DPDK_DESCRIPTORS_MAX / PORT_BURST_MAX; burst++)
+        if (dpdk_receive(port, frames, PORT_BURST_MAX) == 0)
+            return;
+    dpdk_release(port);
+}
+
+static void dpdk_close(struct port *port)
+{
+    struct dpdk_state *state = port->state;
+    struct rte_eth_dev_info information = {0};
+    dpdk_release(port);
+    state->waits_for_peer = 0; /* or draining would look for it */
+    if (state->started) {
+        drain(port);
+        rte_eth_dev_stop(state->ethernet);
+    }
+    if (state->probed) {
+        int known = rte_eth_dev_info_get(state->ethernet, &information) == 0;
+        rte_eth_dev_close(state->ethernet);
+        if (known && information.device)
+            rte_dev_remove(information.device);
+    }
+    if (state->pool && rte_mempool_in_use_count(state->pool) == 0)
+        rte_mempool_free(state->pool); /* else a driver kept a buffer: its pool stays, so that nothing dangles */
+    free(state);
+    port->state = NULL;
+}
+
+static int dpdk_open(struct port *port, const char *text, char *error)
+{
+    struct dpdk_argument argument;
+    int outcome = dpdk_argument_read(text, &argument, error);
+    if (outcome != 0)
+        return outcome;
+    struct dpdk_state *state = calloc(1, sizeof *state);
+    if (state == NULL) {
+        snprintf(error, PORT_ERROR_BYTES, "port dpdk: out of memory");
+        return PORT_REFUSED;
+    }
+    port->state = state;
+    state->waits_for_peer = argument.waits_for_peer;
+    outcome = eal_probe(&argument.choice, &state->ethernet, error);
+    state->probed = outcome == 0;
+    if (outcome == 0)
+        outcome = prepare(state, &argument, error);
+    if (outcome != 0)
+        dpdk_close(port);
+    return outcome;
 }
 
 const struct port_operations port_dpdk = {
