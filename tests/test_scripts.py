@@ -1,0 +1,152 @@
+"""The one-word scripts: what they do when nothing changed, what they clean, and what they never touch."""
+
+import mmap
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+VERBS = ("bench", "check", "clean", "demo", "setup", "test")
+
+
+def run(script: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script from a folder that is not the clone's."""
+    surroundings = {**os.environ, **environment}
+    return subprocess.run(
+        [str(script), *words],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=surroundings,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """Scripts and what they look at, in a folder that is no clone of ours."""
+    for folder in ("scripts", ".ci"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    (tmp_path / "native").mkdir()
+    (tmp_path / "native" / "ring.c").write_text("int ring;\n")
+    for name in ("setup.py", "pyproject.toml", "cffi_build.py"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "gateway").mkdir()
+    return tmp_path
+
+
+def test_every_script_is_one_word_runs_anywhere_and_parses():
+    names = sorted(path.name for path in (ROOT / "scripts").iterdir())
+    assert names == sorted(VERBS)
+    for path in [*(ROOT / "scripts").iterdir(), ROOT / ".ci" / "run"]:
+        assert os.access(path, os.X_OK), path
+        assert subprocess.run(["bash", "-n", path], timeout=20).returncode == 0
+
+
+def test_continuous_integration_calls_the_same_scripts():
+    text = (ROOT / ".ci" / "run").read_text()
+    assert "scripts/check" in text
+    assert "scripts/test" in text
+
+
+def test_continuous_integration_runs_both_and_fails_when_one_does(clone: Path):
+    for verb, code in (("check", 1), ("test", 0)):
+        (clone / "scripts" / verb).write_text(f"#!/bin/sh\necho ran {verb}\nexit {code}\n")
+    done = run(clone / ".ci" / "run")
+    assert done.stdout.splitlines() == ["ran check", "ran test"]
+    assert done.returncode == 1
+    (clone / "scripts" / "check").write_text("#!/bin/sh\n")
+    assert run(clone / ".ci" / "run").returncode == 0
+
+
+def test_setup_refuses_in_one_line_a_machine_without_a_recent_python(clone: Path):
+    tools = clone / "tools"
+    tools.mkdir()
+    for name in (
+        "bash",
+        "env",
+        "dirname",
+        "mkdir",
+        "flock",
+        "cat",
+        "sed",
+        "sort",
+        "tr",
+        "sha256sum",
+        "find",
+        "xargs",
+        "grep",
+    ):
+        (tools / name).symlink_to(shutil.which(name) or f"/bin/{name}")
+    old = tools / "python3"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    text = (clone / "scripts" / "setup").read_text().replace(" /usr/bin/python3;", ";")
+    (clone / "scripts" / "setup").write_text(text)
+    done = run(clone / "scripts" / "setup", PATH=str(tools))
+    assert done.returncode == 4
+    assert done.stderr.startswith("setup: needs python3, version 3.11 or later")
+    assert done.stdout == ""
+
+
+def test_clean_removes_what_building_left_and_keeps_the_sources(clone: Path):
+    for name in (
+        "build/x",
+        "x.egg-info/y",
+        "gateway/_native.c",
+        "gateway/_native.abi3.so",
+        "gateway/__pycache__/z.pyc",
+    ):
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        (clone / name).write_text("")
+    (clone / ".venv").mkdir()
+    (clone / "gateway" / "_native.pyi").write_text("")
+    assert run(clone / "scripts" / "clean").returncode == 0
+    left = sorted(str(path.relative_to(clone)) for path in clone.rglob("*") if "scripts" not in path.parts)
+    assert left == [
+        ".ci",
+        ".ci/run",
+        ".venv",
+        "cffi_build.py",
+        "gateway",
+        "gateway/_native.pyi",
+        "native",
+        "native/ring.c",
+    ] + [
+        "pyproject.toml",
+        "setup.py",
+    ]
+    assert run(clone / "scripts" / "clean", "--all").returncode == 0
+    assert not (clone / ".venv").exists()
+
+
+def test_clean_refuses_a_word_it_does_not_know(clone: Path):
+    done = run(clone / "scripts" / "clean", "--everything")
+    assert done.returncode == 2
+    assert done.stderr == "scripts/clean: unknown word --everything; write nothing or --all\n"
+
+
+def test_clean_removes_shared_memory_that_nobody_maps_and_keeps_what_lives(clone: Path):
+    live, stale = (Path(f"/dev/shm/gateway-test-{os.getpid()}-{word}") for word in ("live", "stale"))
+    text = (clone / "scripts" / "clean").read_text()
+    assert "/dev/shm/gateway-*" in text
+    # only these two: the machine may run instances of other people
+    (clone / "scripts" / "clean").write_text(
+        text.replace("/dev/shm/gateway-*", f"/dev/shm/gateway-test-{os.getpid()}-*")
+    )
+    try:
+        for folder in (live, stale):
+            folder.mkdir()
+            (folder / "control").write_bytes(bytes(4096))
+        with (live / "control").open("r+b") as file, mmap.mmap(file.fileno(), 4096):
+            done = run(clone / "scripts" / "clean")
+        assert done.returncode == 0
+        assert (live.exists(), stale.exists()) == (True, False)
+        assert sorted(done.stdout.splitlines()) == [f"in use: {live}", f"removed: {stale}"]
+    finally:
+        shutil.rmtree(live, ignore_errors=True)
+        shutil.rmtree(stale, ignore_errors=True)
