@@ -1,0 +1,69 @@
+"""`gateway bench`: the benchmark suites, with a correctness gate before any figure."""
+
+import argparse
+from pathlib import Path
+
+from gateway.cli.output import print_json, print_note, print_table, progress, to_json
+from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, UsageError
+from gateway.ops.bench.suite import SUITES
+
+HELP = "measure decode, ring and tick to order beside contenders, on this machine"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.add_argument(
+        "--suite",
+        action="append",
+        choices=SUITES,
+        metavar="NAME",
+        help=f"one of {', '.join(SUITES)}; repeatable; default: all",
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: all suites within a minute")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write every sample, machine facts and commit to FILE; - is stdout"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the suites; exit code 1 when a correctness gate failed."""
+    from gateway.ops.bench import machine, report
+    from gateway.ops.bench.suite import Plan, Result, run_suite
+
+    if arguments.json and arguments.json != "-" and not Path(arguments.json).absolute().parent.is_dir():
+        raise UsageError(f"--json {arguments.json}: the folder does not exist; make it first")
+    facts, before = machine.facts(), machine.cpu_seconds()
+    results: list[Result] = []
+    suites = arguments.suite or list(SUITES)
+    with progress("benchmarks", total=len(suites)) as update:
+        for index, name in enumerate(suites):
+            plan = Plan(
+                arguments.quick,
+                lambda share, what, index=index, name=name: update(index + share, f"{name}: {what}"),  # type: ignore[misc]
+            )
+            results.append(run_suite(name, plan))
+    noise = machine.noise(before)
+    if arguments.json != "-":
+        print_results(results, noise)
+    data = report.to_data(results, facts, noise, arguments.quick)
+    if arguments.json == "-":
+        print_json(data)
+    elif arguments.json:
+        Path(arguments.json).write_text(to_json(data, indent=1) + "\n", encoding="utf-8")
+    return EXIT_DONE if data["ok"] else EXIT_CHECK_FAILED
+
+
+def print_results(results: list, noise: dict[str, float]) -> None:
+    """One table per suite to stdout, targets and remarks below it."""
+    from gateway.ops.bench import report
+
+    for result in results:
+        print(f"\n{result.title}")
+        if result.rows:
+            print_table(report.COLUMNS, report.table_rows(result), report.NUMERIC)
+        for line in report.lines(result):
+            print(line)
+    print_note(
+        f"\nCPUs were {noise['busy_share']:.0%} busy (this run included), {noise['steal_share']:.1%} of the time"
+        " stolen; ratios of one run are what counts"
+    )
