@@ -1,6 +1,6 @@
 /*
  * ring_driver.c — the C side of the ring's tests: one-record steps over native/ring.h, and the loops that run any
- * step, C's or numba's, in a process that will be killed. Test code: compiled by tests/native/ring_driver.py, never shipped.
+ * step, C's or numba's, in a process that will be killed. Test code, compiled by ring_driver.py.
  *
  * Every step is int64 step(int64 context); a context is an array of words, see enum context_word. A record fills its
  * whole slot: position, life of its writer, values made of both, and their sum in the last word, so that a record that
@@ -16,7 +16,7 @@
 
 enum context_word { CONTEXT_HANDLE, CONTEXT_LEDGER, CONTEXT_LIFE, CONTEXT_COPY, CONTEXT_WORDS };
 
-/* The ledger lies in memory shared by all lives of all processes; `delivered` counts how often each position was read. */
+/* The ledger lies in memory shared by all lives of all processes; `delivered` counts how often each was read. */
 enum ledger_word {
     LEDGER_POSITIONS, /* capacity of `delivered`, and where the producer stops */
     LEDGER_TORN,

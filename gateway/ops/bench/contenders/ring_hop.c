@@ -4,7 +4,8 @@
  * that the other side checks.
  *
  * Every function runs one side for `rounds` round trips: side 0 sends first and writes each round trip's ticks to
- * `ticks`. It ends early when `deadline_ticks` passes, and returns the round trips done, or -1 - that when a payload was wrong.
+ * `ticks`. It ends early when `deadline_ticks` passes, and returns the round trips done, or -1 - that when
+ * a payload was wrong.
  */
 #include <stdlib.h>
 #include <string.h>
