@@ -40,7 +40,7 @@ static inline struct ring_slot *ring_claim(struct ring_writer *writer)
         if (writer->position - writer->cursor_cached >= writer->depth)
             return NULL;
     }
-    /* After the last sequence word: a death between the two must never leave an unpublished record behind `claimed - 1`. */
+    /* Released: never visible before the sequence word of the record before, or a death between leaves a hole there. */
     __atomic_store_n(&header->claimed, writer->position + 1, __ATOMIC_RELEASE);
     __atomic_thread_fence(__ATOMIC_RELEASE); /* observers must see the claim before any new payload byte */
     return ring_slot_at(writer->slots, writer->mask, writer->slot_bytes, writer->position);

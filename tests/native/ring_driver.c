@@ -1,10 +1,10 @@
 /*
- * ring_driver.c — the C side of the ring's tests: one-record steps over native/ring.h, and the loops that run any step,
- * C's or numba's, in a process that will be killed. Test code: compiled by tests/native/ring_driver.py, never shipped.
+ * ring_driver.c — the C side of the ring's tests: one-record steps over native/ring.h, and the loops that run any
+ * step, C's or numba's, in a process that will be killed. Test code, compiled by ring_driver.py.
  *
- * Every step is int64 step(int64 context); a context is an array of words, see enum context_word. A record fills its whole
- * slot: position, life of its writer, values made of both, and their sum in the last word, so that a record that is torn
- * anywhere, or put together from two lives, cannot pass for whole.
+ * Every step is int64 step(int64 context); a context is an array of words, see enum context_word. A record fills its
+ * whole slot: position, life of its writer, values made of both, and their sum in the last word, so that a record that
+ * is torn anywhere, or put together from two lives, cannot pass for whole.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -16,7 +16,7 @@
 
 enum context_word { CONTEXT_HANDLE, CONTEXT_LEDGER, CONTEXT_LIFE, CONTEXT_COPY, CONTEXT_WORDS };
 
-/* The ledger lies in memory shared by all lives of all processes; `delivered` counts how often each position was read. */
+/* The ledger lies in memory shared by all lives of all processes; `delivered` counts how often each was read. */
 enum ledger_word {
     LEDGER_POSITIONS, /* capacity of `delivered`, and where the producer stops */
     LEDGER_TORN,
@@ -29,7 +29,7 @@ enum ledger_word {
     LEDGER_WORDS = 8
 };
 
-static_assert(offsetof(struct ring_writer, position) == offsetof(struct ring_reader, position), "one loop runs both");
+static_assert(offsetof(struct ring_writer, position) == offsetof(struct ring_reader, position), "one loop for both");
 
 #define WORD(address, index) (((int64_t *)(uintptr_t)(address))[index])
 

@@ -1,8 +1,8 @@
 /*
  * ring_sanitized.c — a program over native/ring.h and ring.c, built with sanitizers by test_ring_sanitized.py.
  *
- *   threads   producer, reliable reader: what ThreadSanitizer watches. Observers stay out: their copy races by design and
- *             is thrown away by the claim check, which the tool does not know.
+ *   threads   producer, reliable reader: what ThreadSanitizer watches. Observers stay out: their copy races by design
+ *             and is thrown away by the claim check, which the tool does not know.
  *   memory    every attach at every file length, in heap blocks of exactly that length; observers at every slot size.
  * Exit status 0: every record was whole and in its place.
  */

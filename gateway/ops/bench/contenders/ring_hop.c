@@ -1,10 +1,11 @@
 /*
- * ring_hop.c — one 64-byte record there and back between two processes, three ways: over a bare cache line (the floor),
- * over a classic ring with separate head and tail lines, and over native/ring.h. Every record carries 48 bytes that the
- * other side checks.
+ * ring_hop.c — one 64-byte record there and back between two processes, three ways: over a bare cache line (the
+ * floor), over a classic ring with separate head and tail lines, and over native/ring.h. Every record carries 48 bytes
+ * that the other side checks.
  *
- * Every function runs one side for `rounds` round trips: side 0 sends first and writes each round trip's ticks to `ticks`.
- * It ends early when `deadline_ticks` passes, and returns the round trips done, or -1 - that when a payload was wrong.
+ * Every function runs one side for `rounds` round trips: side 0 sends first and writes each round trip's ticks to
+ * `ticks`. It ends early when `deadline_ticks` passes, and returns the round trips done, or -1 - that when
+ * a payload was wrong.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -55,32 +56,32 @@ static inline int late(uint64_t *spins, int64_t deadline_ticks)
 }
 
 /* The one shape of every contender; SEND and RECEIVE are statements, RECEIVE sets `words` or leaves it NULL. */
-#define HOP(SEND, RECEIVE, GIVE_BACK)                                                                                        \
-    int64_t done = 0;                                                                                                        \
-    uint64_t spins = 0;                                                                                                      \
-    int wrong = 0;                                                                                                           \
-    for (; done < rounds; done++) {                                                                                          \
-        uint64_t round = (uint64_t)done;                                                                                     \
-        const uint64_t *words = NULL;                                                                                        \
-        int64_t begin = clock_ticks();                                                                                       \
-        if (side == 0) {                                                                                                     \
-            SEND;                                                                                                            \
-        }                                                                                                                    \
-        for (;;) {                                                                                                           \
-            RECEIVE;                                                                                                         \
-            if (words || late(&spins, deadline_ticks))                                                                       \
-                break;                                                                                                       \
-        }                                                                                                                    \
-        if (!words)                                                                                                          \
-            break;                                                                                                           \
-        wrong |= !good(words, round);                                                                                        \
-        GIVE_BACK;                                                                                                           \
-        if (side == 1) {                                                                                                     \
-            SEND;                                                                                                            \
-        }                                                                                                                    \
-        if (side == 0)                                                                                                       \
-            ticks[done] = clock_ticks() - begin;                                                                             \
-    }                                                                                                                        \
+#define HOP(SEND, RECEIVE, GIVE_BACK)                                                                               \
+    int64_t done = 0;                                                                                               \
+    uint64_t spins = 0;                                                                                             \
+    int wrong = 0;                                                                                                  \
+    for (; done < rounds; done++) {                                                                                 \
+        uint64_t round = (uint64_t)done;                                                                            \
+        const uint64_t *words = NULL;                                                                               \
+        int64_t begin = clock_ticks();                                                                              \
+        if (side == 0) {                                                                                            \
+            SEND;                                                                                                   \
+        }                                                                                                           \
+        for (;;) {                                                                                                  \
+            RECEIVE;                                                                                                \
+            if (words || late(&spins, deadline_ticks))                                                              \
+                break;                                                                                              \
+        }                                                                                                           \
+        if (!words)                                                                                                 \
+            break;                                                                                                  \
+        wrong |= !good(words, round);                                                                               \
+        GIVE_BACK;                                                                                                  \
+        if (side == 1) {                                                                                            \
+            SEND;                                                                                                   \
+        }                                                                                                           \
+        if (side == 0)                                                                                              \
+            ticks[done] = clock_ticks() - begin;                                                                    \
+    }                                                                                                               \
     return wrong ? -1 - done : done;
 
 static inline void line_send(struct line *line, uint64_t round)
@@ -94,7 +95,8 @@ static inline const uint64_t *line_receive(const struct line *line, uint64_t rou
     return __atomic_load_n(&line->record.sequence, __ATOMIC_ACQUIRE) == round + 1 ? line->record.words : NULL;
 }
 
-int64_t hop_line(struct line *out, const struct line *in, int side, int64_t rounds, int64_t *ticks, int64_t deadline_ticks)
+int64_t hop_line(struct line *out, const struct line *in, int side, int64_t rounds, int64_t *ticks,
+                 int64_t deadline_ticks)
 {
     HOP(line_send(out, round), words = line_receive(in, round), (void)0)
 }
@@ -119,7 +121,8 @@ static inline void classic_give_back(struct classic *ring, struct classic_cursor
     __atomic_store_n(&ring->tail, ++own->tail, __ATOMIC_RELEASE);
 }
 
-int64_t hop_classic(struct classic *out, struct classic *in, int side, int64_t rounds, int64_t *ticks, int64_t deadline_ticks)
+int64_t hop_classic(struct classic *out, struct classic *in, int side, int64_t rounds, int64_t *ticks,
+                    int64_t deadline_ticks)
 {
     struct classic_cursor sent = {0}, received = {0};
     HOP(classic_send(out, &sent, round), words = classic_receive(in, &received), classic_give_back(in, &received))
@@ -145,7 +148,7 @@ int64_t hop_ring(struct ring_writer *out, struct ring_reader *in, int side, int6
     HOP(ring_send(out, round), words = ring_receive(in), (ring_advance(in), ring_acknowledge(in)))
 }
 
-/* Bursts: side 0 sends `records` records as fast as there is room, side 1 reads them and gives back in batches of BATCH. */
+/* Bursts: side 0 sends `records` records as fast as there is room, side 1 reads them and gives back BATCH at a time. */
 enum { BATCH = 16 };
 
 int64_t burst_classic(struct classic *out, struct classic *in, int side, int64_t records, int64_t deadline_ticks)
