@@ -84,6 +84,7 @@ struct venue_counters {
     uint64_t frames_received;
     uint64_t frames_foreign;   /* not a datagram to our order port */
     uint64_t frames_malformed; /* no OUCH message of the specification's length */
+    uint64_t messages_unsupported; /* an OUCH message this venue does not serve */
     uint64_t orders_received;
     uint64_t replaces_received;
     uint64_t cancels_received; /* mass cancels included */
@@ -109,7 +110,7 @@ struct venue_counters {
     uint64_t report_frames;
     uint64_t report_heartbeats;
     uint64_t report_ends;
-    uint64_t reserved[4];
+    uint64_t reserved[3];
 };
 
 /* One resting order: a line. */
