@@ -109,8 +109,7 @@ struct venue_counters {
     uint64_t report_packets;
     uint64_t report_frames;
     uint64_t report_heartbeats;
-    uint64_t report_ends;
-    uint64_t reserved[3];
+    uint64_t reserved[4];
 };
 
 /* One resting order: a line. */
@@ -213,6 +212,7 @@ struct venue {
     uint64_t datagram;     /* struct datagram, scratch */
 
     /* configuration */
+    int64_t seed;
     int64_t symbols;
     int64_t order_rows;
     int64_t rate;       /* messages per second; 0: as fast as the rings allow */
@@ -252,7 +252,6 @@ struct venue {
     int64_t held_count;
     int64_t outbox_head;
     int64_t outbox_count;
-    int64_t ends_sent;
     uint64_t reserved[5];
 
     struct venue_packet feed;

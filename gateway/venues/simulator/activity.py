@@ -15,6 +15,7 @@ from gateway.venues.simulator.frames import COUNTERS, VENUE, count
 from gateway.venues.simulator.ladder import LEVEL, LEVELS, ORDER, level_at, order_at
 from gateway.venues.simulator.matching import (
     cancelled,
+    crosses,
     entered,
     match,
     new_order_id,
@@ -105,7 +106,7 @@ def _add(venue):
     symbol = symbol_at(venue, index)
     side = SIDE_BUY if _draw(venue, 2) == 0 else SIDE_SELL
     level, quantity = _passive_level(venue, symbol, side), _size(venue)
-    if load_i64(venue + VENUE.free_row) == 0:
+    if load_i64(venue + VENUE.free_row) == 0 or crosses(symbol, side, level):
         return 0
     entered(venue, quantity)
     rest(venue, index, side, level, quantity, new_order_id(venue), 0, 0, 0)

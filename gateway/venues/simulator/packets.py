@@ -115,20 +115,35 @@ def _send_bare(venue, packet, messages):
 
 
 @njit
-def heartbeat(venue):
-    """Heartbeats on every session that was silent for `heartbeat_ns`; both packets must be flushed. Returns how many."""
-    silent_since = load_i64(venue + VENUE.now_ns) - load_i64(venue + VENUE.heartbeat_ns)
-    counters = load_i64(venue + VENUE.counters)
-    sent = 0
-    if load_i64(venue + VENUE.feed + PACKET.time_sent_ns) <= silent_since:
+def _silent(venue, packet):
+    silent_ns = load_i64(venue + VENUE.now_ns) - load_i64(packet + PACKET.time_sent_ns)
+    return silent_ns >= load_i64(venue + VENUE.heartbeat_ns)
+
+
+@njit
+def heartbeat_feed(venue, messages):
+    """A heartbeat (`messages` 0) or an end of session on both lines once the feed was silent for `heartbeat_ns`.
+
+    The feed's packet must be flushed. Returns packets sent.
+    """
+    if not _silent(venue, venue + VENUE.feed):
+        return 0
+    if messages == COUNT_END:
+        end_of_session(venue)
+    else:
         _send_bare(venue, venue + VENUE.feed, 0)
-        count(counters + COUNTERS.feed_heartbeats, 1)
-        sent += 1
-    if load_i64(venue + VENUE.reports + PACKET.time_sent_ns) <= silent_since:
-        _send_bare(venue, venue + VENUE.reports, 0)
-        count(counters + COUNTERS.report_heartbeats, 1)
-        sent += 1
-    return sent
+        count(load_i64(venue + VENUE.counters) + COUNTERS.feed_heartbeats, 1)
+    return 1
+
+
+@njit
+def heartbeat_reports(venue):
+    """A heartbeat to the client once its session was silent for `heartbeat_ns`. Returns packets sent."""
+    if not _silent(venue, venue + VENUE.reports):
+        return 0
+    _send_bare(venue, venue + VENUE.reports, 0)
+    count(load_i64(venue + VENUE.counters) + COUNTERS.report_heartbeats, 1)
+    return 1
 
 
 @njit
