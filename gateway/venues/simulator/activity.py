@@ -31,7 +31,7 @@ BAND = LEVELS // 5  # a market that has wandered so far from the middle is pulle
 DEPTH_MAX = 48  # ticks behind the touch
 
 # Parts of 1,000 actions; what is left are whole cancels
-ADDS, REPLACES, REDUCES, TAKES = 465, 62, 30, 38
+ADDS, REPLACES, REDUCES, TAKES = 455, 61, 31, 29
 
 
 @njit
