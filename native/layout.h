@@ -21,6 +21,7 @@
 #include "layout/admission.h"
 #include "layout/counters.h"
 #include "layout/core.h"
+#include "layout/venue.h"
 
 #define GATEWAY_MAGIC 0x3159415745544147ULL /* "GATEWAY1" */
 
@@ -55,6 +56,7 @@ static_assert(sizeof(struct heartbeat) == 64 && sizeof(struct clock_calibration)
 static_assert(offsetof(struct control_block, kill_latch) == 64, "the latch has its own line");
 static_assert(offsetof(struct control_block, epoch) == 128, "the epoch has its own line");
 static_assert(sizeof(struct gate_row) == 128 && offsetof(struct gate_row, position) == 64, "limits, then state");
+static_assert(sizeof(struct venue_order) == 64 && sizeof(struct venue_symbol) == 256, "the venue's rows are whole lines");
 static_assert(GATE_REASONS <= 32 && FEED_REASONS <= 32, "reason counters fit");
 
 #endif
