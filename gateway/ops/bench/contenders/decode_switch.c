@@ -1,33 +1,18 @@
 /*
-<<<<<<< HEAD
- * decode_switch.c — the decoder a good C programmer writes first: one switch over the message type, one bounds check per
- * block, one length check per type. Reads MoldUDP64 packets with ITCH 5.0 messages, writes the same 64-byte struct event
- * rows and the same counters as gateway/protocols/itch50_decode.py, and refuses what that refuses.
-=======
  * decode_switch.c — the decoder a good C programmer writes first: one switch over the type, one bounds check per
  * block, one length check per type. Reads MoldUDP64 packets with ITCH 5.0 messages, writes the same 64-byte struct
  * event rows and the same counters as gateway/protocols/itch50_decode.py, and refuses what that refuses.
->>>>>>> 459605cc46ca9b71bdb189ea026ce7aeb41644cb
  */
 #include <string.h>
 
 #include "layout.h"
 
-<<<<<<< HEAD
-#define LOAD(name, type, swap)                                                                                               \
-    static inline type name(const uint8_t *at)                                                                               \
-    {                                                                                                                        \
-        type value;                                                                                                          \
-        memcpy(&value, at, sizeof value);                                                                                    \
-        return swap(value);                                                                                                  \
-=======
 #define LOAD(name, type, swap)                                                                                      \
     static inline type name(const uint8_t *at)                                                                      \
     {                                                                                                               \
         type value;                                                                                                 \
         memcpy(&value, at, sizeof value);                                                                           \
         return swap(value);                                                                                         \
->>>>>>> 459605cc46ca9b71bdb189ea026ce7aeb41644cb
     }
 LOAD(be16, uint16_t, __builtin_bswap16)
 LOAD(be32, uint32_t, __builtin_bswap32)
@@ -259,11 +244,7 @@ int64_t switch_decode_packet(const uint8_t *payload, int64_t size, int64_t time_
     return written;
 }
 
-<<<<<<< HEAD
-/* Every packet in turn. `step` 0: each packet's events over the last one's; 1: one behind the other. Returns the events. */
-=======
 /* Every packet in turn; returns the events. `step` 0: each packet's over the last one's, 1: one behind the other. */
->>>>>>> 459605cc46ca9b71bdb189ea026ce7aeb41644cb
 int64_t switch_decode_stream(const uint8_t *data, const int64_t *offsets, const int64_t *sizes, int64_t packets,
                              int64_t time_base_ns, struct event *events, int64_t step, struct core_counters *counters)
 {
