@@ -48,12 +48,14 @@ BOOK_UNTRUSTED = value("BOOK_CROSSED") | value("BOOK_FAULT")
 TRADING_OPEN = value("TRADING_OPEN")
 SIDE_BUY, SIDE_SELL = value("SIDE_BUY"), value("SIDE_SELL")
 TIME_DAY, TIME_IOC = value("TIME_DAY"), value("TIME_IOC")
-INTENT_REPLACE, INTENT_MASS_CANCEL = value("INTENT_REPLACE"), value("INTENT_MASS_CANCEL")
+INTENT_NEW, INTENT_REPLACE = value("INTENT_NEW"), value("INTENT_REPLACE")
+INTENT_MASS_CANCEL = value("INTENT_MASS_CANCEL")
 
 BITS = 0x7FFFFFFF  # what a bounded price or quantity fits in
 QUANTITY_MAX, PRICE_MAX = value("ORDER_QUANTITY_MAX"), value("ORDER_PRICE_MAX")
 PPM = 1_000_000
 PPM_BITS = (1 << 20) - 1
+BURST_MAX = (1 << 24) - 1
 SECOND_NS = 1_000_000_000
 TIME_MAX_NS = 1 << 62
 EXPOSURE_MAX = 1 << 60  # sums of two such numbers do not overflow
@@ -188,10 +190,11 @@ def position_fails(row, side, quantity):
 
 @njit
 def form_fails(intent):
-    """A side and a lifetime this gate knows."""
-    side, life = load_u8(intent + INTENT.side), load_u8(intent + INTENT.time_in_force)
+    """A kind, a side and a lifetime this gate knows."""
+    kind, side, life = load_u8(intent + INTENT.kind), load_u8(intent + INTENT.side), load_u8(intent + INTENT.time_in_force)
+    known_kind = (kind == INTENT_NEW) | (kind == INTENT_REPLACE)
     known_side = (side == SIDE_BUY) | (side == SIDE_SELL)
-    return int64(not (known_side & ((life == TIME_DAY) | (life == TIME_IOC))))
+    return int64(not (known_kind & known_side & ((life == TIME_DAY) | (life == TIME_IOC))))
 
 
 @njit
@@ -206,12 +209,12 @@ def rate_fails(account, interval_ns, now_ns):
     """Token bucket kept as a time, and the day's count. The reserve of the bucket is for cancels."""
     rate, burst = load_i64(account + ACCOUNT.rate_per_second), load_i64(account + ACCOUNT.rate_burst)
     reserve = load_i64(account + ACCOUNT.reserve_percent)
-    unset = (rate <= 0) | (rate > SECOND_NS) | (burst <= 0) | (burst > BITS) | (reserve < 0) | (reserve > 100)
-    tokens = quotient_u32((burst & 0xFFFFFF) * (100 - (reserve & 127)), 100)
+    unset = (rate <= 0) | (rate > SECOND_NS) | (burst <= 0) | (burst > BURST_MAX) | (reserve < 0) | (reserve > 100)
+    tokens = quotient_u32((burst & BURST_MAX) * (100 - (reserve & 127)), 100)
     used_ns = max(load_i64(account + ACCOUNT.bucket_ns), now_ns)
     empty = used_ns - now_ns > (tokens - 1) * interval_ns
     spent = load_i64(account + ACCOUNT.day_messages) >= load_i64(account + ACCOUNT.day_messages_max)
-    return int64(unset | (burst > 0xFFFFFF)) | int64(empty) | int64(spent) | int64((now_ns <= 0) | (now_ns >= TIME_MAX_NS))
+    return int64(unset) | int64(empty) | int64(spent) | int64((now_ns <= 0) | (now_ns >= TIME_MAX_NS))
 
 
 @njit
@@ -256,7 +259,7 @@ def settle(account, mask, interval_ns, now_ns, accepted_offset):
         store_i64(account + ACCOUNT.day_messages, load_i64(account + ACCOUNT.day_messages) + 1)
         # cancels may overdraw the bucket, but never by more than the whole of it
         used_ns = max(load_i64(account + ACCOUNT.bucket_ns), now_ns) + interval_ns
-        whole_ns = (load_i64(account + ACCOUNT.rate_burst) & 0xFFFFFF) * interval_ns
+        whole_ns = (load_i64(account + ACCOUNT.rate_burst) & BURST_MAX) * interval_ns
         store_i64(account + ACCOUNT.bucket_ns, min(used_ns, now_ns + whole_ns))
         return
     for reason in range(32):

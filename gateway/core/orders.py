@@ -235,6 +235,11 @@ def break_fill(path, order, match, now_ns):
     return 1
 
 
+def open_references(rows: np.ndarray) -> list[int]:
+    """References of the rows (dtype of struct order) that may still fill, oldest first; for tools, not the core."""
+    return [int(reference) for reference in open_orders(rows)["reference"]]
+
+
 def open_orders(rows: np.ndarray) -> np.ndarray:
     """Copies of the rows (dtype of struct order) that may still fill, oldest reference first; for tools, not the core."""
     live: Any = np.isin(rows["state"], LIVE_STATES) & (rows["reference"] > 0)

@@ -1,0 +1,133 @@
+"""Ready Ethernet frames for the four order messages ⑧: everything that two orders of one session have in common.
+
+    [ Ethernet 14 ][ IPv4 20 ][ UDP 8 ][ one OUCH 5.0 inbound message ]
+
+Lengths and the IP checksum depend on the message alone and are computed here, once; the UDP checksum is summed up to the
+payload here and finished when the payload is known. It is never left at 0: nothing else guards a price between two NICs.
+Hard rule: the client order id is a function of site, epoch and reference, so an order can be asked for after any crash.
+
+    ClOrdID, 14 characters   [ site: 1 ][ epoch: 5, base 32 ][ reference: 8, base 32 ]       digits 0-9 A-V
+"""
+
+import struct
+from typing import Any
+
+import numpy as np
+
+from gateway import layout
+from gateway.core.memory import address_of
+from gateway.errors import ConfigurationError
+from gateway.protocols import ouch50
+
+HEADERS_BYTES = 14 + 20 + 8
+UDP_OFFSET = 14 + 20
+UDP_PROTOCOL = 17
+TIME_TO_LIVE = 64
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
+EPOCH_CHARACTERS, REFERENCE_CHARACTERS = 5, 8
+EPOCH_MAX = 32**EPOCH_CHARACTERS - 1
+CAPACITIES = {"agency": "A", "principal": "P", "riskless": "R", "other": "O"}  # OUCH 5.0, 2.1, Capacity
+
+
+def base32(number: int, characters: int) -> str:
+    """`number` in the digits 0-9 A-V, most significant first, leading zeros kept."""
+    return "".join(DIGITS[number >> (5 * place) & 31] for place in reversed(range(characters)))
+
+
+def client_order_id(site: str, epoch: int, reference: int) -> str:
+    """The 14 characters every order of ours carries."""
+    return site + base32(epoch, EPOCH_CHARACTERS) + base32(reference, REFERENCE_CHARACTERS)
+
+
+class OrderFrames:
+    """The frame templates of one order session; `address` is a struct order_template for the kernels.
+
+    our_mac, venue_mac          6 bytes each
+    our_address, venue_address  (IPv4 in host order, UDP port)
+    epoch                       fencing epoch, 1 to 33,554,431; `site` is one of A-Z 0-9
+    firm                        up to 4 characters, empty: the session's own;  capacity: a key of CAPACITIES
+    """
+
+    def __init__(
+        self,
+        *,
+        our_mac: bytes,
+        venue_mac: bytes,
+        our_address: tuple[int, int],
+        venue_address: tuple[int, int],
+        epoch: int,
+        site: str,
+        firm: str = "",
+        capacity: str = "principal",
+    ):
+        if not 1 <= epoch <= EPOCH_MAX:
+            raise ConfigurationError(f"epoch {epoch} does not fit client order ids; use 1 to {EPOCH_MAX}")
+        if len(site) != 1 or not site.isalnum() or not site.isascii():
+            raise ConfigurationError(f"site {site!r} is not one letter or digit; write [session] site = \"A\"")
+        self._ethernet = venue_mac + our_mac + b"\x08\x00"
+        self._source, self._target = our_address, venue_address
+        self._firm, self._epoch, self._site = firm, epoch, site
+        self.array = np.zeros(1, dtype=layout.dtype("order_template"))
+        given: dict[str, Any] = {"display": "Y", "inter_market_sweep_eligibility": "N"}
+        given["cl_ord_id"] = client_order_id(site, epoch, 0)
+        options = {"firm": firm} if firm else {}
+        terms = {"capacity": CAPACITIES[capacity], "cross_type": "N"}
+        self._put("enter", ouch50.encode("EnterOrder", **given, **terms, **options))
+        self._put("replace", ouch50.encode("ReplaceOrder", **given))
+        self._put("cancel", ouch50.encode("CancelOrder"))
+        self._put("mass_cancel", ouch50.encode("MassCancel", firm=firm))
+
+    @property
+    def address(self) -> int:
+        """Address of the struct order_template."""
+        return address_of(self.array)
+
+    def cancel(self, reference: int, quantity: int = 0) -> bytes:
+        """The frame that cancels an order (or makes it `quantity` in all), for use outside the corridor."""
+        return self._frame(ouch50.encode("CancelOrder", user_ref_num=reference, quantity=quantity))
+
+    def mass_cancel(self, reference: int, symbol: str = "") -> bytes:
+        """The frame that cancels every order of a symbol, or of the session; `reference` must be a new one."""
+        return self._frame(ouch50.encode("MassCancel", user_ref_num=reference, firm=self._firm, symbol=symbol))
+
+    def client_order_id(self, reference: int) -> str:
+        """The client order id of one order of this session."""
+        return client_order_id(self._site, self._epoch, reference)
+
+    def _put(self, name: str, message: bytes) -> None:
+        frame = self._headers(len(message)) + message
+        row = self.array[name][0]
+        row["bytes"][: len(frame)] = np.frombuffer(frame, dtype=np.uint8)
+        row["size"] = len(frame)
+        row["checksum"] = _sum(self._pseudo_header(len(message)) + frame[UDP_OFFSET:HEADERS_BYTES])
+
+    def _frame(self, message: bytes) -> bytes:
+        frame = bytearray(self._headers(len(message)) + message)
+        checksum = _checksum(self._pseudo_header(len(message)) + frame[UDP_OFFSET:]) or 0xFFFF
+        frame[UDP_OFFSET + 6 : UDP_OFFSET + 8] = checksum.to_bytes(2, "little")
+        return bytes(frame)
+
+    def _headers(self, payload_bytes: int) -> bytes:
+        """RFC 791: no options, do not fragment. RFC 768: checksum still 0."""
+        fixed = (0x45, 0, 28 + payload_bytes, 0, 0x4000, TIME_TO_LIVE, UDP_PROTOCOL)
+        addresses = struct.pack(">II", self._source[0], self._target[0])
+        bare = struct.pack(">BBHHHBBH", *fixed, 0) + addresses
+        ip = bare[:10] + _checksum(bare).to_bytes(2, "little") + bare[12:]
+        return self._ethernet + ip + struct.pack(">HHHH", self._source[1], self._target[1], 8 + payload_bytes, 0)
+
+    def _pseudo_header(self, payload_bytes: int) -> bytes:
+        """RFC 768: what the UDP checksum covers besides the datagram."""
+        return struct.pack(">IIBBH", self._source[0], self._target[0], 0, UDP_PROTOCOL, 8 + payload_bytes)
+
+
+def _sum(data: bytes | bytearray) -> int:
+    """Sum of the 16-bit words as a little-endian machine reads them; RFC 1071: the byte order cancels out."""
+    padded = bytes(data) + b"\0" * (len(data) & 1)
+    return sum(struct.unpack(f"<{len(padded) // 2}H", padded))
+
+
+def _checksum(data: bytes | bytearray) -> int:
+    total = _sum(data)
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF

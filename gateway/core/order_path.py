@@ -1,0 +1,91 @@
+"""Puts together struct order_path: the one base pointer that gate ⑦, submit ⑧ and reports share. Off the hot path.
+
+Hard rule: everything that must outlive a core lies in the regions named here; this struct itself is only addresses.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gateway import layout
+from gateway.core.memory import address_of
+from gateway.errors import ConfigurationError
+from gateway.native import at
+
+
+@dataclass(frozen=True)
+class OrderPath:
+    """`address` is a struct order_path, `intents_address` its struct intents. Keep the object alive as long as both."""
+
+    path: np.ndarray
+    intents: np.ndarray
+    keep: tuple[Any, ...]
+
+    @property
+    def address(self) -> int:
+        """Address of the struct order_path."""
+        return address_of(self.path)
+
+    @property
+    def intents_address(self) -> int:
+        """Address of the struct intents a strategy fills."""
+        return address_of(self.intents)
+
+
+def make_order_path(
+    *,
+    gate: int,
+    books: int,
+    control: int,
+    orders: int,
+    fills: int,
+    core_io: int,
+    journal: int,
+    counters: int,
+    frames: int,
+    epoch: int,
+    instruments: int,
+    orders_rows: int,
+    fills_rows: int,
+    strategy: int = 0,
+    keep: tuple[Any, ...] = (),
+) -> OrderPath:
+    """The path over regions that exist already; every argument but the counts is an address.
+
+    gate      struct gate_account, struct gate_row rows behind it      books    struct book row 0
+    orders    struct order_table, struct order rows behind it          fills    struct fill row 0
+    core_io, journal   struct ring_writer                              counters struct core_counters
+    frames    struct order_template                                    control  struct control_block
+    """
+    for name, rows in (("orders", orders_rows), ("fills", fills_rows)):
+        if rows < 2 or rows & (rows - 1):
+            raise ConfigurationError(f"the table of {name} has {rows} rows; give it a power of two")
+    path = np.zeros(1, dtype=layout.dtype("order_path"))
+    intents = np.zeros(1, dtype=layout.dtype("intents"))
+    table: Any = at(orders, "struct order_table *")
+    table.next_reference = max(1, table.next_reference)
+    given = {
+        "account": gate,
+        "rows": gate + layout.size("gate_account"),
+        "books": books,
+        "instruments": instruments,
+        "control": control,
+        "epoch": epoch,
+        "intents": address_of(intents),
+        "core_io": core_io,
+        "journal": journal,
+        "table": orders,
+        "orders": orders + layout.size("order_table"),
+        "orders_mask": orders_rows - 1,
+        "fills": fills,
+        "fills_mask": fills_rows - 1,
+        "counters": counters,
+        "frames": frames,
+    }
+    for name, number in given.items():
+        path[name] = number
+    intents["table"], intents["orders_mask"] = given["orders"], given["orders_mask"]
+    intents["gate"], intents["instruments"] = given["rows"], instruments
+    intents["next_reference"], intents["strategy"] = table.next_reference, strategy
+    return OrderPath(path, intents, keep)

@@ -1,0 +1,227 @@
+"""From intents to order frames ⑧: each intent meets the gate, is journalled, reserved, written and published.
+
+    intent ─► gate ⑦ ─► core_journal ─► row of our own + reservation ─► order frame in core_io ─► io
+
+Hard rule: nothing is published that is not journalled and reserved before. A cancel is the exception to the first half:
+a full journal stops new risk, never a cancel.
+"""
+
+from numba import njit
+
+from gateway.core import ring
+from gateway.core.gate import decide_cancel, decide_new
+from gateway.core.memory import (
+    copy_bytes,
+    load_i64,
+    load_u8,
+    load_u32,
+    shift_right,
+    store_be32,
+    store_be64,
+    store_i64,
+    store_u8,
+    store_u16,
+    store_u32,
+    ticks,
+)
+from gateway.core.orders import CANCELLING, add_to, live_row, open_order
+from gateway.layout import offsets, size, value
+from gateway.protocols.ouch50 import offsets_of
+
+PATH = offsets("order_path")
+TABLE = offsets("order_table")
+INTENTS = offsets("intents")
+INTENT = offsets("intent")
+ORDER = offsets("order")
+BOOK = offsets("book")
+SLOT = offsets("order_slot")
+RECORD = offsets("journal_slot")
+FRAME = offsets("order_frame")
+TEMPLATE = offsets("order_template")
+COUNTERS = offsets("core_counters")
+ENTER, REPLACE_ORDER = offsets_of("EnterOrder"), offsets_of("ReplaceOrder")
+CANCEL_ORDER, MASS = offsets_of("CancelOrder"), offsets_of("MassCancel")
+
+NEW, CANCEL, REPLACE = value("INTENT_NEW"), value("INTENT_CANCEL"), value("INTENT_REPLACE")
+MASS_CANCEL = value("INTENT_MASS_CANCEL")
+SLOT_NEW, SLOT_CANCEL, SLOT_REDUCE = (value(f"ORDER_SLOT_{name}") for name in ("NEW", "CANCEL", "REDUCE"))
+JOURNAL_DECISION = value("JOURNAL_DECISION")
+INTENTS_MAX = value("INTENTS_MAX")
+SIDE_BUY = value("SIDE_BUY")
+INTENT_BYTES, BOOK_BYTES, SLOT_BYTES = size("intent"), size("book"), size("order_slot")
+FRAME_BYTES = size("order_frame") - FRAME.bytes
+HEADERS_BYTES, CHECKSUM_OFFSET = 42, 40  # Ethernet 14, IPv4 20, UDP 8; the checksum ends the UDP header
+WORD = 0xFFFFFFFF
+
+
+@njit
+def submit_intents(path, now_ns, ticks_receive, ticks_decode):
+    """Empties struct intents through the gate into core_io; returns the messages published.
+
+    `now_ns` is the receive time of the frame being answered, the two tick stamps are copied into the order slot.
+    """
+    intents, table = load_i64(path + PATH.intents), load_i64(path + PATH.table)
+    count = min(load_u32(intents + INTENTS.count), INTENTS_MAX)
+    sent = 0
+    for index in range(count):
+        intent = intents + INTENTS.rows + index * INTENT_BYTES
+        if load_u8(intent + INTENT.kind) == CANCEL:
+            reference = load_i64(intent + INTENT.order_reference)
+        else:
+            reference = load_i64(table + TABLE.next_reference)
+            store_i64(table + TABLE.next_reference, reference + 1)
+        if judge(path, intent, reference, now_ns) == 0:
+            slot = ring.claim(load_i64(path + PATH.core_io))
+            write_message(path, intent, slot, reference)
+            write_header(path, intent, slot, reference, now_ns, ticks_receive, ticks_decode)
+            ring.publish(load_i64(path + PATH.core_io), slot)
+            sent += 1
+    add_to(load_i64(path + PATH.counters) + COUNTERS.intents, count)
+    store_u32(intents + INTENTS.count, 0)
+    store_i64(intents + INTENTS.next_reference, load_i64(table + TABLE.next_reference))
+    return sent
+
+
+@njit
+def judge(path, intent, reference, now_ns):
+    """Decision, journal record, and what our own table must know before anything leaves. Returns the reason mask."""
+    kind = load_u8(intent + INTENT.kind)
+    counters = load_i64(path + PATH.counters)
+    if (kind == CANCEL) | (kind == MASS_CANCEL):
+        mask = decide_cancel(path, intent, now_ns)
+        journal(path, JOURNAL_DECISION, now_ns, reference, mask, intent, 0)
+        if mask == 0:
+            add_to(counters + COUNTERS.cancels_sent, 1)
+            if (kind == CANCEL) & (load_i64(intent + INTENT.quantity) == 0):
+                store_u8(live_row(path, reference) + ORDER.state, CANCELLING)
+        return mask
+    mask = decide_new(path, intent, reference, now_ns)
+    journal(path, JOURNAL_DECISION, now_ns, reference, mask, intent, 0)
+    if mask == 0:
+        open_order(path, intent, reference, now_ns)
+        add_to(counters + COUNTERS.orders_sent, 1)
+    return mask
+
+
+@njit
+def journal(path, kind, now_ns, reference, reasons, intent, match):
+    """One record of core_journal; `intent` 0: none. A full ring sheds it, counted: the gate has stopped new risk by then."""
+    writer = load_i64(path + PATH.journal)
+    slot = ring.claim(writer)
+    if slot == 0:
+        ring.shed(writer)
+        return
+    store_u32(slot + RECORD.size, 0)
+    store_u16(slot + RECORD.kind, kind)
+    store_u16(slot + RECORD.flags, 0)
+    store_i64(slot + RECORD.time_ns, now_ns)
+    store_i64(slot + RECORD.reference, reference)
+    store_i64(slot + RECORD.reasons, reasons)
+    if intent != 0:
+        copy_bytes(slot + RECORD.intent, intent, INTENT_BYTES)
+    else:
+        for offset in range(0, INTENT_BYTES, 8):
+            store_i64(slot + RECORD.intent + offset, 0)
+    store_i64(slot + RECORD.match, match)
+    store_i64(slot + RECORD.reserved, 0)
+    store_i64(slot + RECORD.reserved + 8, 0)
+    ring.publish(writer, slot)
+
+
+@njit
+def write_header(path, intent, slot, reference, now_ns, ticks_receive, ticks_decode):
+    """Everything of struct order_slot but the sequence word, which publish writes, and the size."""
+    kind = load_u8(intent + INTENT.kind)
+    slot_kind = SLOT_NEW
+    if kind == CANCEL:
+        slot_kind = SLOT_REDUCE if load_i64(intent + INTENT.quantity) > 0 else SLOT_CANCEL
+    elif kind == MASS_CANCEL:
+        slot_kind = SLOT_CANCEL
+    store_u16(slot + SLOT.kind, slot_kind)
+    store_u16(slot + SLOT.flags, 0)
+    store_i64(slot + SLOT.epoch, load_i64(path + PATH.epoch))
+    store_i64(slot + SLOT.time_receive_ns, now_ns)
+    store_i64(slot + SLOT.ticks_receive, ticks_receive)
+    store_i64(slot + SLOT.ticks_decode, ticks_decode)
+    store_i64(slot + SLOT.reference, reference)
+    store_i64(slot + SLOT.ticks_order, ticks())
+
+
+@njit
+def write_message(path, intent, slot, reference):
+    """The frame behind the slot's header: a copy of its template with this order written into it."""
+    kind = load_u8(intent + INTENT.kind)
+    frames, message = load_i64(path + PATH.frames), slot + SLOT_BYTES + HEADERS_BYTES
+    if kind == NEW:
+        template = frames + TEMPLATE.enter
+        copy_bytes(slot + SLOT_BYTES, template + FRAME.bytes, FRAME_BYTES)
+        write_enter(path, intent, message, reference)
+    elif kind == REPLACE:
+        template = frames + TEMPLATE.replace
+        copy_bytes(slot + SLOT_BYTES, template + FRAME.bytes, FRAME_BYTES)
+        write_replace(intent, message, reference)
+    elif kind == CANCEL:
+        template = frames + TEMPLATE.cancel
+        copy_bytes(slot + SLOT_BYTES, template + FRAME.bytes, FRAME_BYTES)
+        store_be32(message + CANCEL_ORDER.user_ref_num, reference)
+        store_be32(message + CANCEL_ORDER.quantity, load_i64(intent + INTENT.quantity))
+    else:
+        template = frames + TEMPLATE.mass_cancel
+        copy_bytes(slot + SLOT_BYTES, template + FRAME.bytes, FRAME_BYTES)
+        store_be32(message + MASS.user_ref_num, reference)
+        store_i64(message + MASS.symbol, symbol_of(path, intent))
+    store_u32(slot + SLOT.size, load_u32(template + FRAME.size))
+    seal(slot + SLOT_BYTES, load_u32(template + FRAME.size), load_u32(template + FRAME.checksum))
+
+
+@njit
+def symbol_of(path, intent):
+    """The instrument's eight characters, as the venue's directory spelled them."""
+    return load_i64(load_i64(path + PATH.books) + load_u32(intent + INTENT.instrument) * BOOK_BYTES + BOOK.symbol)
+
+
+@njit
+def write_enter(path, intent, message, reference):
+    """Enter Order, OUCH 5.0, 2.1: prices of both protocols count 1/10000."""
+    store_be32(message + ENTER.user_ref_num, reference)
+    store_u8(message + ENTER.side, ord("B") if load_u8(intent + INTENT.side) == SIDE_BUY else ord("S"))
+    store_be32(message + ENTER.quantity, load_i64(intent + INTENT.quantity))
+    store_i64(message + ENTER.symbol, symbol_of(path, intent))
+    store_be64(message + ENTER.price, load_i64(intent + INTENT.price))
+    store_u8(message + ENTER.time_in_force, ord("0") + load_u8(intent + INTENT.time_in_force))
+    write_client_reference(message + ENTER.cl_ord_id, reference)
+
+
+@njit
+def write_replace(intent, message, reference):
+    """Replace Order, OUCH 5.0, 2.2: the quantity is the whole of the order, what has filled included."""
+    store_be32(message + REPLACE_ORDER.orig_user_ref_num, load_i64(intent + INTENT.order_reference))
+    store_be32(message + REPLACE_ORDER.user_ref_num, reference)
+    store_be32(message + REPLACE_ORDER.quantity, load_i64(intent + INTENT.quantity))
+    store_be64(message + REPLACE_ORDER.price, load_i64(intent + INTENT.price))
+    store_u8(message + REPLACE_ORDER.time_in_force, ord("0") + load_u8(intent + INTENT.time_in_force))
+    write_client_reference(message + REPLACE_ORDER.cl_ord_id, reference)
+
+
+@njit
+def write_client_reference(client_order_id, reference):
+    """The last 8 of 14 characters: the reference in base 32, all digits in one 64-bit word (order_frames.base32)."""
+    spread = ((reference & 0xFFFFF00000) << 12) | (reference & 0xFFFFF)  # two halves of four digits
+    spread = ((spread & 0x000FFC00000FFC00) << 6) | (spread & 0x000003FF000003FF)  # four quarters of two
+    spread = ((spread & 0x03E003E003E003E0) << 3) | (spread & 0x001F001F001F001F)  # one digit a byte
+    letters = ((spread + 0x7676767676767676) >> 7) & 0x0101010101010101  # 1 in every byte that is 10 or more
+    store_be64(client_order_id + 6, spread + 0x3030303030303030 + letters * 7)
+
+
+@njit
+def seal(frame, frame_bytes, checksum):
+    """Finishes the UDP checksum (RFC 768, RFC 1071); zeros stand behind the frame, so whole words may be summed."""
+    for offset in range(HEADERS_BYTES, frame_bytes, 8):
+        word = load_i64(frame + offset)
+        checksum += (word & WORD) + shift_right(word, 32)
+    checksum = (checksum & WORD) + (checksum >> 32)
+    checksum = (checksum & 0xFFFF) + (checksum >> 16)
+    checksum = (checksum & 0xFFFF) + (checksum >> 16)
+    checksum = (checksum & 0xFFFF) + (checksum >> 16)
+    inverted = checksum ^ 0xFFFF
+    store_u16(frame + CHECKSUM_OFFSET, inverted if inverted != 0 else 0xFFFF)

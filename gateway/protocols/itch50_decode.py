@@ -1,0 +1,318 @@
+"""ITCH 5.0 to events ④: `decode_packet`, the kernel that turns one MoldUDP64 packet into 64-byte struct event rows.
+
+Hard rule: no load leaves the message, and the message has its length from the table before any field is read.
+
+There is no switch on the type. A row per type byte says where each event field ends in the message and which bits of
+the eight bytes up to there are the field; an absent field is offset 0 with mask 0. So every type takes one path:
+
+    field = byte_swapped(load 8 bytes at offset) & mask
+
+What does not fit the path (a state letter, a wrong length, a side that is neither) leaves it by one branch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from gateway import limits
+from gateway.core.memory import load_be16, load_be64, load_i64, load_u8, load_u32, store_i64, store_u8
+from gateway.layout import offsets, size, value
+from gateway.protocols.itch50 import MESSAGES
+from gateway.protocols.message import Message
+from gateway.protocols.moldudp64 import END_OF_SESSION, HEADER_BYTES, count_of, sequence_of
+
+EVENT = offsets("event")
+EVENT_BYTES = size("event")
+COUNTERS = offsets("core_counters")
+EVENTS_MAX = limits.EVENTS_MAX
+
+ADD, EXECUTE, REDUCE = value("EVENT_ADD"), value("EVENT_EXECUTE"), value("EVENT_REDUCE")
+DELETE, REPLACE, TRADE = value("EVENT_DELETE"), value("EVENT_REPLACE"), value("EVENT_TRADE")
+STATUS, INSTRUMENT, SYSTEM = value("EVENT_STATUS"), value("EVENT_INSTRUMENT"), value("EVENT_SYSTEM")
+INFORMATION, GAP = value("EVENT_INFORMATION"), value("EVENT_GAP")
+PRICED, NON_PRINTABLE = value("EVENT_PRICED"), value("EVENT_NON_PRINTABLE")
+OPEN, HALTED = value("TRADING_OPEN"), value("TRADING_HALTED")
+PAUSED, QUOTE_ONLY = value("TRADING_PAUSED"), value("TRADING_QUOTE_ONLY")
+
+PACKET_SHORT, BLOCK_OVERRUN = value("FEED_PACKET_SHORT"), value("FEED_BLOCK_OVERRUN")
+PACKET_TRAILING, MESSAGE_LENGTH = value("FEED_PACKET_TRAILING"), value("FEED_MESSAGE_LENGTH")
+MESSAGE_UNKNOWN, MESSAGE_FIELD = value("FEED_MESSAGE_UNKNOWN"), value("FEED_MESSAGE_FIELD")
+
+UNKNOWN = value("TRADING_UNKNOWN")
+SIDE_BUY_LETTER, SIDE_SELL_LETTER = ord("B"), ord("S")
+TYPE_C, TYPE_H, TYPE_R = ord("C"), ord("H"), ord("R")
+LETTER_H, LETTER_N, LETTER_P, LETTER_Q, LETTER_T = (ord(letter) for letter in "HNPQT")
+
+TICK = 100  # one cent in 1/10000; sub-dollar prices are finer and have their exact place in the book all the same
+
+# One row of the table, in bytes. `length` of an unknown type is one that no 16-bit length word can hold.
+ROW_BYTES = 64
+ROW_LENGTH, ROW_ORDER, ROW_OTHER, ROW_PRICE, ROW_QUANTITY = 0, 4, 5, 6, 7
+ROW_ORDER_MASK, ROW_OTHER_MASK, ROW_TEXT_MASK, ROW_PRICE_MASK, ROW_QUANTITY_MASK = 8, 16, 24, 32, 40
+ROW_TEMPLATE = 48  # kind, flags and type where the event's word has them
+ROW_SIDE, ROW_SPECIAL, ROW_SIDE_MASK = 56, 57, 56  # the mask is the sign of the word
+SPECIAL_BIT = 1 << 8
+LENGTH_UNKNOWN = 1 << 16
+WORD_INSTRUMENT = EVENT.instrument  # instrument, kind, side, flags, type: one store
+SHIFT_KIND, SHIFT_SIDE, SHIFT_FLAGS, SHIFT_TYPE = (
+    8 * (field - EVENT.instrument) for field in (EVENT.kind, EVENT.side, EVENT.flags, EVENT.message_type)
+)
+BLOCK_MIN = 2 + min(message.size for message in MESSAGES.values())
+TIME_MASK = (1 << 48) - 1
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """How one message type becomes an event: the names of the fields that feed it."""
+
+    kind: int
+    order: str = ""
+    other: str = ""
+    price: str = ""
+    quantity: str = ""
+    flags: int = 0
+    special: bool = False
+
+
+_ORDER = "order_reference_number"
+MAPPINGS: dict[str, Mapping] = {
+    "A": Mapping(ADD, _ORDER, "stock", "price", "shares"),
+    "F": Mapping(ADD, _ORDER, "stock", "price", "shares"),
+    "E": Mapping(EXECUTE, _ORDER, "match_number", "", "executed_shares"),
+    "C": Mapping(EXECUTE, _ORDER, "match_number", "execution_price", "executed_shares", PRICED, special=True),
+    "X": Mapping(REDUCE, _ORDER, "", "", "canceled_shares"),
+    "D": Mapping(DELETE, _ORDER),
+    "U": Mapping(REPLACE, "original_order_reference_number", "new_order_reference_number", "price", "shares"),
+    "P": Mapping(TRADE, _ORDER, "match_number", "price", "shares"),
+    "Q": Mapping(TRADE, "", "match_number", "cross_price", "cross_shares"),
+    "H": Mapping(STATUS, "", "", "", "trading_state", special=True),
+    "R": Mapping(INSTRUMENT, "", "", "", "round_lot_size", special=True),
+    "S": Mapping(SYSTEM, "", "", "", "event_code"),
+    "B": Mapping(INFORMATION, "", "match_number"),
+}
+
+PRINTABLE = next(field.offset for field in MESSAGES["C"].fields if field.name == "printable")
+STOCK = next(field.offset for field in MESSAGES["R"].fields if field.name == "stock")
+
+
+def _place(message: Message, name: str) -> tuple[int, int]:
+    """(offset, mask) of the eight bytes that end where the field ends."""
+    for field in message.fields:
+        if field.name == name:
+            return field.offset + field.size - 8, -1 if field.size == 8 else (1 << 8 * field.size) - 1
+    return 0, 0
+
+
+def _row(message: Message) -> np.ndarray:
+    mapping = MAPPINGS.get(message.type, Mapping(INFORMATION))
+    row = np.zeros(ROW_BYTES, np.uint8)
+    row[ROW_LENGTH : ROW_LENGTH + 4].view("<u4")[0] = message.size
+    masks = {}
+    for place, name in (
+        (ROW_ORDER, mapping.order),
+        (ROW_OTHER, mapping.other),
+        (ROW_PRICE, mapping.price),
+        (ROW_QUANTITY, mapping.quantity),
+    ):
+        row[place], masks[place] = _place(message, name)
+    text = mapping.other == "stock"
+    words = row.view("<i8")
+    words[ROW_ORDER_MASK // 8] = masks[ROW_ORDER]
+    words[(ROW_TEXT_MASK if text else ROW_OTHER_MASK) // 8] = masks[ROW_OTHER]
+    words[ROW_PRICE_MASK // 8] = masks[ROW_PRICE]
+    words[ROW_QUANTITY_MASK // 8] = masks[ROW_QUANTITY]
+    template = mapping.kind << SHIFT_KIND | mapping.flags << SHIFT_FLAGS | ord(message.type) << SHIFT_TYPE
+    words[ROW_TEMPLATE // 8] = template
+    for field in message.fields:
+        if field.name == "buy_sell_indicator":
+            words[ROW_SIDE_MASK // 8] = -(1 << 63)
+            row[ROW_SIDE] = field.offset
+    row[ROW_SPECIAL] = mapping.special
+    return row
+
+
+def make_table() -> np.ndarray:
+    """The rows of all 256 type bytes, int64 (2048,), cache-line aligned: pass its address to decode_packet."""
+    raw = np.zeros(256 * ROW_BYTES + 64, np.uint8)
+    begin = -raw.ctypes.data % 64
+    table = raw[begin : begin + 256 * ROW_BYTES].reshape(256, ROW_BYTES)
+    table[:, ROW_LENGTH : ROW_LENGTH + 4].view("<u4")[:] = LENGTH_UNKNOWN
+    for message in MESSAGES.values():
+        table[ord(message.type)] = _row(message)
+    return table.reshape(-1).view(np.int64)
+
+
+@njit
+def decode_packet(
+    table: int, payload: int, size: int, skip: int, time_receive_ns: int, events: int, counters: int
+) -> int:
+    """Turns the messages of one MoldUDP64 packet, header included, into events; returns how many it wrote.
+
+    The first `skip` messages are passed over. `events` has room for limits.EVENTS_MAX rows of struct event; `counters`
+    is a struct core_counters. Counts messages, messages_by_type and reasons. A message with a wrong length or field
+    becomes an EVENT_GAP of 1 in its place, an unknown type an EVENT_INFORMATION, and a block that leaves the packet one
+    EVENT_GAP for itself and everything behind it.
+    """
+    if size < HEADER_BYTES:
+        _count_reason(counters, PACKET_SHORT)
+        return 0
+    count = count_of(payload)
+    if count == END_OF_SESSION:
+        count = 0
+    end = payload + size
+    block = payload + HEADER_BYTES
+    for _ in range(min(skip, count)):
+        block = _next_block(block, end)
+    first = max(skip, 0)
+    return _decode_blocks(
+        table, block, end, sequence_of(payload) + first, count - first, time_receive_ns, events, counters
+    )
+
+
+@njit(inline="always")
+def _next_block(block, end):  # type: ignore[no-untyped-def]
+    """Where the block behind `block` begins; beyond `end` once a block has left the packet."""
+    if end - block < 2:
+        return end + 1
+    return block + 2 + load_be16(block)
+
+
+@njit
+def _decode_blocks(table, block, end, sequence, count, time_receive_ns, events, counters):  # type: ignore[no-untyped-def]
+    """The `count` blocks from `block` on, numbered from `sequence`; returns the events written."""
+    room = count if count <= EVENTS_MAX else EVENTS_MAX - 1
+    refused = 0
+    event = events
+    for number in range(sequence, sequence + room):
+        if end - block >= BLOCK_MIN:
+            message = block + 2
+            kind = load_u8(message)
+            row = table + kind * ROW_BYTES
+            length = load_be16(block)
+            if length == load_u32(row + ROW_LENGTH) and length <= end - message:
+                store_i64(event + EVENT.sequence, number)
+                store_i64(event + EVENT.time_receive_ns, time_receive_ns)
+                refused += _write_message(message, row, event, counters)
+                counted = counters + COUNTERS.messages_by_type + 8 * kind
+                store_i64(counted, load_i64(counted) + 1)
+                block = message + length
+                event += EVENT_BYTES
+                continue
+        if not _fits(block, end):
+            break
+        _refuse_message(table, block, number, time_receive_ns, event, counters)
+        refused += 1
+        block += 2 + load_be16(block)
+        event += EVENT_BYTES
+    written = (event - events) // EVENT_BYTES
+    _add(counters + COUNTERS.messages, written - refused)
+    if written < count:
+        _count_reason(counters, BLOCK_OVERRUN)
+        _write_gap(event, sequence + written, count - written, 0, time_receive_ns)
+        return written + 1
+    if block != end:
+        _count_reason(counters, PACKET_TRAILING if block < end else BLOCK_OVERRUN)
+    return written
+
+
+@njit(inline="always")
+def _write_message(message, row, event, counters):  # type: ignore[no-untyped-def]
+    """The event of a message whose type and length are right; 1 when a field is not (the event is then a gap)."""
+    side_word = load_i64(row + ROW_SIDE_MASK)
+    side_mask = side_word >> 63
+    side = load_u8(message + (side_word & 0xFF))
+    other = message + load_u8(row + ROW_OTHER)
+    store_i64(event + EVENT.time_venue_ns, load_be64(message + 3) & TIME_MASK)
+    order = load_be64(message + load_u8(row + ROW_ORDER)) & load_i64(row + ROW_ORDER_MASK)
+    store_i64(event + EVENT.order_id, order)
+    store_i64(
+        event + EVENT.other_id,
+        (load_be64(other) & load_i64(row + ROW_OTHER_MASK)) | (load_i64(other) & load_i64(row + ROW_TEXT_MASK)),
+    )
+    price = load_be64(message + load_u8(row + ROW_PRICE)) & load_i64(row + ROW_PRICE_MASK)
+    store_i64(event + EVENT.price, price)
+    quantity = load_be64(message + load_u8(row + ROW_QUANTITY)) & load_i64(row + ROW_QUANTITY_MASK)
+    store_i64(event + EVENT.quantity, quantity)
+    # 'B' is even and 'S' is odd; any other letter is met below
+    word = load_i64(row + ROW_TEMPLATE) | load_be16(message + 1) | (((1 + (side & 1)) & side_mask) << SHIFT_SIDE)
+    store_i64(event + WORD_INSTRUMENT, word)
+    if (((side - SIDE_BUY_LETTER) * (side - SIDE_SELL_LETTER)) & side_mask) | (side_word & SPECIAL_BIT):
+        return _finish_special(message, event, counters)
+    return 0
+
+
+@njit
+def _finish_special(message, event, counters):  # type: ignore[no-untyped-def]
+    """What the table cannot say, by type; 1 when the message is refused."""
+    kind = load_u8(message)
+    if kind == TYPE_C:
+        if load_u8(message + PRINTABLE) == LETTER_N:
+            store_u8(event + EVENT.flags, PRICED | NON_PRINTABLE)
+    elif kind == TYPE_H:
+        store_i64(event + EVENT.order_id, load_i64(message + STOCK))
+        store_i64(event + EVENT.quantity, _trading_state(load_i64(event + EVENT.quantity)))
+    elif kind == TYPE_R:
+        store_i64(event + EVENT.order_id, load_i64(message + STOCK))
+        store_i64(event + EVENT.price, TICK)
+    else:
+        sequence = load_i64(event + EVENT.sequence)
+        _count_reason(counters, MESSAGE_FIELD)
+        _add(counters + COUNTERS.messages_by_type + 8 * kind, -1)
+        _write_gap(event, sequence, 1, kind, load_i64(event + EVENT.time_receive_ns))
+        return 1
+    return 0
+
+
+@njit(inline="always")
+def _trading_state(letter):  # type: ignore[no-untyped-def]
+    """enum trading_state of a Stock Trading Action (section 1.2.2)."""
+    if letter == LETTER_T:
+        return OPEN
+    if letter == LETTER_H:
+        return HALTED
+    if letter == LETTER_P:
+        return PAUSED
+    return QUOTE_ONLY if letter == LETTER_Q else UNKNOWN
+
+
+@njit(inline="always")
+def _fits(block, end):  # type: ignore[no-untyped-def]
+    """Is the block, its length word included, inside the packet?"""
+    return end - block >= 2 and load_be16(block) <= end - block - 2
+
+
+@njit
+def _refuse_message(table, block, sequence, time_receive_ns, event, counters):  # type: ignore[no-untyped-def]
+    """A whole block that is no message of the specification: unknown type, or known type of another length."""
+    kind = load_u8(block + 2) if load_be16(block) > 0 else 0
+    if load_be16(block) > 0 and load_u32(table + kind * ROW_BYTES + ROW_LENGTH) == LENGTH_UNKNOWN:
+        _count_reason(counters, MESSAGE_UNKNOWN)
+        _write_gap(event, sequence, 0, kind, time_receive_ns)
+        store_u8(event + EVENT.kind, INFORMATION)
+    else:
+        _count_reason(counters, MESSAGE_LENGTH)
+        _write_gap(event, sequence, 1, kind, time_receive_ns)
+
+
+@njit
+def _write_gap(event, sequence, quantity, kind, time_receive_ns):  # type: ignore[no-untyped-def]
+    """An EVENT_GAP: `quantity` messages from `sequence` on are lost."""
+    store_i64(event + EVENT.sequence, sequence)
+    store_i64(event + EVENT.time_venue_ns, 0)
+    store_i64(event + EVENT.order_id, 0)
+    store_i64(event + EVENT.other_id, 0)
+    store_i64(event + EVENT.price, 0)
+    store_i64(event + EVENT.quantity, quantity)
+    store_i64(event + WORD_INSTRUMENT, (GAP << SHIFT_KIND) | (kind << SHIFT_TYPE))
+    store_i64(event + EVENT.time_receive_ns, time_receive_ns)
+
+
+@njit(inline="always")
+def _add(counter, amount):  # type: ignore[no-untyped-def]
+    store_i64(counter, load_i64(counter) + amount)
+
+
+@njit(inline="always")
+def _count_reason(counters, reason):  # type: ignore[no-untyped-def]
+    _add(counters + COUNTERS.reasons + 8 * reason, 1)
