@@ -42,7 +42,7 @@ class DemoOptions:
     seed: int = 1
     symbols: int = 32
     rate: int = 20_000
-    faults: str = "drop=500,duplicate=200,reorder=500"
+    faults: str = "drop_a=1000,duplicate_b=500,reorder_b=500,delay_a=200"
     strategy: Path = STRATEGY
 
 
@@ -187,3 +187,10 @@ def appliance_books(instance: Instance) -> dict[str, dict[str, Any]]:
             "asks": [list(row) for row in book_reader.levels(store, instrument, book_reader.SELL)],
         }
     return books
+
+
+def appliance_positions(instance: Instance) -> dict[str, int]:
+    """Our position by symbol."""
+    rows, books = instance.rows("gate"), instance.rows("books")
+    held = rows["position"].nonzero()[0]
+    return {books[index]["symbol"].decode("ascii").rstrip(): int(rows[index]["position"]) for index in held}

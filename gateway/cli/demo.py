@@ -1,0 +1,166 @@
+"""`gateway demo`: a simulated venue, the appliance, a live view, and a summary that checks itself."""
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from gateway import kernel_cache
+from gateway.cli.output import print_json, print_note, progress
+from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, UsageError
+from gateway.instance import Instance
+from gateway.ops.demo import STRATEGY, Demo, DemoOptions, appliance_books, appliance_positions
+from gateway.ops.reconciliation import Reconciliation, reconcile
+from gateway.ops.screen import render
+from gateway.ops.summary import summary
+from gateway.ops.wiring import KINDS, wire
+
+HELP = "trade against a simulated venue on a software port, with a live view and a checked summary"
+FRAMES_PER_SECOND = 4
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    defaults = DemoOptions()
+    kinds = ", ".join(KINDS)
+    parser.add_argument("--seconds", type=float, default=defaults.seconds, help="how long the venue trades (20)")
+    parser.add_argument("--port", default="pair", metavar="KIND[:NAME]", help=f"what joins the two: {kinds} (pair)")
+    parser.add_argument("--strategy", type=Path, default=STRATEGY, metavar="FILE", help="strategy file (imbalance taker)")
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="seed of the venue's order flow (1)")
+    parser.add_argument("--symbols", type=int, default=defaults.symbols, help="instruments (32)")
+    parser.add_argument("--rate", type=int, default=defaults.rate, help="market messages per second (20000)")
+    parser.add_argument("--faults", default=defaults.faults, metavar="KEY=PPM,…", help="what goes wrong on the lines, ppm")
+    parser.add_argument("--json", action="store_true", help="the last line of the output is one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the demo; exit code 1 when the check at the end fails."""
+    if not 0 < arguments.seconds <= 86_400:
+        raise UsageError("--seconds: use a time above 0, a day at most")
+    options = DemoOptions(
+        arguments.seconds, arguments.seed, arguments.symbols, arguments.rate, arguments.faults, arguments.strategy
+    )
+    signal.signal(signal.SIGTERM, _leave)
+    with wire(arguments.port) as wiring, tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
+        demo = Demo(wiring, options, Path(folder))
+        try:
+            result, check = trade(demo, view=not arguments.json and sys.stdout.isatty())
+        finally:
+            demo.close()
+    if arguments.json:
+        print_json(result)
+    else:
+        print_summary(result, check)
+    return EXIT_DONE if result["ok"] else EXIT_CHECK_FAILED
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """SIGTERM leaves like Ctrl-C, so that everything the demo made is removed."""
+    raise KeyboardInterrupt
+
+
+def trade(demo: Demo, view: bool) -> tuple[dict[str, Any], Reconciliation]:
+    """The demo from start to check."""
+    text = "compiling kernels, once" if kernel_cache.is_cold() else "starting the appliance"
+    with progress(text) as advance:
+        for _ in demo.start_appliance():
+            advance(0)
+    assert demo.instance is not None
+    print_note(f"appliance {demo.instance_name} on {demo.wiring.appliance}; gateway top --instance {demo.instance_name}")
+    demo.start_venue()
+    with live_view(demo.instance, view, demo.options.seconds) as show:
+        for _ in demo.flowing():
+            show()
+    whole = summary(demo.instance)
+    books, positions = appliance_books(demo.instance), appliance_positions(demo.instance)
+    venue = demo.stop_venue()
+    demo.stop_appliance()
+    check = reconcile(books, positions, whole, venue)
+    return report(demo, whole, venue, check), check
+
+
+@contextmanager
+def live_view(instance: Instance, view: bool, seconds: float) -> Iterator[Callable[[], None]]:
+    """The live screen on a terminal; elsewhere a progress line every two seconds."""
+    began = time.monotonic()
+    if not view:
+        with progress("trading", seconds) as update:
+
+            def step() -> None:
+                update(min(time.monotonic() - began, seconds))
+                time.sleep(1 / FRAMES_PER_SECOND)
+
+            yield step
+        return
+    from rich.live import Live
+
+    with Live(render(instance), refresh_per_second=FRAMES_PER_SECOND, screen=True) as live:
+
+        def draw() -> None:
+            live.update(render(instance))
+            time.sleep(1 / FRAMES_PER_SECOND)
+
+        yield draw
+
+
+def report(demo: Demo, whole: dict[str, Any], venue: dict[str, Any], check: Reconciliation) -> dict[str, Any]:
+    """The summary, in the words of its user."""
+    io, core = whole["io"], whole["core"]
+    return {
+        "ok": check.ok,
+        "port": demo.wiring.appliance,
+        "seconds": demo.options.seconds,
+        "frames_received": io["frames_received"],
+        "frames_lost": check.frames_lost,
+        "messages_decoded": core["messages"],
+        "duplicates": whole["feed_reasons"].get("duplicate", 0),
+        "reordered": core["reordered"],
+        "gaps": core["gaps"],
+        "gap_messages": core["gap_messages"],
+        "gap_messages_on_purpose": venue["lost_messages"],
+        "orders_sent": io["orders_transmitted"],
+        "orders_rejected": whole["decisions"] - whole["accepted"],
+        "rejects": whole["rejects"],
+        "venue_orders_received": venue["orders_received"],
+        "venue_orders_rejected": venue["orders_rejected"],
+        "cancels_sent": io["cancels_transmitted"],
+        "fills": core["fills"],
+        "books_compared": check.books_compared,
+        "books_wrong": check.books_wrong,
+        "books_stale": check.books_stale,
+        "position_errors": check.position_errors,
+        "kill_latch": whole["kill_latch"],
+        "tick_to_order_ns": {
+            name: whole["tick_to_order_ns"][name] for name in ("p50", "p99", "p999", "max", "count")
+        },
+        "problems": check.problems,
+    }
+
+
+def print_summary(result: dict[str, Any], check: Reconciliation) -> None:
+    """The same for a person."""
+    latency = result["tick_to_order_ns"]
+    rejects = ", ".join(f"{name} {count:,}" for name, count in result["rejects"].items()) or "none"
+    print(f"port       {result['port']}, {result['seconds']:g} s")
+    print(f"feed       {result['frames_received']:,} frames, {result['frames_lost']:,} lost on the way")
+    print(f"           {result['messages_decoded']:,} messages, {result['duplicates']:,} duplicate packets (line B)")
+    print(f"           {result['gaps']:,} gaps of {result['gap_messages']:,} messages")
+    print(f"orders     {result['orders_sent']:,} sent, {result['fills']:,} fills, {result['orders_rejected']:,} refused by the gate")
+    print(f"           refused for: {rejects}")
+    print(f"books      {result['books_compared']} compared with the venue's, {result['books_wrong']} wrong, {result['books_stale']} stale")
+    print(f"positions  {result['position_errors']} differ from the venue's")
+    print(
+        f"latency    tick to order p50 {latency['p50'] / 1000:.1f} µs, p99 {latency['p99'] / 1000:.1f} µs, "
+        f"p99.9 {latency['p999'] / 1000:.1f} µs, max {latency['max'] / 1000:.0f} µs over {latency['count']:,} orders"
+    )
+    if result["kill_latch"]:
+        print(f"kill       the latch was set: {result['kill_latch']}")
+    print("check      ok: everything agrees" if check.ok else "check      FAILED")
+    for problem in check.problems[:10]:
+        print(f"           {problem}")
