@@ -6,10 +6,11 @@ Hard rule: reads nothing that an event could point outside the store.
 
 from numba import njit
 
-from gateway.core.book_orders import home_row
+from gateway.core.book_orders import home_row, near_row
 from gateway.core.book_rows import book_of
-from gateway.core.levels import key_of, known_level, level_at, way_of
+from gateway.core.levels import DIGIT_BITS, key_of, known_level, level_at, way_of
 from gateway.core.memory import load_i64, load_u8, load_u32, prefetch
+from gateway.core.nodes import leaf_at
 from gateway.layout import offsets, size, value
 
 STORE = offsets("book_store")
@@ -52,9 +53,10 @@ def prefetch_levels(store, event):
     if kind == ADD:
         prefetch_target(store, event, load_u8(event + EVENT.side))
         return
-    row = home_row(store, load_i64(event + EVENT.order_id))
-    if load_i64(row + ORDER.order_id) == load_i64(event + EVENT.order_id):
-        prefetch(level_at(store, load_u32(row + ORDER.level)))
+    order_id = load_i64(event + EVENT.order_id)
+    row = near_row(home_row(store, order_id), order_id)
+    if row != 0:
+        prefetch_level(store, load_u32(row + ORDER.level))
         if kind == REPLACE:
             prefetch_target(store, event, load_u8(row + ORDER.side))
 
@@ -65,4 +67,11 @@ def prefetch_target(store, event, side):
     instrument = load_u32(event + EVENT.instrument)
     if instrument < load_i64(store + STORE.instruments) and (side == 1 or side == 2):
         key = key_of(store, load_i64(event + EVENT.price) & PRICE_MASK)
-        prefetch(level_at(store, known_level(book_of(store, instrument), side, key)))
+        prefetch_level(store, known_level(book_of(store, instrument), side, key))
+
+
+@njit(forceinline=True)
+def prefetch_level(store, index):
+    """A level and the head of its leaf, which a first or last order touches."""
+    prefetch(level_at(store, index))
+    prefetch(leaf_at(store, index >> DIGIT_BITS))
