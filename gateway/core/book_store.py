@@ -46,11 +46,13 @@ def make_store(
 
     `instruments`, `nodes` and `orders` are the rows of the bodies; half the order rows are used at most. `tick` is in
     price units and only a hint: any other price is kept as exactly, in the fine trees. `multiplier` is odd and may be
-    drawn at random where a feed could choose its ids to collide. Raises ValueError for an impossible capacity.
+    drawn at random where a feed could choose its ids to collide. Raises ValueError for what cannot be.
     """
     smallest = 2 * value("BOOK_ORDERS_REACH")
     if orders < smallest or orders & (orders - 1):
         raise ValueError(f"orders is {orders}: use a power of two, {smallest} or more")
+    if (books_address | levels_address | orders_address) % LINE_BYTES:
+        raise ValueError(f"a body does not begin on a cache line: use addresses that are multiples of {LINE_BYTES}")
     if not 2 <= nodes <= NODES_LIMIT:
         raise ValueError(f"nodes is {nodes}: use 2 to {NODES_LIMIT}")
     if not 1 <= instruments <= limits.INSTRUMENTS_MAX:
