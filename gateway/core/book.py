@@ -1,7 +1,9 @@
 """Order-by-order books ⑤ of every instrument: normalised events in, tops, levels and live orders out.
 
-    prefetch_events(store, events, count)     brings near what the events will touch
-    apply_event(store, event, counters)       moves the book, and completes the event for the strategy
+    prefetch_events(store, events, count)              once per batch of events: brings near what the first ones touch
+    for each event:
+        prefetch_ahead(store, events, index, count)    the same for later ones
+        apply_event(store, event, counters)            moves the book, and completes the event for the strategy
 
 Hard rule: a contradiction of the feed is counted by its reason, flags the book and never corrupts it; every loop is
 bounded by the layout (native/layout/book.h), not by the feed.
@@ -11,7 +13,7 @@ from numba import njit
 
 from gateway.core.book_changes import place, remove
 from gateway.core.book_orders import NO_ROW, find_order
-from gateway.core.book_prefetch import prefetch_events
+from gateway.core.book_prefetch import prefetch_ahead, prefetch_events
 from gateway.core.book_rows import book_of, count_reason, doubt, fault, mark_all, name_book, touch_book
 from gateway.core.book_sessions import begin_session, clear_book
 from gateway.core.book_top import settle_top, top_of
@@ -37,7 +39,7 @@ WORD = 1 << 32  # prices of a book are 32 bits wide
 TRADING_LAST = value("TRADING_QUOTE_ONLY")
 EXCESS, MISMATCH = value("FEED_QUANTITY_EXCESS"), value("FEED_INSTRUMENT_MISMATCH")
 
-__all__ = ["apply_event", "apply_events", "begin_session", "mark_all", "prefetch_events"]
+__all__ = ["apply_event", "apply_events", "begin_session", "mark_all", "prefetch_ahead", "prefetch_events"]
 
 
 @njit
@@ -46,6 +48,7 @@ def apply_events(store, events, count, counters):
     prefetch_events(store, events, count)
     changed = 0
     for index in range(count):
+        prefetch_ahead(store, events, index, count)
         changed += apply_event(store, events + index * EVENT_BYTES, counters)
     return changed
 

@@ -21,8 +21,8 @@ TAKEN = -1  # the id is alive already
 
 @njit(forceinline=True)
 def home_of(store, order_id):
-    """Index of the home row: multiply-shift."""
-    return shift_right(order_id * load_i64(store + STORE.multiplier), load_i64(store + STORE.shift))
+    """Index of the home row, the first of a cache line: multiply-shift."""
+    return shift_right(order_id * load_i64(store + STORE.multiplier), load_i64(store + STORE.shift)) << 1
 
 
 @njit(forceinline=True)
@@ -42,12 +42,29 @@ def find_order(store, order_id):
     """Address of the live order's row, or 0."""
     home = home_of(store, order_id)
     first = row_at(store, home)
-    if load_i64(first + ORDER.order_id) == order_id and load_u32(first + ORDER.quantity) != 0:
-        return first
-    for distance in range(1, load_u8(first + ORDER.reach) + 1):
+    near = near_row(first, order_id)
+    if near != NO_ROW:
+        return near
+    for distance in range(2, load_u8(first + ORDER.reach) + 1):
         row = row_at(store, home + distance)
-        if load_i64(row + ORDER.order_id) == order_id and load_u32(row + ORDER.quantity) != 0:
+        if holds(row, order_id):
             return row
+    return NO_ROW
+
+
+@njit(forceinline=True)
+def holds(row, order_id):
+    """Whether this order lives in this row."""
+    return load_i64(row + ORDER.order_id) == order_id and load_u32(row + ORDER.quantity) != 0
+
+
+@njit(forceinline=True)
+def near_row(first, order_id):
+    """The row of an order that stands in its home line, or 0."""
+    if holds(first, order_id):
+        return first
+    if holds(first + ORDER_BYTES, order_id):
+        return first + ORDER_BYTES
     return NO_ROW
 
 

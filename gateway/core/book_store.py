@@ -12,6 +12,7 @@ from gateway.layout import dtype, size, value
 
 MULTIPLIER = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, odd: neighbouring ids spread evenly
 TICK = 100  # ITCH 5.0, Price (4): one cent
+LINE_BYTES = 64
 NODES_LIMIT = 1 << 26  # a level index is leaf * 64 + digit in 32 bits
 
 
@@ -45,11 +46,13 @@ def make_store(
 
     `instruments`, `nodes` and `orders` are the rows of the bodies; half the order rows are used at most. `tick` is in
     price units and only a hint: any other price is kept as exactly, in the fine trees. `multiplier` is odd and may be
-    drawn at random where a feed could choose its ids to collide. Raises ValueError for an impossible capacity.
+    drawn at random where a feed could choose its ids to collide. Raises ValueError for what cannot be.
     """
     smallest = 2 * value("BOOK_ORDERS_REACH")
     if orders < smallest or orders & (orders - 1):
         raise ValueError(f"orders is {orders}: use a power of two, {smallest} or more")
+    if (books_address | levels_address | orders_address) % LINE_BYTES:
+        raise ValueError(f"a body does not begin on a cache line: use addresses that are multiples of {LINE_BYTES}")
     if not 2 <= nodes <= NODES_LIMIT:
         raise ValueError(f"nodes is {nodes}: use 2 to {NODES_LIMIT}")
     if not 1 <= instruments <= limits.INSTRUMENTS_MAX:
@@ -59,7 +62,7 @@ def make_store(
     store = np.zeros(1, dtype("book_store"))
     row = store[0]
     row["books"], row["nodes"], row["orders"] = books_address, levels_address, orders_address
-    row["multiplier"], row["shift"], row["mask"] = multiplier, 65 - orders.bit_length(), orders - 1
+    row["multiplier"], row["shift"], row["mask"] = multiplier, 66 - orders.bit_length(), orders - 1
     row["tick"], row["orders_max"] = tick, orders // 2
     row["nodes_max"], row["instruments"] = nodes, instruments
     row["leaves_used"] = row["branches_used"] = 1
@@ -69,10 +72,22 @@ def make_store(
 class OwnedStore:
     """A store on memory of its own, for tests and tools: `address` is what kernels take."""
 
-    def __init__(self, instruments: int = 64, nodes: int = 4096, orders: int = 1 << 16, tick: int = TICK):
-        self.memory = [
-            np.zeros(count, np.uint8) for count in (books_bytes(instruments), levels_bytes(nodes), orders_bytes(orders))
-        ]
+    def __init__(
+        self,
+        instruments: int = limits.INSTRUMENTS_MAX,
+        nodes: int = limits.BOOK_NODES_MAX,
+        orders: int = limits.BOOK_ORDERS_MAX,
+        tick: int = TICK,
+    ):
+        sizes = (books_bytes(instruments), levels_bytes(nodes), orders_bytes(orders))
+        self.memory = [_lines(size_bytes) for size_bytes in sizes]
         books, levels, rows = (address_of(body) for body in self.memory)
         self.handle = make_store(books, levels, rows, instruments=instruments, nodes=nodes, orders=orders, tick=tick)
         self.address = address_of(self.handle)
+
+
+def _lines(size_bytes: int) -> np.ndarray:
+    """Zeros that begin on a cache line: a row across two lines would cost two misses."""
+    room = np.zeros(size_bytes + LINE_BYTES, np.uint8)
+    start = -address_of(room) % LINE_BYTES
+    return room[start : start + size_bytes]

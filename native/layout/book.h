@@ -91,8 +91,8 @@ struct branch {
 
 /*
  * One live order of the venue: 32 bytes. Quantity 0 is an empty row, so every 64-bit order_id is usable.
- * An order stands at its home row, order_id * multiplier >> shift, or at most `reach` rows of that home behind it,
- * cyclically. A row never moves while its order lives.
+ * An order stands at its home row, (order_id * multiplier >> shift) * 2, the first of a cache line, or at most `reach`
+ * rows of that home behind it, cyclically. A row never moves while its order lives.
  */
 struct book_order {
     uint64_t order_id;
@@ -117,7 +117,7 @@ struct book_store {
     uint64_t nodes;
     uint64_t orders;
     uint64_t multiplier; /* of the order hash, odd */
-    uint64_t shift;      /* 64 - log2(order rows) */
+    uint64_t shift;      /* 64 - log2(lines of order rows) */
     uint64_t mask;       /* order rows - 1 */
     uint64_t tick;
     uint64_t orders_live;
