@@ -4,11 +4,14 @@
                             ├─ matching ─ feed ─ lines A, B under the fault plan ─┐
                  activity ──┘           └ reports ────────────────────────────────┴─ core_io
 
-`venue_step` is the stage: C calls it, without the GIL, for ever. Hard rule: whatever begins in a step ends in it, and
+`turn` is the stage: C calls it, without the GIL, for ever. Hard rule: whatever begins in a step ends in it, and
 nothing begins while frames of an earlier step wait for room in core_io; so no step can overfill the outbox.
 
     WAITING ── open_ns ──► OPENING ── all symbols said ──► OPEN ── close_ns ──► CLOSED ── end_ns ──► ENDED
 """
+
+from functools import cache
+from typing import Any
 
 from numba import cfunc, njit, types
 
@@ -171,7 +174,8 @@ def _heartbeats(venue):
 
 
 @njit
-def _turn(venue):
+def turn(venue):
+    """One turn over the struct venue at `venue`; returns how much was done. Never negative: control ends the day."""
     now_ns = read_clock(venue)
     store_i64(venue + VENUE.now_ns, now_ns)
     store_i64(load_i64(venue + VENUE.counters) + COUNTERS.time_ns, now_ns)
@@ -190,16 +194,20 @@ def _turn(venue):
     return worked + _heartbeats(venue)
 
 
-@cfunc(types.int64(types.int64), cache=True)
-def venue_step(venue):
-    """One turn over the struct venue at `venue`; returns how much was done. Never negative: control ends the day."""
-    return _turn(venue)
-
-
 @njit(cache=True)
 def run_steps(venue, steps):
     """Turns from Python, for simulations on a clock that stands still meanwhile. Returns the work done."""
     worked = 0
     for _ in range(steps):
-        worked += _turn(venue)
+        worked += turn(venue)
     return worked
+
+
+def _step(venue):  # type: ignore[no-untyped-def]
+    return turn(venue)
+
+
+@cache
+def venue_step() -> Any:
+    """The stage as a C function, int64 (int64 address of struct venue); compiled once, then loaded from the disk."""
+    return cfunc(types.int64(types.int64), cache=True)(_step)
