@@ -153,6 +153,14 @@ def _end(venue):
 
 
 @njit
+def _leave(venue, now_ns):
+    """Asks the loop to stop when nobody else did for long."""
+    leave_ns, word = load_i64(venue + VENUE.leave_ns), load_i64(venue + VENUE.stop_word)
+    if word != 0 and leave_ns != 0 and now_ns >= leave_ns:
+        store_i64(word, 1)
+
+
+@njit
 def _follow_the_day(venue, now_ns):
     """Phases by the clock. A day that closes before it opened ends without having traded."""
     phase = load_i64(venue + VENUE.phase)
@@ -164,6 +172,8 @@ def _follow_the_day(venue, now_ns):
         _close(venue)
     elif phase == CLOSED and end_ns != 0 and now_ns >= end_ns:
         _end(venue)
+    elif phase == ENDED:
+        _leave(venue, now_ns)
 
 
 @njit
