@@ -210,6 +210,7 @@ struct venue {
     uint64_t calibration;  /* struct clock_calibration */
     uint64_t clock_word;   /* int64_t: a simulated clock; 0: the calibrated TSC */
     uint64_t datagram;     /* struct datagram, scratch */
+    uint64_t stop_word;    /* uint64_t set to 1 once `leave_ns` has passed; 0: nobody to tell */
 
     /* configuration */
     int64_t seed;
@@ -233,6 +234,7 @@ struct venue {
     int64_t open_ns;  /* opening begins */
     int64_t close_ns; /* 0: never by itself */
     int64_t end_ns;
+    int64_t leave_ns; /* an ended venue nobody stops leaves by itself; 0: never */
     int64_t flow_ns;  /* the flow is paid up to here */
     int64_t credit;   /* message-nanoseconds the flow may spend */
 
@@ -252,7 +254,7 @@ struct venue {
     int64_t held_count;
     int64_t outbox_head;
     int64_t outbox_count;
-    uint64_t reserved[5];
+    uint64_t reserved[3];
 
     struct venue_packet feed;
     struct venue_packet reports;

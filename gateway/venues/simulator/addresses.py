@@ -42,8 +42,8 @@ class Addresses:
 
     line_a: Endpoint = Endpoint("239.192.1.1", 31001)
     line_b: Endpoint = Endpoint("239.192.1.2", 31002)
-    venue: Endpoint = Endpoint("10.77.0.2", 41002, "02:00:00:4d:00:02")
-    client: Endpoint = Endpoint("10.77.0.1", 41001, "02:00:00:4d:00:01")
+    venue: Endpoint = Endpoint("10.77.0.2", 41002, "02:00:0a:4d:00:02")
+    client: Endpoint = Endpoint("10.77.0.1", 41001, "02:00:0a:4d:00:01")
 
 
 def headers_of(source: Endpoint, target: Endpoint) -> bytes:

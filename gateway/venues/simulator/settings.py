@@ -73,6 +73,7 @@ class Settings:
     seconds: float = 0.0
     wait_seconds: float = 0.0  # heartbeats only, before the start of the day
     grace_seconds: float = 1.0  # between the close and the end of the session
+    linger_seconds: float = 60.0  # an ended venue that nobody stops stops itself
     messages: int = 0  # the flow stops after so many messages; 0: no limit
     faults: FaultPlan = field(default_factory=FaultPlan)
     addresses: Addresses = field(default_factory=Addresses)
@@ -86,6 +87,7 @@ class Settings:
             "seconds": (0, 1_000_000),
             "wait_seconds": (0, 1_000_000),
             "grace_seconds": (0, 1_000_000),
+            "linger_seconds": (0, 1_000_000),
             "messages": (0, 1 << 62),
         }
         for name, (low, high) in bounds.items():

@@ -34,7 +34,7 @@ class Venue:
 
     The clock is either `calibration`, the address of a struct clock_calibration, or `clock_word`, the address of an
     int64 in nanoseconds that the caller moves. `counters` is the address of a struct venue_counters to write to; 0:
-    own memory.
+    own memory. `stop_word` is the address of a word that becomes 1 when the venue leaves by itself.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Venue:
         calibration: int = 0,
         clock_word: int = 0,
         counters: int = 0,
+        stop_word: int = 0,
     ):
         if bool(calibration) == bool(clock_word):
             raise GatewayError("a simulated venue needs one clock: a calibration or a simulated word")
@@ -61,7 +62,7 @@ class Venue:
         self._counters = self._rows("venue_counters", 1) if counters == 0 else self._view(counters)
         row = self.state[0]
         row["writer"], row["reader"] = writer, reader
-        row["calibration"], row["clock_word"] = calibration, clock_word
+        row["calibration"], row["clock_word"], row["stop_word"] = calibration, clock_word, stop_word
         self._fill_tables(row)
         self._fill_settings(row)
         self._fill_sessions(row)
@@ -132,6 +133,7 @@ class Venue:
         if settings.seconds:
             row["close_ns"] = int(row["open_ns"]) + int(settings.seconds * SECOND_NS)
             row["end_ns"] = int(row["close_ns"]) + int(settings.grace_seconds * SECOND_NS)
+            row["leave_ns"] = int(row["end_ns"]) + int(settings.linger_seconds * SECOND_NS)
         for name in ("feed", "reports"):
             row[name]["time_sent_ns"] = now_ns - SECOND_NS
 

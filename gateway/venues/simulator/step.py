@@ -4,11 +4,14 @@
                             ├─ matching ─ feed ─ lines A, B under the fault plan ─┐
                  activity ──┘           └ reports ────────────────────────────────┴─ core_io
 
-`venue_step` is the stage: C calls it, without the GIL, for ever. Hard rule: whatever begins in a step ends in it, and
+`turn` is the stage: C calls it, without the GIL, for ever. Hard rule: whatever begins in a step ends in it, and
 nothing begins while frames of an earlier step wait for room in core_io; so no step can overfill the outbox.
 
     WAITING ── open_ns ──► OPENING ── all symbols said ──► OPEN ── close_ns ──► CLOSED ── end_ns ──► ENDED
 """
+
+from functools import cache
+from typing import Any
 
 from numba import cfunc, njit, types
 
@@ -150,6 +153,14 @@ def _end(venue):
 
 
 @njit
+def _leave(venue, now_ns):
+    """Asks the loop to stop when nobody else did for long."""
+    leave_ns, word = load_i64(venue + VENUE.leave_ns), load_i64(venue + VENUE.stop_word)
+    if word != 0 and leave_ns != 0 and now_ns >= leave_ns:
+        store_i64(word, 1)
+
+
+@njit
 def _follow_the_day(venue, now_ns):
     """Phases by the clock. A day that closes before it opened ends without having traded."""
     phase = load_i64(venue + VENUE.phase)
@@ -161,6 +172,8 @@ def _follow_the_day(venue, now_ns):
         _close(venue)
     elif phase == CLOSED and end_ns != 0 and now_ns >= end_ns:
         _end(venue)
+    elif phase == ENDED:
+        _leave(venue, now_ns)
 
 
 @njit
@@ -171,7 +184,8 @@ def _heartbeats(venue):
 
 
 @njit
-def _turn(venue):
+def turn(venue):
+    """One turn over the struct venue at `venue`; returns how much was done. Never negative: control ends the day."""
     now_ns = read_clock(venue)
     store_i64(venue + VENUE.now_ns, now_ns)
     store_i64(load_i64(venue + VENUE.counters) + COUNTERS.time_ns, now_ns)
@@ -190,16 +204,20 @@ def _turn(venue):
     return worked + _heartbeats(venue)
 
 
-@cfunc(types.int64(types.int64), cache=True)
-def venue_step(venue):
-    """One turn over the struct venue at `venue`; returns how much was done. Never negative: control ends the day."""
-    return _turn(venue)
-
-
 @njit(cache=True)
 def run_steps(venue, steps):
     """Turns from Python, for simulations on a clock that stands still meanwhile. Returns the work done."""
     worked = 0
     for _ in range(steps):
-        worked += _turn(venue)
+        worked += turn(venue)
     return worked
+
+
+def _step(venue):  # type: ignore[no-untyped-def]
+    return turn(venue)
+
+
+@cache
+def venue_step() -> Any:
+    """The stage as a C function, int64 (int64 address of struct venue); compiled once, then loaded from the disk."""
+    return cfunc(types.int64(types.int64), cache=True)(_step)

@@ -1,0 +1,76 @@
+"""`gateway venue`: runs the simulated venue on the other end of any port."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from gateway.cli.output import print_json, print_note, waiting
+from gateway.errors import EXIT_DONE, UsageError
+
+HELP = "run a simulated venue: seeded market, ITCH 5.0 out on two lines, OUCH 5.0 orders in"
+LEFT_OUT = ("instruments", "lost", "open_orders")  # long; the report file has them
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the words of the verb."""
+    parser.add_argument("--port", required=True, metavar="KIND:…", help="where frames leave, for example pair:demo,side=b")
+    parser.add_argument("--instance", default="venue", metavar="NAME", help="name of its shared folder (venue)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="everything random follows from it (1)")
+    parser.add_argument("--symbols", type=int, default=32, metavar="N", help="1 to 4096 (32)")
+    parser.add_argument("--rate", type=int, default=20_000, metavar="N", help="messages per second; 0: all it can (20000)")
+    parser.add_argument("--seconds", type=float, default=0.0, metavar="N", help="trade so long; 0: until stopped (0)")
+    parser.add_argument("--wait", type=float, default=0.0, metavar="N", help="seconds of heartbeats before the start (0)")
+    parser.add_argument("--grace", type=float, default=1.0, metavar="N", help="seconds from the close to the end (1)")
+    parser.add_argument("--faults", default="", metavar="KEY=PPM,…", help="drop=500,reorder_a=200,drop_both=20,reject=100 …")
+    parser.add_argument("--idle", choices=("spin", "yield", "sleep"), default="sleep", help="when there is nothing to do")
+    parser.add_argument("--cpu", type=int, default=-1, metavar="N", help="pin to this CPU")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write the venue's account as JSON at the end")
+    parser.add_argument("--json", action="store_true", help="print the account, without books, as one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the venue until it is stopped; writes and prints its account."""
+    from gateway.venues.simulator.settings import FaultPlan, Settings
+
+    settings = Settings(
+        seed=arguments.seed,
+        symbols=arguments.symbols,
+        rate=arguments.rate,
+        seconds=arguments.seconds,
+        wait_seconds=arguments.wait,
+        grace_seconds=arguments.grace,
+        faults=FaultPlan.parse(arguments.faults),
+    )
+    if arguments.report is not None and not arguments.report.resolve().parent.is_dir():
+        raise UsageError(f"--report: there is no folder {arguments.report.resolve().parent}")
+    with waiting("preparing the venue's kernels"):
+        from gateway.venues.simulator.process import VenueProcess
+
+        process = VenueProcess(arguments.instance, arguments.port, settings, arguments.idle, arguments.cpu)
+    try:
+        print_note(f"venue {arguments.instance} on {arguments.port}: {settings.symbols} symbols, seed {settings.seed}")
+        process.run()
+        account = process.report()
+    finally:
+        process.close()
+    if arguments.report is not None:
+        arguments.report.write_text(json.dumps(account) + "\n", encoding="utf-8")
+    _print(account, arguments.json)
+    return EXIT_DONE
+
+
+def _print(account: dict[str, Any], as_json: bool) -> None:
+    short = {name: value for name, value in account.items() if name not in LEFT_OUT}
+    if as_json:
+        print_json(short)
+        return
+    print(f"session   {account['session']}, {account['phase']}, next sequence {account['feed_sequence']:,}")
+    print(f"feed      {account['feed_messages']:,} messages in {account['feed_packets']:,} packets on each line")
+    print(f"lost      {account['lost_messages']:,} messages on both lines, in {account['lost_ranges']:,} ranges")
+    print(f"market    {account['matches']:,} trades, {account['resting_orders']:,} orders resting")
+    print(
+        f"client    {account['orders_received']:,} orders, {account['orders_accepted']:,} accepted, "
+        f"{account['orders_rejected']:,} rejected, {account['executions']:,} executions, "
+        f"{len(account['open_orders']):,} open"
+    )
