@@ -17,7 +17,8 @@ from gateway.native import lib
 def main() -> None:
     """Serves runs until stdin ends."""
     kernel_cache.prepare()
-    from gateway.ops.bench.ring_sides import ARENA_BYTES, Sides, pinned
+    from gateway.ops.bench.pinning import pinned
+    from gateway.ops.bench.ring_sides import ARENA_BYTES, Sides
 
     file, cpu = sys.argv[1], int(sys.argv[2])
     with Path(file).open("r+b") as handle:

@@ -7,9 +7,6 @@ The parent is side 0; the peer process (ring_peer.py) is side 1. Each direction 
 """
 
 import ctypes
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -24,7 +21,6 @@ LINE, CLASSIC, OURS_C, OURS_NUMBA = "bare cache line", "classic head/tail ring",
 HOPS = (LINE, CLASSIC, OURS_C, OURS_NUMBA)
 BURSTS = (CLASSIC, OURS_C, OURS_NUMBA)
 SLOT_BYTES = 64
-PRIORITY = 50
 AREA_BYTES = 1 << 18
 ARENA_BYTES = 2 * AREA_BYTES
 
@@ -94,23 +90,3 @@ class Sides:
 def is_ring(kind: str) -> bool:
     """Whether a contender runs over a formatted ring."""
     return kind in (OURS_C, OURS_NUMBA)
-
-
-@contextmanager
-def pinned(cpu: int) -> Iterator[bool]:
-    """This thread alone on `cpu`, real-time where permitted (yields whether), and everything as before afterwards.
-
-    Enter it only when the partner is there: a real-time spinner without one takes its CPU from everybody.
-    """
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cpu})
-    real_time = False
-    with suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
-        real_time = True
-    try:
-        yield real_time
-    finally:
-        if real_time:
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-        os.sched_setaffinity(0, before)

@@ -20,6 +20,7 @@ import numpy as np
 
 from gateway.errors import CapabilityError, GatewayError
 from gateway.native import ffi, lib
+from gateway.ops.bench.pinning import pinned
 from gateway.ops.bench.ring_sides import (
     ARENA_BYTES,
     BURSTS,
@@ -30,7 +31,6 @@ from gateway.ops.bench.ring_sides import (
     SLOT_BYTES,
     Sides,
     is_ring,
-    pinned,
 )
 from gateway.ops.bench.rounds import find, interleave, times
 from gateway.ops.bench.suite import Contender, Plan, Reading, Result, Target

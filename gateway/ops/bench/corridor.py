@@ -1,0 +1,125 @@
+"""The appliance of the tick-to-order suite: io and core in one loop on one CPU, and the feeder on the other end.
+
+Hard rule: what it makes it removes: instance folder, pair, process.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gateway.config import Configuration, load
+from gateway.errors import CapabilityError, GatewayError
+from gateway.instance import Instance
+from gateway.ops.appliance import CoreStage, io_stage, prepare_account
+from gateway.ops.bench.pinning import pinned
+from gateway.stages import Placement, run_loop
+
+SEED = 20260
+TURNS_MAX = 20_000_000  # a loop without its feeder ends by itself
+FEEDER_SECONDS_MAX = 10
+RISK: dict[str, Any] = {
+    "instruments": ["*"],
+    "quantity_max": 1000,
+    "value_max": 1_000_000,
+    "position_max": 1_000_000,
+    "collar_ppm": 1_000_000,
+    "stale_ms": 3_600_000,
+    "rate_per_second": 1_000_000,
+    "rate_burst": 1_000_000,
+    "day_messages_max": 1_000_000_000,
+}
+
+
+def configuration_of(name: str) -> Configuration:
+    """An appliance that lets every order of the echo strategy pass."""
+    strategy = str(Path(__file__).with_name("echo.py"))
+    risk = {f"risk.{key}": value for key, value in RISK.items()}
+    return load(None, {"instance.name": name, "port.name": f"pair:{name}", "strategy.file": strategy, **risk})
+
+
+class Appliance:
+    """io and core of one short-lived instance, and the feeder on the other end of its port."""
+
+    def __init__(self, name: str, cpus: tuple[int, int]) -> None:
+        self.cpus, self.real_time = cpus, True
+        self.feeder: subprocess.Popen[str] | None = None
+        configuration = configuration_of(name)
+        self.instance = Instance.create(name)
+        prepare_account(self.instance, configuration)
+        self.io = io_stage(self.instance, configuration)
+        self.core = CoreStage(self.instance, configuration)
+        command = [
+            sys.executable,
+            "-m",
+            "gateway.ops.bench.feeder",
+            f"pair:{name},side=b",
+            name,
+            str(cpus[1]),
+            str(SEED),
+        ]
+        self.feeder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._expect("attached")
+
+    def _line(self) -> str:
+        assert self.feeder is not None and self.feeder.stdout is not None
+        return self.feeder.stdout.readline().strip()
+
+    def _expect(self, word: str) -> None:
+        line = self._line()
+        if line != word:
+            raise GatewayError(f"the benchmark's feeder ended early (said {line!r}, not {word!r})")
+
+    def run(self, frames: int) -> dict[str, int]:
+        """One run of the loop while the feeder sends `frames`; returns what the feeder saw."""
+        assert self.feeder is not None and self.feeder.stdin is not None
+        self.feeder.stdin.write(json.dumps({"frames": frames}) + "\n")
+        self.feeder.stdin.flush()
+        self._expect("ready")
+        self.instance.control[0]["stop"] = 0
+        placement = Placement("PROCESS_IO", cpu=self.cpus[0], idle="spin", turns_max=TURNS_MAX)
+        with pinned(self.cpus[0]) as real_time:
+            run_loop(self.instance, [self.io.stage(), self.core.stage()], placement)
+        self.real_time &= real_time
+        self._forget_journal()
+        return dict(json.loads(self._line()))
+
+    def _forget_journal(self) -> None:
+        """Plays the journal's reader: everything is given back."""
+        header = self.instance.rings["core_journal"].view("ring_header")[0]
+        header["cursor"] = header["claimed"]
+
+    def spans(self) -> np.ndarray:
+        """A copy of the four histograms."""
+        return self.instance.counters[0]["spans"].copy()
+
+    def close(self) -> None:
+        """Ends the feeder and removes everything shared."""
+        if self.feeder is not None and self.feeder.stdin is not None and self.feeder.stdout is not None:
+            self.feeder.stdin.close()
+            self.feeder.wait(FEEDER_SECONDS_MAX)
+            self.feeder.stdout.close()
+        self.io.close()
+        self.instance.close(remove=True)
+
+
+@contextmanager
+def corridor() -> Iterator[Appliance]:
+    """An appliance that is removed afterwards. Raises CapabilityError on a machine with one CPU."""
+    usable = sorted(os.sched_getaffinity(0))
+    if len(usable) < 2:
+        raise CapabilityError("tick to order needs two CPUs, one for the venue's side; this process may use one")
+    name = f"bench-{os.getpid()}"
+    appliance = Appliance(name, (usable[-1], usable[-2]))
+    try:
+        yield appliance
+    finally:
+        appliance.close()
+        for side in "ab":
+            Path(f"/dev/shm/gateway-pair-{name}.{side}").unlink(missing_ok=True)
