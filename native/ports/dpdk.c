@@ -7,7 +7,7 @@
  * Our keys: huge=yes|no, memory=MIB (without huge pages), descriptors=N (per queue), eal=ARG;ARG.
  * Its hard rule: every buffer taken from the pool goes back to it; frames are read in place until `release`.
  */
-#include <errno.h>
+#include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_ether.h>
 #include <rte_mbuf.h>
@@ -16,23 +16,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../clock.h"
 #include "../port.h"
 #include "dpdk_argument.h"
+#include "dpdk_device.h"
 
 enum {
-    PEER_LOOK_TICKS = 200000000, /* about a tenth of a second */
-    TRANSMIT_ATTEMPTS = 16       /* a full queue is asked again so many times, then the frame is refused */
+    TRANSMIT_ATTEMPTS = 16 /* a full queue is asked again so many times, then the frame is refused */
 };
 
 struct dpdk_state {
     struct rte_mempool *pool;
-    uint16_t ethernet;
+    struct dpdk_device device;
+    int probed; /* the device exists */
     uint16_t held_count;
-    int probed;         /* the Ethernet port exists */
-    int started;        /* and runs */
-    int waits_for_peer; /* a memif client, which is started again whenever its server comes back */
-    int64_t ticks_next_look;
     struct rte_mbuf *held[PORT_BURST_MAX]; /* frames of the last `receive` */
     struct port_statistics statistics;
 };
@@ -50,57 +46,31 @@ static struct rte_mempool *make_pool(const struct dpdk_state *state, uint16_t re
 {
     static unsigned pools; /* a name is never used twice, in case a driver keeps an old pool alive */
     char name[RTE_MEMPOOL_NAMESIZE];
-    int node = rte_eth_dev_socket_id(state->ethernet);
+    int node = rte_eth_dev_socket_id(state->device.ethernet);
     snprintf(name, sizeof name, "gateway_%u", pools++);
     return rte_pktmbuf_pool_create(name, (unsigned)receive + transmit + 8 * PORT_BURST_MAX, PORT_BURST_MAX, 0,
                                    RTE_MBUF_DEFAULT_BUF_SIZE, node);
-}
-
-static int start(struct dpdk_state *state)
-{
-    int outcome = rte_eth_dev_start(state->ethernet);
-    state->started = outcome == 0;
-    if (state->started)
-        rte_eth_promiscuous_enable(state->ethernet); /* a driver that knows no other mode says ENOTSUP */
-    return outcome;
 }
 
 static int prepare(struct dpdk_state *state, const struct dpdk_argument *argument, char *error)
 {
     struct rte_eth_conf configuration = {0};
     uint16_t receive = argument->descriptors, transmit = argument->descriptors;
-    int outcome = rte_eth_dev_configure(state->ethernet, 1, 1, &configuration);
+    int outcome = rte_eth_dev_configure(state->device.ethernet, 1, 1, &configuration);
     if (outcome == 0)
-        outcome = rte_eth_dev_adjust_nb_rx_tx_desc(state->ethernet, &receive, &transmit);
+        outcome = rte_eth_dev_adjust_nb_rx_tx_desc(state->device.ethernet, &receive, &transmit);
     if (outcome != 0)
         return refuse(error, argument, "the device cannot be configured", outcome);
     state->pool = make_pool(state, receive, transmit);
     if (state->pool == NULL)
         return refuse(error, argument, "no memory for packet buffers; raise memory=", rte_errno);
-    int node = rte_eth_dev_socket_id(state->ethernet);
-    outcome = rte_eth_rx_queue_setup(state->ethernet, 0, receive, (unsigned)node, NULL, state->pool);
+    int node = rte_eth_dev_socket_id(state->device.ethernet);
+    outcome = rte_eth_rx_queue_setup(state->device.ethernet, 0, receive, (unsigned)node, NULL, state->pool);
     if (outcome == 0)
-        outcome = rte_eth_tx_queue_setup(state->ethernet, 0, transmit, (unsigned)node, NULL);
-    if (outcome == 0 && start(state) != 0 && !state->waits_for_peer)
-        outcome = -ENODEV;
+        outcome = rte_eth_tx_queue_setup(state->device.ethernet, 0, transmit, (unsigned)node, NULL);
+    if (outcome == 0)
+        outcome = dpdk_device_start(&state->device);
     return outcome == 0 ? 0 : refuse(error, argument, "the device does not start", outcome);
-}
-
-/* A memif client starts only while its server listens, and its driver does not join again by itself. */
-static void look_for_peer(struct port *port)
-{
-    struct dpdk_state *state = port->state;
-    struct rte_eth_link link = {0};
-    int64_t now = clock_ticks();
-    if (now < state->ticks_next_look)
-        return;
-    state->ticks_next_look = now + PEER_LOOK_TICKS;
-    if (state->started && rte_eth_link_get_nowait(state->ethernet, &link) == 0 && !link.link_status) {
-        rte_eth_dev_stop(state->ethernet);
-        state->started = 0;
-    }
-    if (!state->started)
-        start(state);
 }
 
 static void dpdk_release(struct port *port)
@@ -129,12 +99,12 @@ static int dpdk_receive(struct port *port, struct port_frame *frames, int limit)
     struct dpdk_state *state = port->state;
     uint16_t room = (uint16_t)(limit < PORT_BURST_MAX ? limit : PORT_BURST_MAX);
     dpdk_release(port);
-    if (state->started)
-        state->held_count = rte_eth_rx_burst(state->ethernet, 0, state->held, room);
+    if (dpdk_device_runs(&state->device))
+        state->held_count = rte_eth_rx_burst(state->device.ethernet, 0, state->held, room);
     for (uint16_t index = 0; index < state->held_count; index++)
         fill_frame(&state->held[index], &frames[index]);
-    if (state->held_count == 0 && state->waits_for_peer)
-        look_for_peer(port);
+    if (state->held_count == 0)
+        dpdk_device_look(&state->device);
     state->statistics.frames_received += state->held_count;
     return state->held_count;
 }
@@ -162,7 +132,7 @@ static int transmit_burst(struct dpdk_state *state, const struct port_frame *fra
     struct rte_mbuf *buffers[PORT_BURST_MAX];
     uint16_t copied = copy_burst(state, frames, count, buffers), sent = 0;
     for (int attempt = 0; sent < copied && attempt < TRANSMIT_ATTEMPTS; attempt++) {
-        uint16_t step = rte_eth_tx_burst(state->ethernet, 0, buffers + sent, copied - sent);
+        uint16_t step = rte_eth_tx_burst(state->device.ethernet, 0, buffers + sent, copied - sent);
         sent += step;
         if (step == 0)
             rte_pause();
@@ -175,7 +145,7 @@ static int dpdk_transmit(struct port *port, const struct port_frame *frames, int
 {
     struct dpdk_state *state = port->state;
     int sent = 0;
-    for (int step = state->started; sent < count && step > 0; sent += step)
+    for (int step = dpdk_device_runs(&state->device); sent < count && step > 0; sent += step)
         step = transmit_burst(state, frames + sent, count - sent);
     state->statistics.frames_transmitted += (uint64_t)sent;
     state->statistics.transmit_refused += (uint64_t)(count - sent);
@@ -186,7 +156,7 @@ static void dpdk_statistics(struct port *port, struct port_statistics *statistic
 {
     struct dpdk_state *state = port->state;
     struct rte_eth_stats device;
-    if (rte_eth_stats_get(state->ethernet, &device) == 0) {
+    if (rte_eth_stats_get(state->device.ethernet, &device) == 0) {
         state->statistics.receive_dropped = device.imissed + device.rx_nombuf;
         state->statistics.receive_errors = device.ierrors;
     }
@@ -206,19 +176,10 @@ static void drain(struct port *port)
 static void dpdk_close(struct port *port)
 {
     struct dpdk_state *state = port->state;
-    struct rte_eth_dev_info information = {0};
-    dpdk_release(port);
-    state->waits_for_peer = 0; /* or draining would look for it */
-    if (state->started) {
-        drain(port);
-        rte_eth_dev_stop(state->ethernet);
-    }
-    if (state->probed) {
-        int known = rte_eth_dev_info_get(state->ethernet, &information) == 0;
-        rte_eth_dev_close(state->ethernet);
-        if (known && information.device)
-            rte_dev_remove(information.device);
-    }
+    state->device.waits_for_peer = 0;
+    drain(port);
+    if (state->probed)
+        dpdk_device_close(&state->device);
     if (state->pool && rte_mempool_in_use_count(state->pool) == 0)
         rte_mempool_free(state->pool); /* else a driver kept a buffer: its pool stays, so that nothing dangles */
     free(state);
@@ -237,8 +198,9 @@ static int dpdk_open(struct port *port, const char *text, char *error)
         return PORT_REFUSED;
     }
     port->state = state;
-    state->waits_for_peer = argument.waits_for_peer;
-    outcome = eal_probe(&argument.choice, &state->ethernet, error);
+    state->device.is_memif = argument.is_memif;
+    state->device.waits_for_peer = argument.waits_for_peer;
+    outcome = eal_probe(&argument.choice, &state->device.ethernet, error);
     state->probed = outcome == 0;
     if (outcome == 0)
         outcome = prepare(state, &argument, error);

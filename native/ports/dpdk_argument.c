@@ -140,7 +140,9 @@ int dpdk_argument_read(const char *text, struct dpdk_argument *argument, char *e
                       &descriptors, error) != 0)
         return PORT_REFUSED;
     argument->descriptors = (uint16_t)descriptors;
-    if (strncmp(argument->device, "net_memif", 9) == 0) {
+    argument->is_memif = strncmp(argument->device, "net_memif", 9) == 0;
+    argument->waits_for_peer = 0;
+    if (argument->is_memif) {
         char role[8];
         driver_value(argument->device, "role", role, sizeof role);
         argument->waits_for_peer = strcmp(role, "server") != 0 && strcmp(role, "master") != 0;

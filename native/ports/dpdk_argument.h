@@ -12,7 +12,8 @@ struct dpdk_argument {
     char extra[OPTION_TEXT_BYTES];  /* EAL arguments, separated by semicolons */
     struct eal_choice choice;       /* points into the two above */
     uint16_t descriptors;
-    int waits_for_peer; /* a memif client: it can start only while its server listens */
+    int is_memif;
+    int waits_for_peer; /* a memif client */
 };
 
 /* 0, or enum port_outcome with one line in `error`. */
