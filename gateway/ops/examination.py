@@ -23,7 +23,7 @@ def examine(host: Host, port: str) -> list[Finding]:
     return [
         *examine_build(kind),
         *examine_processors(host),
-        *examine_memory(host, kind),
+        *examine_memory(host),
         *examine_privilege(host, kind),
         examine_clock(),
         *examine_port(host, port),
@@ -74,9 +74,8 @@ def _examine_native(kind: str) -> list[Finding]:
 
 
 def examine_processors(host: Host) -> list[Finding]:
-    """Count, isolation, frequency and the time stamp counter."""
-    count, isolated, tickless = host.processors(), host.isolated(), host.tickless()
-    flags, governors = host.processor_flags(), host.governors()
+    """Count, instructions, the time stamp counter, and what disturbs a loop."""
+    count, flags = host.processors(), host.processor_flags()
     virtual = ", virtual machine" if "hypervisor" in flags else ""
     return [
         judge(
@@ -102,6 +101,13 @@ def examine_processors(host: Host) -> list[Finding]:
             "choose a virtual machine type with an invariant TSC (qemu: -cpu host,+invtsc)",
             required=True,
         ),
+        *_examine_quiet(host),
+    ]
+
+
+def _examine_quiet(host: Host) -> list[Finding]:
+    isolated, tickless, governors = host.isolated(), host.tickless(), host.governors()
+    return [
         judge(
             "isolated",
             bool(isolated),
@@ -136,11 +142,9 @@ def shared_memory_needed_bytes() -> int:
     return rings + regions + pair
 
 
-def examine_memory(host: Host, kind: str) -> list[Finding]:
-    """Shared memory, pages, nodes and the limit on locking."""
-    free, needed = host.shared_memory_free_bytes(), shared_memory_needed_bytes()
-    huge, nodes = host.memory_kib("HugePages_Total"), host.memory_nodes()
-    transparent, locked = host.transparent_huge_pages(), locked_memory_limit_bytes()
+def examine_memory(host: Host) -> list[Finding]:
+    """Shared memory, the limit on locking, pages and nodes."""
+    free, needed, locked = host.shared_memory_free_bytes(), shared_memory_needed_bytes(), locked_memory_limit_bytes()
     return [
         judge(
             "shared memory",
@@ -150,6 +154,20 @@ def examine_memory(host: Host, kind: str) -> list[Finding]:
             "mount -o remount,size=2G /dev/shm (docker: --shm-size=2g)",
             required=True,
         ),
+        judge(
+            "locked memory",
+            locked < 0 or locked >= needed,
+            "no limit" if locked < 0 else f"{locked // MEBIBYTE} MiB",
+            "memory that may not be locked can be paged out under a running loop",
+            "ulimit -l unlimited, or LimitMEMLOCK=infinity in the service",
+        ),
+        *_examine_pages(host),
+    ]
+
+
+def _examine_pages(host: Host) -> list[Finding]:
+    huge, nodes, transparent = host.memory_kib("HugePages_Total"), host.memory_nodes(), host.transparent_huge_pages()
+    return [
         judge(
             "huge pages",
             huge > 0,
@@ -163,13 +181,6 @@ def examine_memory(host: Host, kind: str) -> list[Finding]:
             transparent or "not offered by this kernel",
             "large tables cost fewer address translations",
             "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
-        ),
-        judge(
-            "locked memory",
-            locked < 0 or locked >= needed,
-            "no limit" if locked < 0 else f"{locked // MEBIBYTE} MiB",
-            "memory that may not be locked can be paged out under a running loop",
-            "ulimit -l unlimited, or LimitMEMLOCK=infinity in the service",
         ),
         judge(
             "memory nodes",
