@@ -17,12 +17,13 @@ from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, UsageError
 from gateway.instance import Instance
 from gateway.ops.demo import STRATEGY, Demo, DemoOptions, appliance_books, appliance_positions
 from gateway.ops.reconciliation import Reconciliation, reconcile
-from gateway.ops.screen import render
+from gateway.ops.screen import Screen
 from gateway.ops.summary import summary
 from gateway.ops.wiring import KINDS, wire
 
 HELP = "trade against a simulated venue on a software port, with a live view and a checked summary"
 FRAMES_PER_SECOND = 4
+BOOKS = 8  # shown in the live view
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +69,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 def trade(demo: Demo, view: bool) -> tuple[dict[str, Any], Reconciliation]:
     """The demo from start to check."""
     text = "compiling kernels, once" if kernel_cache.is_cold() else "starting the appliance"
+    demo.compile_venue()
     with progress(text) as advance:
         for _ in demo.start_appliance():
             advance(0)
@@ -100,10 +102,11 @@ def live_view(instance: Instance, view: bool, seconds: float) -> Iterator[Callab
         return
     from rich.live import Live
 
-    with Live(render(instance), refresh_per_second=FRAMES_PER_SECOND, screen=True) as live:
+    screen = Screen(instance, BOOKS)
+    with Live(get_renderable=screen.render, screen=True, auto_refresh=False) as live:
 
         def draw() -> None:
-            live.update(render(instance))
+            live.refresh()
             time.sleep(1 / FRAMES_PER_SECOND)
 
         yield draw

@@ -40,6 +40,15 @@ VALID, STALE = value("BOOK_VALID"), value("BOOK_STALE")
 CROSSED, FAULT = value("BOOK_CROSSED"), value("BOOK_FAULT")
 
 
+TRUST = VALID | STALE | CROSSED | FAULT
+
+
+@njit
+def trusted(book):
+    """Whether the book was followed from the first message on, without an open gap, a crossed price or a contradiction."""
+    return (int64(book.flags) & TRUST) == VALID
+
+
 @njit
 def buy(orders, instrument, quantity, price, time_in_force):
     """Intends a buy order; `time_in_force` is IOC or DAY. Returns its reference, 0 when the 16 rows of a call are used."""

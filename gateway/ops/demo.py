@@ -56,6 +56,7 @@ class Demo:
     instance_name: str = field(default_factory=lambda: f"demo-{os.getpid()}")
     appliance: "subprocess.Popen[bytes] | None" = None
     venue: "subprocess.Popen[bytes] | None" = None
+    compiler: "subprocess.Popen[bytes] | None" = None
     instance: Instance | None = None
 
     def _spawn(self, name: str, words: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
@@ -70,6 +71,15 @@ class Demo:
                 start_new_session=True,
             )
 
+    def compile_venue(self) -> None:
+        """Starts compiling the venue's kernels beside the appliance's own start; `venue_compiled` says when they are there."""
+        code = "from gateway.venues.simulator.step import venue_step; venue_step()"
+        self.compiler = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def venue_compiled(self) -> bool:
+        """Whether the venue may start without its market waiting for a compiler."""
+        return self.compiler is None or self.compiler.poll() is not None
+
     def start_appliance(self) -> Iterator[None]:
         """Starts `gateway run`; yields while it comes up, ends once io and core run."""
         settings = {
@@ -81,7 +91,7 @@ class Demo:
         environment = {f"GATEWAY__{key}": value for key, value in settings.items()}
         self.appliance = self._spawn("appliance", ["run", str(CONFIGURATION), "--json"], environment)
         deadline = time.monotonic() + START_SECONDS
-        while not self._appliance_runs():
+        while not (self._appliance_runs() and self.venue_compiled()):
             self._require_alive("appliance", self.appliance)
             if time.monotonic() > deadline:
                 raise GatewayError(f"the appliance did not start within {START_SECONDS:.0f} s: {self.log('appliance')}")
@@ -163,7 +173,7 @@ class Demo:
 
     def close(self) -> None:
         """Ends whatever still runs, also stages whose control is gone."""
-        for process in (self.venue, self.appliance):
+        for process in (self.compiler, self.venue, self.appliance):
             if process is not None:
                 end_process(process)
         if self.instance is not None:
