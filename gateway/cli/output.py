@@ -60,17 +60,19 @@ class LineProgress:
     def __init__(self, text: str, total: float | None) -> None:
         self.text = text
         self.total = total
-        self.said = time.monotonic()
-        self.done = 0.0
+        self.began = self.said = time.monotonic()
 
     def update(self, done: float, text: str | None = None) -> None:
         """Says how far the work is, when the last line is old enough."""
-        self.done = done
         self.text = text or self.text
-        if time.monotonic() - self.said < LINE_SECONDS:
+        now = time.monotonic()
+        if now - self.said < LINE_SECONDS:
             return
-        self.said = time.monotonic()
-        share = f"{100 * done / self.total:.0f} %" if self.total else f"{done:,.0f}"
+        self.said = now
+        if self.total:
+            share = f"{100 * done / self.total:.0f} %"
+        else:
+            share = f"{done:,.0f}" if done else f"{now - self.began:.0f} s"
         print_note(f"{self.text}: {share}")
 
 

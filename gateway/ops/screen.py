@@ -128,12 +128,12 @@ def rings(now: dict[str, Any]) -> Table:
 def orders(now: dict[str, Any]) -> Table:
     """Own orders by state, and what the gate refused, by reason."""
     table = sheet("orders", "", "rejects", "")
-    states = [(name, f"{count:,}") for name, count in now["orders"].items()]
-    refusals = [(name.upper(), f"{count:,}") for name, count in now["rejects"].items()]
-    for index in range(max(len(states), len(refusals), 1)):
+    states = [(name, f"{count:,}") for name, count in now["orders"].items()] or [("none", "")]
+    refusals = [(name.upper(), f"{count:,}") for name, count in now["rejects"].items()] or [("none", "")]
+    for index in range(max(len(states), len(refusals))):
         left = states[index] if index < len(states) else ("", "")
         right = refusals[index] if index < len(refusals) else ("", "")
-        table.add_row(*left, Text(right[0], style="yellow"), right[1])
+        table.add_row(*left, Text(right[0], style="yellow" if now["rejects"] else ""), right[1])
     return table
 
 
