@@ -161,6 +161,9 @@ class CoreStage:
         core.account = instance.address("gate")
         core.gate_rows = instance.body("gate")
 
+    def close(self) -> None:
+        """Everything lies in shared memory or dies with the process."""
+
     def stage(self) -> Stage:
         """The compiled step over this context."""
         return Stage(self.step.address, handle_address(self.core), [self])

@@ -13,7 +13,7 @@ from gateway.config import Configuration
 from gateway.errors import GatewayError
 from gateway.instance import PREFIX, Instance
 from gateway.ops.appliance import CoreStage, io_stage
-from gateway.stages import Placement, Stage, run_loop
+from gateway.stages import Io, Placement, run_loop
 
 CONFIGURATION_FILE = "configuration.json"
 MILLISECOND_NS = 1_000_000
@@ -35,15 +35,11 @@ def placement_of(configuration: Configuration, stages: list[str]) -> Placement:
     )
 
 
-def build(instance: Instance, configuration: Configuration, stages: list[str]) -> list[Stage]:
-    """The named stages, ready to step."""
-    built = []
-    for name in stages:
-        if name == "io":
-            built.append(io_stage(instance, configuration).stage())
-        else:
-            built.append(CoreStage(instance, configuration).stage())
-    return built
+def build(instance: Instance, configuration: Configuration, stages: list[str]) -> list[Io | CoreStage]:
+    """The named stages, core first: its kernels are there before the port is open and frames wait."""
+    makers = {"io": io_stage, "core": CoreStage}
+    built = {name: makers[name](instance, configuration) for name in sorted(stages)}
+    return [built[name] for name in stages]
 
 
 def main(words: list[str]) -> int:
@@ -54,7 +50,10 @@ def main(words: list[str]) -> int:
         instance = Instance.attach(folder.name.removeprefix(PREFIX), folder.parent)
         beat = instance.control[0]["heartbeats"][layout.value("PROCESS_IO" if stages[0] == "io" else "PROCESS_CORE")]
         beat["state"] = layout.value("PROCESS_STARTING")
-        run_loop(instance, build(instance, configuration, stages), placement_of(configuration, stages))
+        built = build(instance, configuration, stages)
+        run_loop(instance, [row.stage() for row in built], placement_of(configuration, stages))
+        for row in built:
+            row.close()
     except GatewayError as problem:
         print(f"gateway {'+'.join(stages)}: {problem}", file=sys.stderr, flush=True)
         return problem.exit_code
