@@ -128,7 +128,7 @@ def report(demo: Demo, whole: dict[str, Any], venue: dict[str, Any], check: Reco
         "gap_messages": core["gap_messages"],
         "gap_messages_on_purpose": venue["lost_messages"],
         "orders_sent": io["orders_transmitted"],
-        "orders_rejected": whole["decisions"] - whole["accepted"],
+        "orders_rejected": whole["decisions"] - whole["accepted"] - whole["cancels"],
         "rejects": whole["rejects"],
         "venue_orders_received": venue["orders_received"],
         "venue_orders_rejected": venue["orders_rejected"],

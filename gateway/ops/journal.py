@@ -38,6 +38,11 @@ class Journal:
         except OSError as problem:
             raise GatewayError(f"journal {self.path}: {problem.strerror}; choose another [journal] folder") from problem
 
+    @property
+    def is_open(self) -> bool:
+        """False once closed."""
+        return self._file >= 0
+
     def drain(self, now_ns: int) -> int:
         """Writes everything that waits; returns the records written. Synced to the disk once a second."""
         written = 0
@@ -52,9 +57,11 @@ class Journal:
         return written
 
     def close(self) -> None:
-        """Syncs and closes."""
-        os.fdatasync(self._file)
-        os.close(self._file)
+        """Syncs and closes; a second call does nothing."""
+        if self._file >= 0:
+            os.fdatasync(self._file)
+            os.close(self._file)
+            self._file = -1
 
 
 def _header() -> bytes:

@@ -61,6 +61,7 @@ def summary(instance: Instance) -> dict[str, Any]:
         "feed_reasons": reasons(counters["core"]["reasons"], "feed_reason", "FEED_"),
         "decisions": int(account["decisions"]),
         "accepted": int(account["accepted"]),
+        "cancels": int(account["cancels"]),
         "rejects": reasons(account["rejects"], "gate_reason", "GATE_"),
         **spans(counters),
     }

@@ -149,7 +149,8 @@ class Supervisor:
             for child in self.children.values():
                 end_process(child)
             self.children.clear()
-            self.journal.drain(clock.now_ns(self.instance.clock_address))
+            if self.journal.is_open:
+                self.journal.drain(clock.now_ns(self.instance.clock_address))
             self.journal.close()
 
     def close(self) -> None:

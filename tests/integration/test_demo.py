@@ -1,0 +1,88 @@
+"""The main job, whole: venue and appliance as processes on every kind of port, checked against each other."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.native import lib
+
+SECONDS = 3
+TIMEOUT = 240
+FIELDS = {
+    "ok",
+    "port",
+    "frames_received",
+    "frames_lost",
+    "messages_decoded",
+    "orders_sent",
+    "orders_rejected",
+    "fills",
+    "books_compared",
+    "books_wrong",
+    "position_errors",
+    "tick_to_order_ns",
+}
+
+
+def demo(*words):
+    command = [sys.executable, "-m", "gateway.cli.main", "demo", "--seconds", str(SECONDS), "--json", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+
+
+def left_over():
+    shared = [path.name for path in Path("/dev/shm").glob("gateway-*") if "demo" in path.name]
+    spaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
+    return shared, [line for line in spaces.splitlines() if line.startswith("gw")]
+
+
+def check(outcome):
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    result = json.loads(outcome.stdout.splitlines()[-1])
+    assert set(result) >= FIELDS
+    assert set(result["tick_to_order_ns"]) == {"p50", "p99", "p999", "max", "count"}
+    assert result["ok"] and result["books_compared"] == 32 and result["books_wrong"] == 0
+    assert result["position_errors"] == 0 and result["gap_messages"] == result["gap_messages_on_purpose"]
+    assert result["messages_decoded"] > 10_000 and result["fills"] > 0
+    assert result["orders_sent"] == result["venue_orders_received"] == result["tick_to_order_ns"]["count"] > 0
+    return result
+
+
+def test_the_demo_on_a_pair_agrees_with_the_venue():
+    result = check(demo("--port", "pair"))
+    assert result["frames_lost"] == 0
+    assert left_over() == ([], [])
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("port", ["tap", "af_packet", "dpdk"])
+def test_the_demo_on_a_kernel_or_dpdk_port_agrees_with_the_venue(as_root, port):
+    if port == "dpdk" and not lib.GATEWAY_WITH_DPDK:
+        pytest.skip("this build has no DPDK")
+    check(demo("--port", port))
+    assert left_over() == ([], [])
+
+
+def test_messages_lost_on_both_lines_are_gaps_and_their_books_are_stale():
+    outcome = demo("--faults", "drop_both=2000")
+    result = json.loads(outcome.stdout.splitlines()[-1])
+    assert outcome.returncode == 0 and result["ok"], outcome.stdout
+    assert result["gaps"] > 0 and result["gap_messages"] == result["gap_messages_on_purpose"] > 0
+    assert result["books_stale"] == 32 and result["books_compared"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--port", "carrier-pigeon"], 2, "pair, tap, af_packet, dpdk"),
+        (["--seconds", "0"], 2, "above 0"),
+        (["--strategy", "/no/such/file.py"], 3, "cannot be read"),
+    ],
+)
+def test_a_demo_that_cannot_start_says_why_in_one_line(words, code, said):
+    outcome = demo(*words)
+    assert outcome.returncode == code, outcome.stderr
+    assert said in outcome.stderr.splitlines()[-1]
+    assert left_over() == ([], [])
