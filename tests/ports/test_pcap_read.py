@@ -231,7 +231,7 @@ def test_a_damaged_capture_gives_what_its_twin_gives(tmp_path, seed):
     chance = random.Random(seed)
     original = seeds()[seed]
     refused = damaged = 0
-    for _ in range(1500):
+    for _ in range(600):
         data = bytearray(original)
         for _ in range(chance.randint(1, 4)):
             at = chance.randrange(len(data))
@@ -240,8 +240,8 @@ def test_a_damaged_capture_gives_what_its_twin_gives(tmp_path, seed):
         assert outcome(read_bytes, tmp_path, bytes(data)) == expected, f"seed {seed}, file {data.hex()}"
         refused += expected == "refused"
         damaged += expected != "refused" and expected[1] > 0
-    assert refused > 10
-    assert damaged > 100, "the damage has to be met, or nothing was tested"
+    assert refused > 5
+    assert damaged > 50, "the damage has to be met, or nothing was tested"
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
