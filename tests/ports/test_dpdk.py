@@ -63,6 +63,7 @@ def run(program, *arguments):
 
 ECHO = """
 with open_port(sys.argv[1]) as port:
+    print("open", flush=True)
     frames = collect(port, int(sys.argv[2]))
     print(len(frames), send(port, frames), flush=True)
     collect(port, 1, 0.5)   # lets the peer fetch them before the device goes away
@@ -87,10 +88,7 @@ with open_port(sys.argv[1]) as port:
 )
 def test_frames_cross_between_two_processes_and_come_back(tmp_path, near, far):
     echo = start(ECHO, f"dpdk:{far.format(tmp_path)},huge=no", "200")
-    for _ in range(200):
-        if list(tmp_path.glob("*.sock")):
-            break
-        time.sleep(0.05)
+    assert echo.stdout.readline() == "open\n"
     assert run(ASK, f"dpdk:{near.format(tmp_path)},huge=no", "200") == "200 True 200"
     assert finish(echo) == "200 200"
 
@@ -168,7 +166,7 @@ print(frames == expected, len(frames))
 
 def test_a_kernel_interface_through_the_driver(veth):
     echo = start(ECHO, f"dpdk:net_af_packet0,iface={veth[1]},huge=no", "60")
-    time.sleep(1.0)
+    assert echo.stdout.readline() == "open\n"
     assert run(ASK, f"af_packet:{veth[0]}", "60") == "60 True 60"
     assert finish(echo) == "60 60"
 
@@ -193,11 +191,7 @@ with open_port(sys.argv[1]) as port:
 def test_a_tap_interface_of_the_driver(namespace):
     name = f"gwd{os.getpid()}"
     echo = start(ECHO, f"dpdk:net_tap0,iface={name},huge=no", "60")
-    for _ in range(100):
-        if Path(f"/proc/sys/net/ipv4/conf/{name}").exists():
-            break
-        time.sleep(0.05)
-    time.sleep(0.3)
+    assert echo.stdout.readline() == "open\n"
     assert run(ASK, f"af_packet:{name}", "60") == "60 True 60"
     assert finish(echo) == "60 60"
     assert subprocess.run(["ip", "link", "show", name], capture_output=True).returncode != 0
@@ -256,6 +250,7 @@ def test_memif_between_two_processes_needs_no_privilege(as_root, tmp_path):
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
     name = f"dpdk:net_memif0,role={{}},socket={tmp_path}/m.sock,socket-abstract=no,huge=no"
     echo = start(ECHO, name.format("server"), "50", before=nobody)
+    assert echo.stdout.readline() == "open\n"
     assert finish(start(ASK, name.format("client"), "50", before=nobody)) == "50 True 50"
     assert finish(echo) == "50 50"
 
