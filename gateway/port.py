@@ -7,6 +7,7 @@
 Hard rule: frames are copied out before the port gets its buffers back, so nothing here outlives a burst in the port.
 """
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -45,7 +46,7 @@ class Port:
         self._port = ffi.new("struct port *")
         self._frames = ffi.new("struct port_frame[]", lib.PORT_BURST_MAX)
         error = ffi.new("char[]", lib.PORT_ERROR_BYTES)
-        outcome = lib.port_open(self._port, name.encode(), _clock(), error)
+        outcome = lib.port_open(self._port, os.fsencode(name), _clock(), error)
         self._open = outcome == 0
         if not self._open:
             raise (CapabilityError if outcome == lib.PORT_INCAPABLE else PortError)(text(error))
@@ -115,9 +116,7 @@ class Port:
     def __enter__(self) -> "Port":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def __del__(self) -> None:

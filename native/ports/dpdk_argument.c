@@ -88,7 +88,8 @@ static int check_device(const char *device, char *error)
 {
     char path[128], driver[256] = "";
     if (!is_pci(device) && strncmp(device, "net_", 4) != 0)
-        return refuse(error, PORT_REFUSED, device, "name a PCI address such as 0000:3b:00.0, or a driver such as net_memif0");
+        return refuse(error, PORT_REFUSED, device,
+                      "name a PCI address such as 0000:3b:00.0, or a driver such as net_memif0");
     if (!is_pci(device))
         return 0;
     snprintf(path, sizeof path, "/sys/bus/pci/devices/%.12s", device);
@@ -99,12 +100,14 @@ static int check_device(const char *device, char *error)
         return refuse(error, PORT_INCAPABLE, device, "no driver; bind it with: dpdk-devbind.py -b vfio-pci ADDRESS");
     if (strstr(driver, "/vfio-pci") || strstr(driver, "uio") || strstr(driver, "/mlx"))
         return 0;
-    return refuse(error, PORT_INCAPABLE, device, "the kernel drives it; bind it with: dpdk-devbind.py -b vfio-pci ADDRESS");
+    return refuse(error, PORT_INCAPABLE, device,
+                  "the kernel drives it; bind it with: dpdk-devbind.py -b vfio-pci ADDRESS");
 }
 
 static int check_eal(const char *device, const char *extra, char *error)
 {
-    const char *forbidden[] = {"-h", "--help", "-v", "--version", "--log-level=help", "--proc-type", "-d"}; /* end the process, or load code */
+    /* these end the process, load code, or attach to a stranger's memory */
+    static const char *const forbidden[] = {"-h", "--help", "-v", "--version", "--log-level=help", "--proc-type", "-d"};
     for (const char *word = extra; *word; word += strspn(word, ";")) {
         size_t length = strcspn(word, ";");
         for (size_t index = 0; index < sizeof forbidden / sizeof *forbidden; index++)

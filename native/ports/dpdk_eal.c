@@ -153,8 +153,8 @@ static int initialise(const struct eal_choice *choice)
 
 static int refuse(char *error, const struct eal_choice *choice, const char *what, int number)
 {
-    snprintf(error, PORT_ERROR_BYTES, "port dpdk:%.*s: %s: %.120s", (int)RTE_MIN(strcspn(choice->device, ","), 40u), choice->device, what,
-             log_line[0] ? log_line : rte_strerror(number < 0 ? -number : number));
+    snprintf(error, PORT_ERROR_BYTES, "port dpdk:%.*s: %s: %.120s", (int)RTE_MIN(strcspn(choice->device, ","), 40u),
+             choice->device, what, log_line[0] ? log_line : rte_strerror(number < 0 ? -number : number));
     return PORT_INCAPABLE;
 }
 

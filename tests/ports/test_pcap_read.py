@@ -74,8 +74,7 @@ def test_a_block_capture_reads_in_either_byte_order_and_any_resolution(tmp_path,
     frames = [frame._replace(time_ns=frame.time_ns - TIME_NS + base) for frame in FRAMES[:2]]
     data = naive.section(order) + naive.interface(order, resolution=resolution)
     data += b"".join(
-        naive.packet(order, 0, naive.ticks_of(frame.time_ns, resolution), frame.data, frame.size_wire)
-        for frame in frames
+        naive.packet(order, 0, naive.ticks_of(frame.time_ns, resolution), frame.data, frame.size_wire) for frame in frames
     )
     got, errors = read_bytes(tmp_path, data)
     assert (got, errors) == naive.read(data)
@@ -119,6 +118,21 @@ def test_frames_of_other_link_types_and_unknown_interfaces_are_counted(tmp_path)
     data += naive.packet(index=0, data=b"cooked") + naive.packet(index=7, data=b"nobody's")
     data += naive.packet(index=1, ticks=7, data=b"ours")
     assert read_bytes(tmp_path, data) == ([Recorded(b"ours", 7, 4)], 2)
+
+
+def test_a_new_section_forgets_the_interfaces_of_the_one_before(tmp_path):
+    data = naive.section() + naive.interface() + naive.interface() + naive.section() + naive.interface(resolution=9)
+    data += naive.packet(index=1, data=b"nobody's") + naive.packet(index=0, ticks=3, data=b"ours")
+    assert read_bytes(tmp_path, data) == ([Recorded(b"ours", 3, 4)], 1)
+
+
+def test_a_time_that_no_clock_could_show_keeps_its_predecessor_s(tmp_path):
+    data = naive.section() + naive.interface(resolution=9, offset_seconds=-10) + naive.interface(resolution=0)
+    data += naive.packet(ticks=60 * 10**9, data=b"a") + naive.packet(ticks=5, data=b"before 1970")
+    data += naive.packet(index=1, ticks=2**60, data=b"behind the end of int64")
+    frames, errors = read_bytes(tmp_path, data)
+    assert [frame.time_ns for frame in frames] == [50 * 10**9] * 3
+    assert errors == 0
 
 
 def test_a_long_stretch_without_frames_ends_no_iteration(tmp_path):
@@ -217,7 +231,7 @@ def test_a_damaged_capture_gives_what_its_twin_gives(tmp_path, seed):
     chance = random.Random(seed)
     original = seeds()[seed]
     refused = damaged = 0
-    for _ in range(1500):
+    for _ in range(600):
         data = bytearray(original)
         for _ in range(chance.randint(1, 4)):
             at = chance.randrange(len(data))
@@ -226,13 +240,11 @@ def test_a_damaged_capture_gives_what_its_twin_gives(tmp_path, seed):
         assert outcome(read_bytes, tmp_path, bytes(data)) == expected, f"seed {seed}, file {data.hex()}"
         refused += expected == "refused"
         damaged += expected != "refused" and expected[1] > 0
-    assert refused > 10
-    assert damaged > 100, "the damage has to be met, or nothing was tested"
+    assert refused > 5
+    assert damaged > 50, "the damage has to be met, or nothing was tested"
 
 
-@settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=400), start=st.sampled_from([b"", naive.section(), naive.pcap([])]))
 def test_random_bytes_give_what_the_twin_gives(tmp_path, data, start):
     assert outcome(read_bytes, tmp_path, start + data) == outcome(naive.read, start + data)

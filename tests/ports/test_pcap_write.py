@@ -84,7 +84,7 @@ def test_frames_come_at_the_recorded_gaps_divided_by_the_factor(tmp_path, speed,
             early += not frames
     assert len(times) == len(gaps_ns)
     assert (early > 0) == (speed != "max"), "before its time a frame is not there yet"
-    assert seconds - 0.002 <= times[-1] < seconds + 0.1
+    assert seconds - 0.002 <= times[-1] < seconds + 1.0
     if seconds:
         factor = 0.2 / seconds
         assert all(when >= gap / 1e9 / factor - 0.002 for when, gap in zip(times, gaps_ns, strict=True))
