@@ -29,6 +29,7 @@ from gateway.venues.simulator.ladder import (
     queue_last,
     take_shares,
 )
+from gateway.venues.simulator.letters import LETTERS
 from gateway.venues.simulator.reports import report_executed
 from gateway.venues.simulator.rows import give_row, take_row
 
@@ -85,8 +86,8 @@ def _trade(venue, symbol, side, row, quantity, reference):
     count(counters + COUNTERS.shares_traded, quantity)
     take_shares(venue, row, quantity)
     store_u32(order + ORDER.executed, load_u32(order + ORDER.executed) + quantity)
-    _settle(venue, symbol, load_u8(order + ORDER.side), quantity, price, resting, ord("A"), match_number)
-    _settle(venue, symbol, side, quantity, price, reference, ord("R"), match_number)
+    _settle(venue, symbol, load_u8(order + ORDER.side), quantity, price, resting, LETTERS.A, match_number)
+    _settle(venue, symbol, side, quantity, price, reference, LETTERS.R, match_number)
     if load_u32(order + ORDER.quantity) == 0:
         leave_queue(venue, row)
         give_row(venue, row)

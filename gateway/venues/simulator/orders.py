@@ -15,6 +15,7 @@ from gateway.venues.simulator.faults import MILLION
 from gateway.venues.simulator.feed import SYMBOL, symbol_at
 from gateway.venues.simulator.frames import COUNTERS, VENUE, count
 from gateway.venues.simulator.ladder import ORDER, level_of, order_at
+from gateway.venues.simulator.letters import LETTERS
 from gateway.venues.simulator.matching import cancelled, entered, match, new_order_id, reduce, replace, rest, tradable
 from gateway.venues.simulator.reports import (
     CHANGE,
@@ -73,9 +74,9 @@ def _new_reference(venue, reference):
 @njit
 def _side_of(letter):
     """Buy, or one of the three ways to sell."""
-    if letter == ord("B"):
+    if letter == LETTERS.B:
         return SIDE_BUY
-    return SIDE_SELL if letter == ord("S") or letter == ord("T") or letter == ord("E") else SIDE_NONE
+    return SIDE_SELL if letter == LETTERS.S or letter == LETTERS.T or letter == LETTERS.E else SIDE_NONE
 
 
 @njit
@@ -89,9 +90,9 @@ def _terms_refused(venue, symbol, quantity, price, life, display, reference):
         return REASON_QUANTITY
     if level_of(symbol_at(venue, symbol), price) < 0:
         return REASON_PRICE
-    if display != ord("Y") and display != ord("A"):
+    if display != LETTERS.Y and display != LETTERS.A:
         return REASON_DISPLAY
-    if life != ord("0") and life != ord("3"):
+    if life != LETTERS.ZERO and life != LETTERS.THREE:
         return REASON_OTHER
     if load_i64(venue + VENUE.free_row) == 0 or row_taken(venue, reference):
         return REASON_PROCESSING
@@ -113,7 +114,7 @@ def _work(venue, symbol, side, level, quantity, reference, order_id, immediate):
         return
     if partial or immediate:
         cancelled(venue, left)
-        report_canceled(venue, reference, left, ord("I") if immediate else ord("Z"))
+        report_canceled(venue, reference, left, LETTERS.I if immediate else LETTERS.Z)
     else:
         rest(venue, symbol, side, level, left, order_id, reference, traded, 0)
 
@@ -140,7 +141,7 @@ def _on_enter(venue, message):
     entered(venue, quantity)
     report_accepted(venue, message, reference, order_id)
     level = level_of(symbol_at(venue, symbol), price)
-    _work(venue, symbol, side, level, quantity, reference, order_id, life == ord("3"))
+    _work(venue, symbol, side, level, quantity, reference, order_id, life == LETTERS.THREE)
 
 
 @njit
@@ -166,9 +167,9 @@ def _on_replace(venue, message):
     order_id = new_order_id(venue)
     report_replaced(venue, message, original, reference, symbol, side, quantity, order_id)
     level = level_of(symbol_at(venue, symbol), price)
-    left = replace(venue, row, level, quantity, reference, order_id, 1 if life == ord("3") else 0)
+    left = replace(venue, row, level, quantity, reference, order_id, 1 if life == LETTERS.THREE else 0)
     if left > 0:
-        report_canceled(venue, reference, left, ord("I"))
+        report_canceled(venue, reference, left, LETTERS.I)
 
 
 @njit
@@ -177,7 +178,7 @@ def _withdraw(venue, row, keep):
     reference = load_u32(order_at(venue, row) + ORDER.user_reference)
     taken = reduce(venue, row, keep)
     if taken > 0:
-        report_canceled(venue, reference, taken, ord("U"))
+        report_canceled(venue, reference, taken, LETTERS.U)
     return taken
 
 
@@ -236,21 +237,21 @@ def _received(venue, counter, stamp, time_ns):
 def on_message(venue, message, size_bytes, time_ns):
     """One OUCH message of the client, received at `time_ns`. Options behind the fixed fields are not served."""
     kind = load_u8(message) if size_bytes > 0 else 0
-    if kind == ord("O") and _whole(message, size_bytes, ENTER_BYTES):
+    if kind == LETTERS.O and _whole(message, size_bytes, ENTER_BYTES):
         _received(venue, COUNTERS.orders_received, COUNTERS.time_last_order_ns, time_ns)
         _on_enter(venue, message)
-    elif kind == ord("U") and _whole(message, size_bytes, CHANGE_BYTES):
+    elif kind == LETTERS.U and _whole(message, size_bytes, CHANGE_BYTES):
         _received(venue, COUNTERS.replaces_received, COUNTERS.time_last_order_ns, time_ns)
         _on_replace(venue, message)
-    elif kind == ord("X") and (
+    elif kind == LETTERS.X and (
         size_bytes == WITHDRAW_BYTES or _whole(message, size_bytes, WITHDRAW_BYTES + 2)
     ):
         _received(venue, COUNTERS.cancels_received, COUNTERS.time_last_cancel_ns, time_ns)
         _on_cancel(venue, message)
-    elif kind == ord("C") and _whole(message, size_bytes, MASS_BYTES):
+    elif kind == LETTERS.C and _whole(message, size_bytes, MASS_BYTES):
         _received(venue, COUNTERS.cancels_received, COUNTERS.time_last_cancel_ns, time_ns)
         _on_mass_cancel(venue, message)
-    elif kind == ord("M") or kind == ord("D") or kind == ord("E") or kind == ord("Q"):
+    elif kind == LETTERS.M or kind == LETTERS.D or kind == LETTERS.E or kind == LETTERS.Q:
         _counted(venue, COUNTERS.messages_unsupported)
     else:
         _counted(venue, COUNTERS.frames_malformed)

@@ -23,12 +23,12 @@ from gateway.venues.simulator.activity import act
 from gateway.venues.simulator.faults import release_delayed, release_reordered
 from gateway.venues.simulator.feed import say_directory, say_system, say_trading
 from gateway.venues.simulator.frames import COUNTERS, VENUE, count, drain_outbox
+from gateway.venues.simulator.letters import LETTERS
 from gateway.venues.simulator.orders import on_message
 from gateway.venues.simulator.packets import (
     COUNT_END,
     end_of_session,
-    flush_feed,
-    flush_reports,
+    flush,
     heartbeat_feed,
     heartbeat_reports,
 )
@@ -96,15 +96,15 @@ def _opening_act(venue):
     """One start-of-day message: S(O), then R for each symbol, then H for each symbol, then S(S) and S(Q)."""
     cursor, symbols = load_i64(venue + VENUE.opening_cursor), load_i64(venue + VENUE.symbols)
     if cursor == 0:
-        say_system(venue, ord("O"))
+        say_system(venue, LETTERS.O)
     elif cursor <= symbols:
         say_directory(venue, cursor - 1)
     elif cursor <= 2 * symbols:
         say_trading(venue, cursor - 1 - symbols)
     elif cursor == 2 * symbols + 1:
-        say_system(venue, ord("S"))
+        say_system(venue, LETTERS.S)
     else:
-        say_system(venue, ord("Q"))
+        say_system(venue, LETTERS.Q)
         _enter_phase(venue, OPEN)
         store_i64(load_i64(venue + VENUE.counters) + COUNTERS.time_open_ns, load_i64(venue + VENUE.now_ns))
     store_i64(venue + VENUE.opening_cursor, cursor + 1)
@@ -134,17 +134,16 @@ def _trade_on(venue):
 @njit
 def _close(venue):
     """The day's last messages; the session itself ends with `_end`."""
-    say_system(venue, ord("M"))
-    say_system(venue, ord("E"))
+    say_system(venue, LETTERS.M)
+    say_system(venue, LETTERS.E)
     _enter_phase(venue, CLOSED)
 
 
 @njit
 def _end(venue):
     """The last message, everything that was held back, then the end of the session."""
-    say_system(venue, ord("C"))
-    flush_feed(venue)
-    flush_reports(venue)
+    say_system(venue, LETTERS.C)
+    flush(venue)
     release_reordered(venue, -1)
     release_delayed(venue, FOREVER)
     _enter_phase(venue, ENDED)
@@ -183,7 +182,7 @@ def _heartbeats(venue):
     return heartbeat_feed(venue, messages) + heartbeat_reports(venue)
 
 
-@njit
+@njit(cache=True)
 def turn(venue):
     """One turn over the struct venue at `venue`; returns how much was done. Never negative: control ends the day."""
     now_ns = read_clock(venue)
@@ -199,8 +198,7 @@ def turn(venue):
     worked += _receive(venue)
     _follow_the_day(venue, now_ns)
     worked += _trade_on(venue)
-    flush_reports(venue)
-    flush_feed(venue)
+    flush(venue)
     return worked + _heartbeats(venue)
 
 
