@@ -150,7 +150,8 @@ def test_the_engine_says_what_the_naive_exchange_says_about_every_action():
     compare_books(desk, naive)
     counters = desk.venue.counters
     assert counters["matches"] == naive.next_match - 1 > 4_000
-    assert counters["shares_entered"] == 2 * counters["shares_traded"] + counters["shares_cancelled"] + counters[
-        "resting_shares"
-    ]
+    assert (
+        counters["shares_entered"]
+        == 2 * counters["shares_traded"] + counters["shares_cancelled"] + counters["resting_shares"]
+    )
     assert counters["orders_received"] + counters["replaces_received"] + counters["cancels_received"] == ACTIONS

@@ -4,12 +4,11 @@ Beside the corridor, inside the venue. MoldUDP64 1.00: session 10, sequence 8, c
 Hard rule: a sequence number is spent exactly once, whatever the fault plan does to the packet that carries it.
 """
 
-from numba import njit
-
 from gateway.core.memory import copy_bytes, load_be16, load_i64, store_be16, store_be64, store_i64
 from gateway.layout import offsets, value
 from gateway.venues.simulator.faults import release_reordered, transmit_lines
 from gateway.venues.simulator.frames import COUNTERS, TEMPLATE_BYTES, VENUE, build, count, payload_sum, place
+from gateway.venues.simulator.kernel import kernel
 
 PACKET = offsets("venue_packet")
 PAYLOAD_MAX = value("VENUE_PAYLOAD_MAX")
@@ -19,7 +18,7 @@ REPORTS = 2  # index of the reports' template
 COUNT_END = 0xFFFF  # message count of an end-of-session packet
 
 
-@njit
+@kernel
 def _finish_header(packet, messages):
     """Writes session, next sequence and count. Returns the payload's address."""
     payload = packet + PACKET.payload
@@ -29,7 +28,7 @@ def _finish_header(packet, messages):
     return payload
 
 
-@njit
+@kernel
 def _report(venue, payload, size_bytes):
     template = venue + VENUE.templates + REPORTS * TEMPLATE_BYTES
     size_frame = build(venue, template, payload, size_bytes, payload_sum(payload, size_bytes))
@@ -37,7 +36,7 @@ def _report(venue, payload, size_bytes):
     count(load_i64(venue + VENUE.counters) + COUNTERS.report_frames, 1)
 
 
-@njit
+@kernel
 def reserve(venue, packet, size_bytes):
     """Address where the next message of `size_bytes` goes, its length already written before it."""
     used = load_i64(packet + PACKET.blocks_size)
@@ -50,7 +49,7 @@ def reserve(venue, packet, size_bytes):
     return block + 2
 
 
-@njit
+@kernel
 def _cut(packet, offset):
     """Fills the payload with the blocks from `offset` on that fit one packet. Returns messages << 32 | payload bytes."""
     blocks, end = load_i64(packet + PACKET.blocks), load_i64(packet + PACKET.blocks_size)
@@ -66,7 +65,7 @@ def _cut(packet, offset):
     return messages << 32 | (HEADER_BYTES + offset - begin)
 
 
-@njit
+@kernel
 def _flush(venue, packet, is_feed):
     """Cuts everything gathered into packets and sends them. Returns how many."""
     offset, sent = 0, 0
@@ -88,7 +87,7 @@ def _flush(venue, packet, is_feed):
     return sent
 
 
-@njit
+@kernel
 def flush(venue):
     """Ends a step: what was said leaves, the client's reports before the feed."""
     counters = load_i64(venue + VENUE.counters)
@@ -98,7 +97,7 @@ def flush(venue):
     store_i64(counters + COUNTERS.feed_sequence, load_i64(venue + VENUE.feed + PACKET.sequence))
 
 
-@njit
+@kernel
 def _send_bare(venue, packet, messages):
     """A packet without messages: on both lines for the feed, to the client for the reports."""
     payload = _finish_header(packet, messages)
@@ -114,13 +113,13 @@ def _send_bare(venue, packet, messages):
     release_reordered(venue, -1)
 
 
-@njit
+@kernel
 def _silent(venue, packet):
     silent_ns = load_i64(venue + VENUE.now_ns) - load_i64(packet + PACKET.time_sent_ns)
     return silent_ns >= load_i64(venue + VENUE.heartbeat_ns)
 
 
-@njit
+@kernel
 def heartbeat_feed(venue, messages):
     """A heartbeat (`messages` 0) or an end of session on both lines once the feed was silent for `heartbeat_ns`.
 
@@ -136,7 +135,7 @@ def heartbeat_feed(venue, messages):
     return 1
 
 
-@njit
+@kernel
 def heartbeat_reports(venue):
     """A heartbeat to the client once its session was silent for `heartbeat_ns`. Returns packets sent."""
     if not _silent(venue, venue + VENUE.reports):
@@ -146,7 +145,7 @@ def heartbeat_reports(venue):
     return 1
 
 
-@njit
+@kernel
 def end_of_session(venue):
     """An end-of-session packet on both lines of the feed; its messages must have left."""
     _send_bare(venue, venue + VENUE.feed, COUNT_END)

@@ -4,8 +4,6 @@ Beside the corridor, inside the venue. Hard rule: layouts come from the protocol
 from the client's own message, as the specification asks; only what the venue decided is written anew.
 """
 
-from numba import njit
-
 from gateway.core.memory import (
     copy_bytes,
     load_i64,
@@ -19,6 +17,7 @@ from gateway.layout import value
 from gateway.protocols.ouch50 import offsets_of, size_of
 from gateway.venues.simulator.feed import SYMBOL, symbol_at
 from gateway.venues.simulator.frames import COUNTERS, VENUE, count
+from gateway.venues.simulator.kernel import kernel
 from gateway.venues.simulator.letters import LETTERS
 from gateway.venues.simulator.packets import reserve
 
@@ -34,7 +33,7 @@ CL_ORD_ID_BYTES = 14
 SIDE_BUY = value("SIDE_BUY")
 
 
-@njit
+@kernel
 def _begin(venue, letter, size_bytes, reference):
     """A message with its header: type, nanoseconds since midnight, user reference."""
     message = reserve(venue, venue + VENUE.reports, size_bytes)
@@ -44,12 +43,12 @@ def _begin(venue, letter, size_bytes, reference):
     return message
 
 
-@njit
+@kernel
 def _counted(venue, offset):
     count(load_i64(venue + VENUE.counters) + offset, 1)
 
 
-@njit
+@kernel
 def report_accepted(venue, request, reference, order_id):
     """Accepted, section 3.2: every term of the Enter Order at `request`, the venue's order id, state live."""
     message = _begin(venue, LETTERS.A, ACCEPTED_BYTES, reference)
@@ -63,7 +62,7 @@ def report_accepted(venue, request, reference, order_id):
     _counted(venue, COUNTERS.orders_accepted)
 
 
-@njit
+@kernel
 def report_replaced(venue, request, original, reference, symbol, side, quantity, order_id):
     """Replaced, section 3.3: `quantity` is what is open now; capacity and cross type are the venue's usual ones."""
     message = reserve(venue, venue + VENUE.reports, REPLACED_BYTES)
@@ -86,7 +85,7 @@ def report_replaced(venue, request, original, reference, symbol, side, quantity,
     _counted(venue, COUNTERS.orders_replaced)
 
 
-@njit
+@kernel
 def report_executed(venue, reference, quantity, price, liquidity, match_number):
     """Executed, section 3.6; liquidity 'A' added, 'R' removed."""
     message = _begin(venue, LETTERS.E, EXECUTED_BYTES, reference)
@@ -100,7 +99,7 @@ def report_executed(venue, reference, quantity, price, liquidity, match_number):
     count(counters + COUNTERS.executed_shares, quantity)
 
 
-@njit
+@kernel
 def report_canceled(venue, reference, quantity, reason):
     """Canceled, section 3.4: `quantity` shares were taken off the order."""
     message = _begin(venue, LETTERS.C, CANCELED_BYTES, reference)
@@ -109,7 +108,7 @@ def report_canceled(venue, reference, quantity, reason):
     _counted(venue, COUNTERS.orders_canceled)
 
 
-@njit
+@kernel
 def report_rejected(venue, reference, reason, client_order_id):
     """Rejected, section 3.8; `client_order_id` is the address of the request's own."""
     message = _begin(venue, LETTERS.J, REJECTED_BYTES, reference)
@@ -119,14 +118,14 @@ def report_rejected(venue, reference, reason, client_order_id):
     _counted(venue, COUNTERS.rejects + (reason & 63) * 8)
 
 
-@njit
+@kernel
 def report_cancel_rejected(venue, reference):
     """Cancel Reject, section 3.10: the session is over, the order stays as it is."""
     _begin(venue, LETTERS.I, REFUSED_BYTES, reference)
     _counted(venue, COUNTERS.cancels_rejected)
 
 
-@njit
+@kernel
 def report_mass_cancel(venue, request, reference):
     """Mass Cancel Response, section 3.14: firm and symbol as asked for."""
     message = _begin(venue, LETTERS.X, ANSWER_BYTES, reference)

@@ -127,9 +127,7 @@ class Venue:
             row[name]["blocks"] = address_of(room)
             row[name]["blocks_limit"] = len(room) - layout.value("VENUE_BLOCK_MAX")
             self._counters[0]["report_sequence" if name == "reports" else "feed_sequence"] = 1
-        for template, target in zip(
-            row["templates"], (addresses.line_a, addresses.line_b, addresses.client), strict=True
-        ):
+        for template, target in zip(row["templates"], (addresses.line_a, addresses.line_b, addresses.client), strict=True):
             fill_template(template, addresses.venue, target)
 
     def start(self, now_ns: int) -> None:
