@@ -176,3 +176,55 @@ class NaiveVenue:
         self.client.append(("X", reference, name))
         for order in [order for order in self.open.values() if name in ("", order.symbol)]:
             self._delete(order)
+
+
+class FeedBooks:
+    """Books rebuilt from decoded ITCH messages alone; a message that contradicts them is an AssertionError."""
+
+    def __init__(self) -> None:
+        self.orders: dict[int, list] = {}  # order id -> [locate, side, price in 1/10000, open]
+
+    def apply(self, message: dict) -> None:
+        kind = message["message"]
+        if kind.startswith("Add Order"):
+            terms = [message["stock_locate"], message["buy_sell_indicator"], price_units(message["price"])]
+            self._place(message["order_reference_number"], *terms, message["shares"])
+        elif kind == "Order Executed":
+            self._take(message, message["executed_shares"])
+        elif kind == "Order Cancel":
+            assert self._take(message, message["canceled_shares"]) > 0, "a partial cancel left nothing"
+        elif kind == "Order Delete":
+            self._drop(message["order_reference_number"], message["stock_locate"])
+        elif kind == "Order Replace":
+            locate, side, _, _ = self._drop(message["original_order_reference_number"], message["stock_locate"])
+            price = price_units(message["price"])
+            self._place(message["new_order_reference_number"], locate, side, price, message["shares"])
+
+    def _place(self, order_id: int, locate: int, side: str, price: int, shares: int) -> None:
+        assert order_id not in self.orders and shares > 0
+        self.orders[order_id] = [locate, side, price, shares]
+
+    def _take(self, message: dict, shares: int) -> int:
+        order = self.orders[message["order_reference_number"]]
+        assert order[0] == message["stock_locate"] and 0 < shares <= order[3]
+        order[3] -= shares
+        if order[3] == 0:
+            del self.orders[message["order_reference_number"]]
+        return order[3]
+
+    def _drop(self, order_id: int, locate: int) -> list:
+        order = self.orders.pop(order_id)
+        assert order[0] == locate
+        return order
+
+    def levels(self, locate: int, side: str) -> list[tuple[int, int, int]]:
+        grouped: dict[int, list[int]] = defaultdict(list)
+        for own, own_side, price, shares in self.orders.values():
+            if (own, own_side) == (locate, side):
+                grouped[price].append(shares)
+        return [(price, sum(grouped[price]), len(grouped[price])) for price in sorted(grouped, reverse=side == "B")]
+
+
+def price_units(text: str) -> int:
+    """Exact decimal text with four places in 1/10000."""
+    return int(text.replace(".", ""))

@@ -11,6 +11,7 @@ enum venue_constant {
     VENUE_LINES = 2,
     VENUE_HEADERS_BYTES = 42,   /* Ethernet, IPv4, UDP */
     VENUE_PAYLOAD_MAX = 1400,   /* MoldUDP64 packet, header included */
+    VENUE_BLOCK_MAX = 128,      /* bytes of one message block, at most */
     VENUE_HELD_MAX = 64,        /* frames held back by the fault plan at one time */
     VENUE_HELD_BYTES = 1472,
     VENUE_OUTBOX_FRAMES = 16384, /* frames that wait for room in core_io */
@@ -46,7 +47,7 @@ struct venue_counters {
     uint64_t resting_orders;
     uint64_t resting_shares;
     uint64_t steps_blocked; /* steps that found core_io full */
-    uint64_t frames_lost;   /* the outbox was full too: a fault of ours, never of the plan */
+    uint64_t frames_lost;   /* no room in the outbox or for a message: a fault of ours, never of the plan */
 
     /* the feed */
     uint64_t feed_sequence; /* of the next message */
@@ -155,16 +156,17 @@ struct venue_symbol {
     uint64_t occupied[16]; /* a bit per level that holds orders */
 };
 
-/* Messages on their way into one MoldUDP64 packet. */
+/* One MoldUDP64 session: messages gather as blocks during a step and are cut into packets at its end. */
 struct venue_packet {
-    uint64_t sequence; /* of the next message */
-    uint64_t size;     /* payload bytes so far, MoldUDP64 header included; 0: none */
-    uint64_t count;
-    int64_t time_sent_ns; /* of the last packet or heartbeat */
+    uint64_t sequence;       /* of the next message to leave */
+    uint64_t blocks;         /* address of the gathering blocks: length 2, message */
+    uint64_t blocks_size;    /* bytes gathered */
+    uint64_t blocks_limit;   /* room for the most that one step can say; behind it VENUE_BLOCK_MAX bytes to spill into */
+    int64_t time_sent_ns;    /* of the last packet or heartbeat */
     char session[10];
     uint8_t reserved_bytes[6];
-    uint64_t reserved[2];
-    uint8_t payload[1408];
+    uint64_t reserved[1];
+    uint8_t payload[1408];   /* the packet being sent */
 };
 
 struct venue_template {

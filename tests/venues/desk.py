@@ -69,8 +69,16 @@ class Desk:
     def enter(self, **terms: Any) -> list[dict[str, Any]]:
         return self.ask(self.order(**terms))
 
-    def order(self, side: str = "B", quantity: int = 100, price: int = 0, symbol: str = "SIM0000", life: str = "0",
-              display: str = "Y", reference: int = 0) -> bytes:
+    def order(
+        self,
+        side: str = "B",
+        quantity: int = 100,
+        price: int = 0,
+        symbol: str = "SIM0000",
+        life: str = "0",
+        display: str = "Y",
+        reference: int = 0,
+    ) -> bytes:
         """An Enter Order; `price` 0: the middle of the symbol's window; `reference` 0: the next one."""
         self.reference = reference or self.reference + 1
         return ouch50.encode(

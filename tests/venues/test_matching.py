@@ -4,7 +4,7 @@ import random
 
 from gateway.protocols import itch50, ouch50
 from gateway.venues.simulator.books import books, queue
-from tests.naive_venue import NaiveVenue
+from tests.naive_venue import NaiveVenue, price_units
 from tests.venues.desk import Desk, quiet
 
 SEED = 20240102
@@ -13,15 +13,11 @@ BATCH = 400
 SYMBOLS = 4
 
 
-def units(text: str) -> int:
-    return round(float(text) * 10_000)
-
-
 def feed_tuple(message: dict) -> tuple:
     match message["message"][:9]:
         case "Add Order":
             fields = ("order_reference_number", "buy_sell_indicator", "shares", "stock")
-            return ("A", *(message[name] for name in fields), units(message["price"]))
+            return ("A", *(message[name] for name in fields), price_units(message["price"]))
         case "Order Exe":
             return ("E", message["order_reference_number"], message["executed_shares"], message["match_number"])
         case "Order Can":
@@ -30,20 +26,20 @@ def feed_tuple(message: dict) -> tuple:
             return ("D", message["order_reference_number"])
         case _:
             ids = ("original_order_reference_number", "new_order_reference_number", "shares")
-            return ("U", *(message[name] for name in ids), units(message["price"]))
+            return ("U", *(message[name] for name in ids), price_units(message["price"]))
 
 
 def report_tuple(data: bytes) -> tuple:
     report = ouch50.decode(data, ouch50.OUTBOUND)
     letter, reference = chr(data[0]), report["user_ref_num"]
     if letter == "A":
-        terms = (report["side"], report["quantity"], report["symbol"], units(report["price"]))
+        terms = (report["side"], report["quantity"], report["symbol"], price_units(report["price"]))
         return ("A", reference, *terms, report["order_reference_number"])
     if letter == "U":
-        terms = (report["side"], report["quantity"], units(report["price"]), report["order_reference_number"])
+        terms = (report["side"], report["quantity"], price_units(report["price"]), report["order_reference_number"])
         return ("U", report["orig_user_ref_num"], reference, *terms)
     if letter == "E":
-        price = units(report["price"])
+        price = price_units(report["price"])
         return ("E", reference, report["quantity"], price, report["liquidity_flag"], report["match_number"])
     if letter == "C":
         return ("C", reference, report["quantity"], report["reason"])
@@ -150,7 +146,8 @@ def test_the_engine_says_what_the_naive_exchange_says_about_every_action():
     compare_books(desk, naive)
     counters = desk.venue.counters
     assert counters["matches"] == naive.next_match - 1 > 4_000
-    assert counters["shares_entered"] == 2 * counters["shares_traded"] + counters["shares_cancelled"] + counters[
-        "resting_shares"
-    ]
+    assert (
+        counters["shares_entered"]
+        == 2 * counters["shares_traded"] + counters["shares_cancelled"] + counters["resting_shares"]
+    )
     assert counters["orders_received"] + counters["replaces_received"] + counters["cancels_received"] == ACTIONS

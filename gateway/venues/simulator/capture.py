@@ -47,7 +47,5 @@ class CaptureWriter:
     def __enter__(self) -> "CaptureWriter":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()

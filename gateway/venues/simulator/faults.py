@@ -5,12 +5,11 @@ line is named in the list of lost ranges, whether the plan or chance took it. He
 client's reports are never touched.
 """
 
-from numba import njit
-
 from gateway.core.memory import copy_bytes, load_i64, load_u32, store_i64, store_u32
 from gateway.layout import offsets, size, value
 from gateway.venues.simulator.draws import below
 from gateway.venues.simulator.frames import COUNTERS, TEMPLATE_BYTES, VENUE, build, count, place
+from gateway.venues.simulator.kernel import kernel
 
 HELD = offsets("venue_held")
 LOST = offsets("venue_lost")
@@ -27,7 +26,7 @@ DELAY = value("VENUE_FAULT_DELAY")
 MILLION = 1_000_000
 
 
-@njit
+@kernel
 def _decide(venue, line):
     """The fault of the next packet on one line; VENUE_FAULTS: none."""
     drawn = below(venue + VENUE.random_fault, MILLION)
@@ -38,7 +37,7 @@ def _decide(venue, line):
     return FAULTS
 
 
-@njit
+@kernel
 def _hold(venue, line, size_bytes, release_ns):
     """Keeps the scratch frame back; 0 when there is no room."""
     held = load_i64(venue + VENUE.held_count)
@@ -55,20 +54,20 @@ def _hold(venue, line, size_bytes, release_ns):
     return 1
 
 
-@njit
+@kernel
 def _send(venue, line, frame, size_bytes):
     place(venue, frame, size_bytes)
     count(load_i64(venue + VENUE.counters) + COUNTERS.line_frames + line * 8, 1)
 
 
-@njit
+@kernel
 def _keep(rows, kept, index):
     """Moves a held row down to its place among those that stay."""
     if kept != index:
         copy_bytes(rows + kept * HELD_BYTES, rows + index * HELD_BYTES, HELD_BYTES)
 
 
-@njit
+@kernel
 def release_reordered(venue, line):
     """Sends what waited for a packet of `line` to overtake it; line -1: of every line."""
     rows = load_i64(venue + VENUE.held)
@@ -85,7 +84,7 @@ def release_reordered(venue, line):
     store_i64(venue + VENUE.held_count, kept)
 
 
-@njit
+@kernel
 def release_delayed(venue, until_ns):
     """Sends what was delayed until `until_ns` or earlier. Returns how many frames left."""
     rows = load_i64(venue + VENUE.held)
@@ -103,7 +102,7 @@ def release_delayed(venue, until_ns):
     return held - kept
 
 
-@njit
+@kernel
 def _transmit(venue, line, fault, payload, size_bytes, total):
     """One packet on one line under its fault. Returns 1 when the line lost it."""
     counters = load_i64(venue + VENUE.counters)
@@ -127,7 +126,7 @@ def _transmit(venue, line, fault, payload, size_bytes, total):
     return 0
 
 
-@njit
+@kernel
 def _note_lost(venue, sequence, messages):
     """Names a range that left on neither line; it grows the last range when it follows on."""
     counters = load_i64(venue + VENUE.counters)
@@ -146,7 +145,7 @@ def _note_lost(venue, sequence, messages):
         store_i64(counters + COUNTERS.lost_ranges, ranges + 1)
 
 
-@njit
+@kernel
 def transmit_lines(venue, sequence, messages, payload, size_bytes, total):
     """One packet of the feed on lines A and B, under the plan."""
     both = below(venue + VENUE.random_fault, MILLION) < load_i64(venue + VENUE.drop_both_ppm)

@@ -4,8 +4,6 @@ Beside the corridor, inside the venue. Hard rule: layouts come from the protocol
 message a thing that happened in the market becomes. Stock locate is the symbol's index plus one.
 """
 
-from numba import njit
-
 from gateway.core.memory import (
     load_i64,
     load_u32,
@@ -18,6 +16,8 @@ from gateway.core.memory import (
 from gateway.layout import offsets, size, value
 from gateway.protocols.itch50 import LENGTHS, offsets_of
 from gateway.venues.simulator.frames import COUNTERS, VENUE, count
+from gateway.venues.simulator.kernel import kernel
+from gateway.venues.simulator.letters import LETTERS
 from gateway.venues.simulator.packets import reserve
 
 SYMBOL = offsets("venue_symbol")
@@ -28,16 +28,15 @@ SIDE_BUY = value("SIDE_BUY")
 SYSTEM, DIRECTORY, ACTION, ADD = (offsets_of(letter) for letter in "SRHA")
 EXECUTED, CANCEL, DELETE, REPLACE = (offsets_of(letter) for letter in "EXDU")
 S_BYTES, R_BYTES, H_BYTES, A_BYTES, E_BYTES, X_BYTES, D_BYTES, U_BYTES = (LENGTHS[letter] for letter in "SRHAEXDU")
-BLANK = ord(" ")
 
 
-@njit
+@kernel
 def symbol_at(venue, symbol):
     """Address of a symbol's row."""
     return load_i64(venue + VENUE.symbols_rows) + symbol * SYMBOL_BYTES
 
 
-@njit
+@kernel
 def _begin(venue, letter, size_bytes, locate):
     """A message with its header: type, locate, tracking number 0, nanoseconds since midnight in six bytes."""
     message = reserve(venue, venue + VENUE.feed, size_bytes)
@@ -53,84 +52,84 @@ def _begin(venue, letter, size_bytes, locate):
     return message
 
 
-@njit
+@kernel
 def say_system(venue, event_code):
     """S: system event, section 1.1."""
-    message = _begin(venue, ord("S"), S_BYTES, 0)
+    message = _begin(venue, LETTERS.S, S_BYTES, 0)
     store_u8(message + SYSTEM.event_code, event_code)
 
 
-@njit
+@kernel
 def say_directory(venue, symbol):
     """R: a round-lot common stock of 100, section 1.2.1."""
-    message = _begin(venue, ord("R"), R_BYTES, symbol + 1)
+    message = _begin(venue, LETTERS.R, R_BYTES, symbol + 1)
     store_i64(message + DIRECTORY.stock, load_i64(symbol_at(venue, symbol) + SYMBOL.word))
-    store_u8(message + DIRECTORY.market_category, ord("Q"))
-    store_u8(message + DIRECTORY.financial_status_indicator, ord("N"))
+    store_u8(message + DIRECTORY.market_category, LETTERS.Q)
+    store_u8(message + DIRECTORY.financial_status_indicator, LETTERS.N)
     store_be32(message + DIRECTORY.round_lot_size, 100)
-    store_u8(message + DIRECTORY.round_lots_only, ord("N"))
-    store_u8(message + DIRECTORY.issue_classification, ord("C"))
-    store_u8(message + DIRECTORY.issue_sub_type, ord("Z"))
-    store_u8(message + DIRECTORY.issue_sub_type + 1, BLANK)
-    store_u8(message + DIRECTORY.authenticity, ord("T"))  # a test issue: the venue is simulated
-    store_u8(message + DIRECTORY.short_sale_threshold_indicator, ord("N"))
-    store_u8(message + DIRECTORY.ipo_flag, BLANK)
-    store_u8(message + DIRECTORY.luld_reference_price_tier, ord("1"))
-    store_u8(message + DIRECTORY.etp_flag, ord("N"))
+    store_u8(message + DIRECTORY.round_lots_only, LETTERS.N)
+    store_u8(message + DIRECTORY.issue_classification, LETTERS.C)
+    store_u8(message + DIRECTORY.issue_sub_type, LETTERS.Z)
+    store_u8(message + DIRECTORY.issue_sub_type + 1, LETTERS.BLANK)
+    store_u8(message + DIRECTORY.authenticity, LETTERS.T)  # a test issue: the venue is simulated
+    store_u8(message + DIRECTORY.short_sale_threshold_indicator, LETTERS.N)
+    store_u8(message + DIRECTORY.ipo_flag, LETTERS.BLANK)
+    store_u8(message + DIRECTORY.luld_reference_price_tier, LETTERS.ONE)
+    store_u8(message + DIRECTORY.etp_flag, LETTERS.N)
     store_be32(message + DIRECTORY.etp_leverage_factor, 0)
-    store_u8(message + DIRECTORY.inverse_indicator, ord("N"))
+    store_u8(message + DIRECTORY.inverse_indicator, LETTERS.N)
 
 
-@njit
+@kernel
 def say_trading(venue, symbol):
     """H: trading on Nasdaq, section 1.2.2."""
-    message = _begin(venue, ord("H"), H_BYTES, symbol + 1)
+    message = _begin(venue, LETTERS.H, H_BYTES, symbol + 1)
     store_i64(message + ACTION.stock, load_i64(symbol_at(venue, symbol) + SYMBOL.word))
-    store_u8(message + ACTION.trading_state, ord("T"))
-    store_u8(message + ACTION.reserved, BLANK)
+    store_u8(message + ACTION.trading_state, LETTERS.T)
+    store_u8(message + ACTION.reserved, LETTERS.BLANK)
     for index in range(4):
-        store_u8(message + ACTION.reason + index, BLANK)
+        store_u8(message + ACTION.reason + index, LETTERS.BLANK)
 
 
-@njit
+@kernel
 def say_add(venue, symbol, order_id, side, quantity, price):
     """A: an order came to rest, section 1.3.1."""
-    message = _begin(venue, ord("A"), A_BYTES, symbol + 1)
+    message = _begin(venue, LETTERS.A, A_BYTES, symbol + 1)
     store_be64(message + ADD.order_reference_number, order_id)
-    store_u8(message + ADD.buy_sell_indicator, ord("B") if side == SIDE_BUY else ord("S"))
+    store_u8(message + ADD.buy_sell_indicator, LETTERS.B if side == SIDE_BUY else LETTERS.S)
     store_be32(message + ADD.shares, quantity)
     store_i64(message + ADD.stock, load_i64(symbol_at(venue, symbol) + SYMBOL.word))
     store_be32(message + ADD.price, price)
 
 
-@njit
+@kernel
 def say_executed(venue, order, quantity, match_number):
     """E: a resting order traded at its own price, section 1.4.1. The last execution removes it: no D follows."""
-    message = _begin(venue, ord("E"), E_BYTES, load_u32(order + ORDER.symbol) + 1)
+    message = _begin(venue, LETTERS.E, E_BYTES, load_u32(order + ORDER.symbol) + 1)
     store_be64(message + EXECUTED.order_reference_number, load_i64(order + ORDER.order_id))
     store_be32(message + EXECUTED.executed_shares, quantity)
     store_be64(message + EXECUTED.match_number, match_number)
 
 
-@njit
+@kernel
 def say_cancel(venue, order, quantity):
     """X: a resting order lost part of its shares and kept its place, section 1.4.3."""
-    message = _begin(venue, ord("X"), X_BYTES, load_u32(order + ORDER.symbol) + 1)
+    message = _begin(venue, LETTERS.X, X_BYTES, load_u32(order + ORDER.symbol) + 1)
     store_be64(message + CANCEL.order_reference_number, load_i64(order + ORDER.order_id))
     store_be32(message + CANCEL.canceled_shares, quantity)
 
 
-@njit
+@kernel
 def say_delete(venue, order):
     """D: a resting order is gone, section 1.4.4."""
-    message = _begin(venue, ord("D"), D_BYTES, load_u32(order + ORDER.symbol) + 1)
+    message = _begin(venue, LETTERS.D, D_BYTES, load_u32(order + ORDER.symbol) + 1)
     store_be64(message + DELETE.order_reference_number, load_i64(order + ORDER.order_id))
 
 
-@njit
+@kernel
 def say_replace(venue, symbol, old_id, new_id, quantity, price):
     """U: an order was replaced by one at the end of its queue, section 1.4.5."""
-    message = _begin(venue, ord("U"), U_BYTES, symbol + 1)
+    message = _begin(venue, LETTERS.U, U_BYTES, symbol + 1)
     store_be64(message + REPLACE.original_order_reference_number, old_id)
     store_be64(message + REPLACE.new_order_reference_number, new_id)
     store_be32(message + REPLACE.shares, quantity)

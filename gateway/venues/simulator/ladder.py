@@ -6,8 +6,6 @@ Hard rule: level quantity, level order count, occupancy bit and best prices chan
     symbol ─ level 0 … 1023 ─ head ⇄ order ⇄ order ⇄ tail        oldest first
 """
 
-from numba import njit
-
 from gateway.core.memory import (
     leading_zeros,
     load_i64,
@@ -21,6 +19,7 @@ from gateway.core.memory import (
 from gateway.layout import offsets, size, value
 from gateway.venues.simulator.feed import ORDER, SIDE_BUY, SYMBOL, symbol_at
 from gateway.venues.simulator.frames import COUNTERS, VENUE, count
+from gateway.venues.simulator.kernel import kernel
 
 LEVEL = offsets("venue_level")
 LEVEL_BYTES = size("venue_level")
@@ -30,25 +29,25 @@ WORDS = value("VENUE_LADDER_WORDS")
 CLIENT_ROWS = value("VENUE_CLIENT_ROWS")
 
 
-@njit
+@kernel
 def order_at(venue, row):
     """Address of an order's row."""
     return load_i64(venue + VENUE.orders) + row * ORDER_BYTES
 
 
-@njit
+@kernel
 def level_at(symbol, level):
     """Address of a level; `symbol` is the address of a symbol's row."""
     return load_i64(symbol + SYMBOL.levels) + level * LEVEL_BYTES
 
 
-@njit
+@kernel
 def price_of(symbol, level):
     """A level's price in 1/10000."""
     return load_i64(symbol + SYMBOL.floor_price) + level * load_i64(symbol + SYMBOL.tick)
 
 
-@njit
+@kernel
 def level_of(symbol, price):
     """The level of a price; -1 when it is outside the window or between two ticks."""
     distance = price - load_i64(symbol + SYMBOL.floor_price)
@@ -58,7 +57,7 @@ def level_of(symbol, price):
     return distance // tick
 
 
-@njit
+@kernel
 def _next_below(symbol, level):
     """The highest occupied level below `level`, or -1."""
     word = (level - 1) >> 6
@@ -77,7 +76,7 @@ def _next_below(symbol, level):
     return -1
 
 
-@njit
+@kernel
 def _next_above(symbol, level):
     """The lowest occupied level above `level`, or LEVELS."""
     level += 1
@@ -93,7 +92,7 @@ def _next_above(symbol, level):
     return (word << 6) + trailing_zeros(bits)
 
 
-@njit
+@kernel
 def _occupy(symbol, level, side):
     word = symbol + SYMBOL.occupied + (level >> 6) * 8
     store_i64(word, load_i64(word) | (1 << (level & 63)))
@@ -104,7 +103,7 @@ def _occupy(symbol, level, side):
         store_i64(symbol + SYMBOL.best_ask, level)
 
 
-@njit
+@kernel
 def _vacate(symbol, level, side):
     word = symbol + SYMBOL.occupied + (level >> 6) * 8
     store_i64(word, load_i64(word) & ~(1 << (level & 63)))
@@ -115,7 +114,7 @@ def _vacate(symbol, level, side):
         store_i64(symbol + SYMBOL.best_ask, _next_above(symbol, level))
 
 
-@njit
+@kernel
 def queue_last(venue, row, symbol, side, level, quantity):
     """Puts an order at the end of its level's queue; `symbol` is the address of the symbol's row."""
     order, rung = order_at(venue, row), level_at(symbol, level)
@@ -139,7 +138,7 @@ def queue_last(venue, row, symbol, side, level, quantity):
     count(counters + COUNTERS.resting_shares, quantity)
 
 
-@njit
+@kernel
 def take_shares(venue, row, quantity):
     """Takes shares off a resting order, which keeps its place. The caller removes it when none are left."""
     order = order_at(venue, row)
@@ -149,7 +148,7 @@ def take_shares(venue, row, quantity):
     count(load_i64(venue + VENUE.counters) + COUNTERS.resting_shares, -quantity)
 
 
-@njit
+@kernel
 def leave_queue(venue, row):
     """Takes an order with whatever it has left out of its level."""
     order = order_at(venue, row)

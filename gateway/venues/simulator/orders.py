@@ -5,16 +5,16 @@ wrong with an order is answered with the specification's reject reason, never wi
 has it, are only a user reference that is not new and a cancel of an order that is not open.
 """
 
-from numba import njit
-
 from gateway.core.memory import load_be16, load_be32, load_be64, load_i64, load_u8, load_u32, store_i64
-from gateway.layout import offsets, value
+from gateway.layout import value
 from gateway.protocols.ouch50 import offsets_of, size_of
 from gateway.venues.simulator.draws import below
 from gateway.venues.simulator.faults import MILLION
 from gateway.venues.simulator.feed import SYMBOL, symbol_at
 from gateway.venues.simulator.frames import COUNTERS, VENUE, count
+from gateway.venues.simulator.kernel import kernel
 from gateway.venues.simulator.ladder import ORDER, level_of, order_at
+from gateway.venues.simulator.letters import LETTERS
 from gateway.venues.simulator.matching import cancelled, entered, match, new_order_id, reduce, replace, rest, tradable
 from gateway.venues.simulator.reports import (
     CHANGE,
@@ -50,17 +50,17 @@ REASON_SYMBOL = 0x0017
 REASON_PRICE = 0x001D
 
 
-@njit
+@kernel
 def _counted(venue, offset):
     count(load_i64(venue + VENUE.counters) + offset, 1)
 
 
-@njit
+@kernel
 def _drawn(venue, ppm):
     return below(venue + VENUE.random_fault, MILLION) < ppm
 
 
-@njit
+@kernel
 def _new_reference(venue, reference):
     """Whether a user reference is above every one before it, section 1.2; others are ignored and counted."""
     if reference <= load_i64(venue + VENUE.last_reference):
@@ -70,15 +70,15 @@ def _new_reference(venue, reference):
     return True
 
 
-@njit
+@kernel
 def _side_of(letter):
     """Buy, or one of the three ways to sell."""
-    if letter == ord("B"):
+    if letter == LETTERS.B:
         return SIDE_BUY
-    return SIDE_SELL if letter == ord("S") or letter == ord("T") or letter == ord("E") else SIDE_NONE
+    return SIDE_SELL if letter == LETTERS.S or letter == LETTERS.T or letter == LETTERS.E else SIDE_NONE
 
 
-@njit
+@kernel
 def _terms_refused(venue, symbol, quantity, price, life, display, reference):
     """Why an order or a replacement cannot be taken, 0: it can."""
     if load_i64(venue + VENUE.phase) != OPEN:
@@ -89,16 +89,16 @@ def _terms_refused(venue, symbol, quantity, price, life, display, reference):
         return REASON_QUANTITY
     if level_of(symbol_at(venue, symbol), price) < 0:
         return REASON_PRICE
-    if display != ord("Y") and display != ord("A"):
+    if display != LETTERS.Y and display != LETTERS.A:
         return REASON_DISPLAY
-    if life != ord("0") and life != ord("3"):
+    if life != LETTERS.ZERO and life != LETTERS.THREE:
         return REASON_OTHER
     if load_i64(venue + VENUE.free_row) == 0 or row_taken(venue, reference):
         return REASON_PROCESSING
     return 0
 
 
-@njit
+@kernel
 def _work(venue, symbol, side, level, quantity, reference, order_id, immediate):
     """Matches an accepted order and decides what becomes of the rest."""
     possible = tradable(symbol_at(venue, symbol), side, level, quantity)
@@ -113,12 +113,12 @@ def _work(venue, symbol, side, level, quantity, reference, order_id, immediate):
         return
     if partial or immediate:
         cancelled(venue, left)
-        report_canceled(venue, reference, left, ord("I") if immediate else ord("Z"))
+        report_canceled(venue, reference, left, LETTERS.I if immediate else LETTERS.Z)
     else:
         rest(venue, symbol, side, level, left, order_id, reference, traded, 0)
 
 
-@njit
+@kernel
 def _on_enter(venue, message):
     reference = load_be32(message + ENTER.user_ref_num)
     if not _new_reference(venue, reference):
@@ -140,10 +140,10 @@ def _on_enter(venue, message):
     entered(venue, quantity)
     report_accepted(venue, message, reference, order_id)
     level = level_of(symbol_at(venue, symbol), price)
-    _work(venue, symbol, side, level, quantity, reference, order_id, life == ord("3"))
+    _work(venue, symbol, side, level, quantity, reference, order_id, life == LETTERS.THREE)
 
 
-@njit
+@kernel
 def _on_replace(venue, message):
     """The quantity asked for is the whole order's, shares already executed included, section 2.2."""
     reference = load_be32(message + CHANGE.user_ref_num)
@@ -166,22 +166,22 @@ def _on_replace(venue, message):
     order_id = new_order_id(venue)
     report_replaced(venue, message, original, reference, symbol, side, quantity, order_id)
     level = level_of(symbol_at(venue, symbol), price)
-    left = replace(venue, row, level, quantity, reference, order_id, 1 if life == ord("3") else 0)
+    left = replace(venue, row, level, quantity, reference, order_id, 1 if life == LETTERS.THREE else 0)
     if left > 0:
-        report_canceled(venue, reference, left, ord("I"))
+        report_canceled(venue, reference, left, LETTERS.I)
 
 
-@njit
+@kernel
 def _withdraw(venue, row, keep):
     """Takes shares off a client's open order and says so."""
     reference = load_u32(order_at(venue, row) + ORDER.user_reference)
     taken = reduce(venue, row, keep)
     if taken > 0:
-        report_canceled(venue, reference, taken, ord("U"))
+        report_canceled(venue, reference, taken, LETTERS.U)
     return taken
 
 
-@njit
+@kernel
 def _on_cancel(venue, message):
     """The quantity asked for is the size the order may reach in all, executed shares included, section 2.3."""
     reference = load_be32(message + WITHDRAW.user_ref_num)
@@ -197,7 +197,7 @@ def _on_cancel(venue, message):
         _counted(venue, COUNTERS.cancels_ignored)
 
 
-@njit
+@kernel
 def _on_mass_cancel(venue, message):
     """Every open order of the client, or those of one symbol; a blank symbol means all, section 2.5."""
     _counted(venue, COUNTERS.mass_cancels_received)
@@ -219,38 +219,36 @@ def _on_mass_cancel(venue, message):
         row = following
 
 
-@njit
+@kernel
 def _whole(message, size_bytes, fixed_bytes):
     """Whether a message with an appendage has exactly the length it states."""
     return size_bytes >= fixed_bytes and size_bytes - fixed_bytes == load_be16(message + fixed_bytes - 2)
 
 
-@njit
+@kernel
 def _received(venue, counter, stamp, time_ns):
     counters = load_i64(venue + VENUE.counters)
     count(counters + counter, 1)
     store_i64(counters + stamp, time_ns)
 
 
-@njit
+@kernel
 def on_message(venue, message, size_bytes, time_ns):
     """One OUCH message of the client, received at `time_ns`. Options behind the fixed fields are not served."""
     kind = load_u8(message) if size_bytes > 0 else 0
-    if kind == ord("O") and _whole(message, size_bytes, ENTER_BYTES):
+    if kind == LETTERS.O and _whole(message, size_bytes, ENTER_BYTES):
         _received(venue, COUNTERS.orders_received, COUNTERS.time_last_order_ns, time_ns)
         _on_enter(venue, message)
-    elif kind == ord("U") and _whole(message, size_bytes, CHANGE_BYTES):
+    elif kind == LETTERS.U and _whole(message, size_bytes, CHANGE_BYTES):
         _received(venue, COUNTERS.replaces_received, COUNTERS.time_last_order_ns, time_ns)
         _on_replace(venue, message)
-    elif kind == ord("X") and (
-        size_bytes == WITHDRAW_BYTES or _whole(message, size_bytes, WITHDRAW_BYTES + 2)
-    ):
+    elif kind == LETTERS.X and (size_bytes == WITHDRAW_BYTES or _whole(message, size_bytes, WITHDRAW_BYTES + 2)):
         _received(venue, COUNTERS.cancels_received, COUNTERS.time_last_cancel_ns, time_ns)
         _on_cancel(venue, message)
-    elif kind == ord("C") and _whole(message, size_bytes, MASS_BYTES):
+    elif kind == LETTERS.C and _whole(message, size_bytes, MASS_BYTES):
         _received(venue, COUNTERS.cancels_received, COUNTERS.time_last_cancel_ns, time_ns)
         _on_mass_cancel(venue, message)
-    elif kind == ord("M") or kind == ord("D") or kind == ord("E") or kind == ord("Q"):
+    elif kind == LETTERS.M or kind == LETTERS.D or kind == LETTERS.E or kind == LETTERS.Q:
         _counted(venue, COUNTERS.messages_unsupported)
     else:
         _counted(venue, COUNTERS.frames_malformed)

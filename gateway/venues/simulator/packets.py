@@ -1,15 +1,14 @@
-"""MoldUDP64 packets of the simulated venue: messages gather in a packet, which leaves when full or at the end of a step.
+"""MoldUDP64 packets of the simulated venue: messages gather during a step and leave in packets at its end.
 
 Beside the corridor, inside the venue. MoldUDP64 1.00: session 10, sequence 8, count 2, then blocks of length 2 and data.
 Hard rule: a sequence number is spent exactly once, whatever the fault plan does to the packet that carries it.
 """
 
-from numba import njit
-
-from gateway.core.memory import copy_bytes, load_i64, store_be16, store_be64, store_i64
+from gateway.core.memory import copy_bytes, load_be16, load_i64, store_be16, store_be64, store_i64
 from gateway.layout import offsets, value
 from gateway.venues.simulator.faults import release_reordered, transmit_lines
 from gateway.venues.simulator.frames import COUNTERS, TEMPLATE_BYTES, VENUE, build, count, payload_sum, place
+from gateway.venues.simulator.kernel import kernel
 
 PACKET = offsets("venue_packet")
 PAYLOAD_MAX = value("VENUE_PAYLOAD_MAX")
@@ -19,7 +18,7 @@ REPORTS = 2  # index of the reports' template
 COUNT_END = 0xFFFF  # message count of an end-of-session packet
 
 
-@njit
+@kernel
 def _finish_header(packet, messages):
     """Writes session, next sequence and count. Returns the payload's address."""
     payload = packet + PACKET.payload
@@ -29,7 +28,7 @@ def _finish_header(packet, messages):
     return payload
 
 
-@njit
+@kernel
 def _report(venue, payload, size_bytes):
     template = venue + VENUE.templates + REPORTS * TEMPLATE_BYTES
     size_frame = build(venue, template, payload, size_bytes, payload_sum(payload, size_bytes))
@@ -37,68 +36,68 @@ def _report(venue, payload, size_bytes):
     count(load_i64(venue + VENUE.counters) + COUNTERS.report_frames, 1)
 
 
-@njit
-def _close(venue, packet):
-    """Finishes the packet being filled. Returns its payload's address."""
-    messages = load_i64(packet + PACKET.count)
-    payload = _finish_header(packet, messages)
-    store_i64(packet + PACKET.sequence, load_i64(packet + PACKET.sequence) + messages)
-    store_i64(packet + PACKET.size, 0)
-    store_i64(packet + PACKET.count, 0)
-    store_i64(packet + PACKET.time_sent_ns, load_i64(venue + VENUE.now_ns))
-    return payload
-
-
-@njit
-def flush_feed(venue):
-    """Sends the feed's packet on both lines, if it holds a message."""
-    packet = venue + VENUE.feed
-    size_bytes = load_i64(packet + PACKET.size)
-    if size_bytes == 0:
-        return
-    sequence = load_i64(packet + PACKET.sequence)
-    messages = load_i64(packet + PACKET.count)
-    payload = _close(venue, packet)
-    counters = load_i64(venue + VENUE.counters)
-    store_i64(counters + COUNTERS.feed_sequence, sequence + messages)
-    count(counters + COUNTERS.feed_packets, 1)
-    transmit_lines(venue, sequence, messages, payload, size_bytes, payload_sum(payload, size_bytes))
-
-
-@njit
-def flush_reports(venue):
-    """Sends the reports' packet, if it holds a message."""
-    packet = venue + VENUE.reports
-    size_bytes = load_i64(packet + PACKET.size)
-    if size_bytes == 0:
-        return
-    payload = _close(venue, packet)
-    counters = load_i64(venue + VENUE.counters)
-    store_i64(counters + COUNTERS.report_sequence, load_i64(packet + PACKET.sequence))
-    count(counters + COUNTERS.report_packets, 1)
-    _report(venue, payload, size_bytes)
-
-
-@njit
+@kernel
 def reserve(venue, packet, size_bytes):
     """Address where the next message of `size_bytes` goes, its length already written before it."""
-    used = load_i64(packet + PACKET.size)
-    if used + 2 + size_bytes > PAYLOAD_MAX:
-        if packet == venue + VENUE.feed:
-            flush_feed(venue)
+    used = load_i64(packet + PACKET.blocks_size)
+    block = load_i64(packet + PACKET.blocks) + used
+    store_be16(block, size_bytes)
+    if used + 2 + size_bytes > load_i64(packet + PACKET.blocks_limit):
+        count(load_i64(venue + VENUE.counters) + COUNTERS.frames_lost, 1)
+    else:
+        store_i64(packet + PACKET.blocks_size, used + 2 + size_bytes)
+    return block + 2
+
+
+@kernel
+def _cut(packet, offset):
+    """Fills the payload with the blocks from `offset` on that fit one packet. Returns messages << 32 | payload bytes."""
+    blocks, end = load_i64(packet + PACKET.blocks), load_i64(packet + PACKET.blocks_size)
+    begin, messages = offset, 0
+    while offset < end:
+        behind = offset + 2 + load_be16(blocks + offset)
+        if HEADER_BYTES + behind - begin > PAYLOAD_MAX:
+            break
+        offset = behind
+        messages += 1
+    _finish_header(packet, messages)
+    copy_bytes(packet + PACKET.payload + HEADER_BYTES, blocks + begin, offset - begin)
+    return messages << 32 | (HEADER_BYTES + offset - begin)
+
+
+@kernel
+def _flush(venue, packet, is_feed):
+    """Cuts everything gathered into packets and sends them. Returns how many."""
+    offset, sent = 0, 0
+    payload = packet + PACKET.payload
+    while offset < load_i64(packet + PACKET.blocks_size):
+        cut = _cut(packet, offset)
+        messages, size_bytes = cut >> 32, cut & 0xFFFFFFFF
+        sequence = load_i64(packet + PACKET.sequence)
+        store_i64(packet + PACKET.sequence, sequence + messages)
+        if is_feed:
+            transmit_lines(venue, sequence, messages, payload, size_bytes, payload_sum(payload, size_bytes))
         else:
-            flush_reports(venue)
-        used = 0
-    if used == 0:
-        used = HEADER_BYTES
-    message = packet + PACKET.payload + used
-    store_be16(message, size_bytes)
-    store_i64(packet + PACKET.size, used + 2 + size_bytes)
-    count(packet + PACKET.count, 1)
-    return message + 2
+            _report(venue, payload, size_bytes)
+        offset += size_bytes - HEADER_BYTES
+        sent += 1
+    if sent > 0:
+        store_i64(packet + PACKET.blocks_size, 0)
+        store_i64(packet + PACKET.time_sent_ns, load_i64(venue + VENUE.now_ns))
+    return sent
 
 
-@njit
+@kernel
+def flush(venue):
+    """Ends a step: what was said leaves, the client's reports before the feed."""
+    counters = load_i64(venue + VENUE.counters)
+    count(counters + COUNTERS.report_packets, _flush(venue, venue + VENUE.reports, False))
+    count(counters + COUNTERS.feed_packets, _flush(venue, venue + VENUE.feed, True))
+    store_i64(counters + COUNTERS.report_sequence, load_i64(venue + VENUE.reports + PACKET.sequence))
+    store_i64(counters + COUNTERS.feed_sequence, load_i64(venue + VENUE.feed + PACKET.sequence))
+
+
+@kernel
 def _send_bare(venue, packet, messages):
     """A packet without messages: on both lines for the feed, to the client for the reports."""
     payload = _finish_header(packet, messages)
@@ -114,17 +113,17 @@ def _send_bare(venue, packet, messages):
     release_reordered(venue, -1)
 
 
-@njit
+@kernel
 def _silent(venue, packet):
     silent_ns = load_i64(venue + VENUE.now_ns) - load_i64(packet + PACKET.time_sent_ns)
     return silent_ns >= load_i64(venue + VENUE.heartbeat_ns)
 
 
-@njit
+@kernel
 def heartbeat_feed(venue, messages):
     """A heartbeat (`messages` 0) or an end of session on both lines once the feed was silent for `heartbeat_ns`.
 
-    The feed's packet must be flushed. Returns packets sent.
+    The feed's messages must have left. Returns packets sent.
     """
     if not _silent(venue, venue + VENUE.feed):
         return 0
@@ -136,7 +135,7 @@ def heartbeat_feed(venue, messages):
     return 1
 
 
-@njit
+@kernel
 def heartbeat_reports(venue):
     """A heartbeat to the client once its session was silent for `heartbeat_ns`. Returns packets sent."""
     if not _silent(venue, venue + VENUE.reports):
@@ -146,8 +145,8 @@ def heartbeat_reports(venue):
     return 1
 
 
-@njit
+@kernel
 def end_of_session(venue):
-    """An end-of-session packet on both lines of the feed; its packet must be flushed."""
+    """An end-of-session packet on both lines of the feed; its messages must have left."""
     _send_bare(venue, venue + VENUE.feed, COUNT_END)
     count(load_i64(venue + VENUE.counters) + COUNTERS.feed_ends, 1)

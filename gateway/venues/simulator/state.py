@@ -20,6 +20,10 @@ from gateway.venues.simulator.symbols import fill_symbols, popularity_of, slots_
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
 SLOT_BYTES_MIN = layout.size("order_slot") + layout.value("VENUE_OUTBOX_BYTES")
+# the most one step can say: a sweep or a mass cancel of every resting order, and a step's worth of other messages;
+# pages that are never written to cost nothing
+BLOCK_BYTES = 40
+BLOCKS_BYTES = 1 << 20
 # order ids are spread over the 64 bits a feed may use, but stay rising within a day
 ORDER_ID_FIRST = 1_000_000_000
 
@@ -115,14 +119,15 @@ class Venue:
         self._counters[0]["symbols"] = settings.symbols
 
     def _fill_sessions(self, row: np.void) -> None:
-        addresses = self.settings.addresses
+        settings, addresses = self.settings, self.settings.addresses
         for name, prefix in (("feed", "SIM"), ("reports", "ORD")):
             row[name]["session"] = session_name(prefix, self.settings.seed)
             row[name]["sequence"] = 1
+            room = self._array(BLOCKS_BYTES + BLOCK_BYTES * settings.order_rows, np.uint8)
+            row[name]["blocks"] = address_of(room)
+            row[name]["blocks_limit"] = len(room) - layout.value("VENUE_BLOCK_MAX")
             self._counters[0]["report_sequence" if name == "reports" else "feed_sequence"] = 1
-        for template, target in zip(
-            row["templates"], (addresses.line_a, addresses.line_b, addresses.client), strict=True
-        ):
+        for template, target in zip(row["templates"], (addresses.line_a, addresses.line_b, addresses.client), strict=True):
             fill_template(template, addresses.venue, target)
 
     def start(self, now_ns: int) -> None:

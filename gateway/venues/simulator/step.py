@@ -23,16 +23,17 @@ from gateway.venues.simulator.activity import act
 from gateway.venues.simulator.faults import release_delayed, release_reordered
 from gateway.venues.simulator.feed import say_directory, say_system, say_trading
 from gateway.venues.simulator.frames import COUNTERS, VENUE, count, drain_outbox
+from gateway.venues.simulator.kernel import kernel
+from gateway.venues.simulator.letters import LETTERS
 from gateway.venues.simulator.orders import on_message
+from gateway.venues.simulator.pacing import earn, may_act, pay, read_clock
 from gateway.venues.simulator.packets import (
     COUNT_END,
     end_of_session,
-    flush_feed,
-    flush_reports,
+    flush,
     heartbeat_feed,
     heartbeat_reports,
 )
-from gateway.venues.simulator.pacing import earn, may_act, pay, read_clock
 
 FRAME = offsets("frame_slot")
 DATAGRAM = offsets("datagram")
@@ -46,7 +47,7 @@ ACTIONS_PER_STEP = 32
 ENDS = 3  # end-of-session packets at once; more follow instead of heartbeats
 
 
-@njit
+@kernel
 def _on_frame(venue, slot):
     """A datagram to our order port is an order message; everything else on the wire is counted."""
     if load_u16(slot + FRAME.flags) & NO_FRAME:
@@ -66,7 +67,7 @@ def _on_frame(venue, slot):
     on_message(venue, load_i64(datagram + DATAGRAM.payload), load_u32(datagram + DATAGRAM.size), time_ns)
 
 
-@njit
+@kernel
 def _receive(venue):
     """Orders of the client, as long as their answers find room. Returns how many frames were read."""
     reader = load_i64(venue + VENUE.reader)
@@ -85,32 +86,32 @@ def _receive(venue):
     return read
 
 
-@njit
+@kernel
 def _enter_phase(venue, phase):
     store_i64(venue + VENUE.phase, phase)
     store_i64(load_i64(venue + VENUE.counters) + COUNTERS.phase, phase)
 
 
-@njit
+@kernel
 def _opening_act(venue):
     """One start-of-day message: S(O), then R for each symbol, then H for each symbol, then S(S) and S(Q)."""
     cursor, symbols = load_i64(venue + VENUE.opening_cursor), load_i64(venue + VENUE.symbols)
     if cursor == 0:
-        say_system(venue, ord("O"))
+        say_system(venue, LETTERS.O)
     elif cursor <= symbols:
         say_directory(venue, cursor - 1)
     elif cursor <= 2 * symbols:
         say_trading(venue, cursor - 1 - symbols)
     elif cursor == 2 * symbols + 1:
-        say_system(venue, ord("S"))
+        say_system(venue, LETTERS.S)
     else:
-        say_system(venue, ord("Q"))
+        say_system(venue, LETTERS.Q)
         _enter_phase(venue, OPEN)
         store_i64(load_i64(venue + VENUE.counters) + COUNTERS.time_open_ns, load_i64(venue + VENUE.now_ns))
     store_i64(venue + VENUE.opening_cursor, cursor + 1)
 
 
-@njit
+@kernel
 def _trade_on(venue):
     """The start of day, then the flow, as far as the pace allows. Returns how many actions there were."""
     phase = load_i64(venue + VENUE.phase)
@@ -131,20 +132,19 @@ def _trade_on(venue):
     return acted
 
 
-@njit
+@kernel
 def _close(venue):
     """The day's last messages; the session itself ends with `_end`."""
-    say_system(venue, ord("M"))
-    say_system(venue, ord("E"))
+    say_system(venue, LETTERS.M)
+    say_system(venue, LETTERS.E)
     _enter_phase(venue, CLOSED)
 
 
-@njit
+@kernel
 def _end(venue):
     """The last message, everything that was held back, then the end of the session."""
-    say_system(venue, ord("C"))
-    flush_feed(venue)
-    flush_reports(venue)
+    say_system(venue, LETTERS.C)
+    flush(venue)
     release_reordered(venue, -1)
     release_delayed(venue, FOREVER)
     _enter_phase(venue, ENDED)
@@ -152,7 +152,7 @@ def _end(venue):
         end_of_session(venue)
 
 
-@njit
+@kernel
 def _leave(venue, now_ns):
     """Asks the loop to stop when nobody else did for long."""
     leave_ns, word = load_i64(venue + VENUE.leave_ns), load_i64(venue + VENUE.stop_word)
@@ -160,7 +160,7 @@ def _leave(venue, now_ns):
         store_i64(word, 1)
 
 
-@njit
+@kernel
 def _follow_the_day(venue, now_ns):
     """Phases by the clock. A day that closes before it opened ends without having traded."""
     phase = load_i64(venue + VENUE.phase)
@@ -168,7 +168,7 @@ def _follow_the_day(venue, now_ns):
     if phase == WAITING and now_ns >= load_i64(venue + VENUE.open_ns):
         store_i64(venue + VENUE.flow_ns, now_ns)
         _enter_phase(venue, OPENING)
-    elif (phase == OPENING or phase == OPEN) and close_ns != 0 and now_ns >= close_ns:
+    elif OPENING <= phase <= OPEN and close_ns != 0 and now_ns >= close_ns:
         _close(venue)
     elif phase == CLOSED and end_ns != 0 and now_ns >= end_ns:
         _end(venue)
@@ -176,14 +176,14 @@ def _follow_the_day(venue, now_ns):
         _leave(venue, now_ns)
 
 
-@njit
+@kernel
 def _heartbeats(venue):
     """Heartbeats on silent sessions; behind the end of the feed's session its end is said again instead."""
     messages = COUNT_END if load_i64(venue + VENUE.phase) == ENDED else 0
     return heartbeat_feed(venue, messages) + heartbeat_reports(venue)
 
 
-@njit
+@njit(cache=True)
 def turn(venue):
     """One turn over the struct venue at `venue`; returns how much was done. Never negative: control ends the day."""
     now_ns = read_clock(venue)
@@ -199,8 +199,7 @@ def turn(venue):
     worked += _receive(venue)
     _follow_the_day(venue, now_ns)
     worked += _trade_on(venue)
-    flush_reports(venue)
-    flush_feed(venue)
+    flush(venue)
     return worked + _heartbeats(venue)
 
 
