@@ -55,6 +55,7 @@ class Appliance:
         prepare_account(self.instance, configuration)
         self.io = io_stage(self.instance, configuration)
         self.core = CoreStage(self.instance, configuration)
+        self.stages = [self.io.stage(), self.core.stage()]  # compiled here, not at real-time priority
         command = [
             sys.executable,
             "-m",
@@ -85,7 +86,7 @@ class Appliance:
         self.instance.control[0]["stop"] = 0
         placement = Placement("PROCESS_IO", cpu=self.cpus[0], idle="spin", turns_max=TURNS_MAX)
         with pinned(self.cpus[0]) as real_time:
-            run_loop(self.instance, [self.io.stage(), self.core.stage()], placement)
+            run_loop(self.instance, self.stages, placement)
         self.real_time &= real_time
         self._forget_journal()
         return dict(json.loads(self._line()))
