@@ -5,6 +5,7 @@
 Hard rule: nobody looks behind a region header before native `region_check` has accepted it.
 """
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -21,6 +22,8 @@ from gateway.native import address, ffi, lib, text
 
 FOLDER = Path("/dev/shm")
 PREFIX = "gateway-"
+MADV_POPULATE_WRITE = 23  # Linux 5.14; module mmap does not name it yet
+LEVELS_POPULATED_BYTES = 64 << 20  # nodes are handed out in order: these are the first ones
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
@@ -55,6 +58,11 @@ class Mapping:
         self.path = path
         self.bytes = np.frombuffer(self._map, dtype=np.uint8)
         self.address = int(self.bytes.ctypes.data)
+
+    def populate(self, size_bytes: int | None = None) -> None:
+        """Faults pages in for writing, so that no frame meets the fault; an older kernel leaves it to the first use."""
+        with contextlib.suppress(OSError):
+            self._map.madvise(MADV_POPULATE_WRITE, 0, min(size_bytes or self.size_bytes, self.size_bytes))
 
     def view(self, struct: str, offset: int = 0, rows: int | None = None) -> np.ndarray:
         """Rows of a struct at `offset`, or one record (as an array of one) when `rows` is None."""
@@ -123,9 +131,7 @@ class Instance:
         ring_maps = {}
         for ring in rings:
             mapping = Mapping(folder / ring.name, _ring_bytes(ring))
-            _refuse(
-                lib.ring_format(_pointer(mapping), mapping.size_bytes, ring.depth, ring.slot_bytes, 1), mapping.path
-            )
+            _refuse(lib.ring_format(_pointer(mapping), mapping.size_bytes, ring.depth, ring.slot_bytes, 1), mapping.path)
             ring_maps[ring.name] = mapping
         return cls(folder, maps, ring_maps, lock)
 
@@ -186,6 +192,12 @@ class Instance:
         mapping = self.rings[name]
         _refuse(lib.ring_attach_reader(_pointer(mapping), mapping.size_bytes, int(reliable), handle), mapping.path)
         return handle
+
+    def populate(self, *names: str) -> None:
+        """Brings these rings and regions into this process whole; of the levels, as many as most days need."""
+        for name in names:
+            mapping = self.regions.get(name) or self.rings[name]
+            mapping.populate(LEVELS_POPULATED_BYTES if name == "levels" else None)
 
     def close(self, remove: bool = False) -> None:
         """Drops the lock; `remove` deletes the folder (its creator does that at the end)."""

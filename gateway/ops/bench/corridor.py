@@ -19,6 +19,7 @@ from gateway.errors import CapabilityError, GatewayError
 from gateway.instance import Instance
 from gateway.ops.appliance import CoreStage, io_stage, prepare_account
 from gateway.ops.bench.pinning import pinned
+from gateway.ops.process import POPULATED
 from gateway.stages import Placement, run_loop
 
 SEED = 20260
@@ -56,6 +57,7 @@ class Appliance:
         self.io = io_stage(self.instance, configuration)
         self.core = CoreStage(self.instance, configuration)
         self.stages = [self.io.stage(), self.core.stage()]  # compiled here, not at real-time priority
+        self.instance.populate(*POPULATED["io"], *POPULATED["core"])
         command = [
             sys.executable,
             "-m",

@@ -89,9 +89,7 @@ def _settle(result: Result, appliance: Appliance, repeats: int) -> None:
         result.targets.append(Target(f"{WHOLE} p50", median(whole), TARGET_NS, "ns"))
 
 
-def _check(
-    result: Result, repeat: int, told: dict[str, int], before: np.ndarray, after: np.ndarray, frames: int
-) -> None:
+def _check(result: Result, repeat: int, told: dict[str, int], before: np.ndarray, after: np.ndarray, frames: int) -> None:
     """Every frame arrived, every add became an order, and the stages are the whole."""
     counts = after["count"] - before["count"]
     sums = (after["sum_ns"] - before["sum_ns"]).astype(np.int64)
