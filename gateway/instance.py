@@ -23,6 +23,7 @@ from gateway.native import address, ffi, lib, text
 FOLDER = Path("/dev/shm")
 PREFIX = "gateway-"
 MADV_POPULATE_WRITE = 23  # Linux 5.14; module mmap does not name it yet
+POPULATE_ROOM_TIMES = 2  # free memory of the file system, at least, for what is faulted in
 LEVELS_POPULATED_BYTES = 64 << 20  # nodes are handed out in order: these are the first ones
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
@@ -60,9 +61,12 @@ class Mapping:
         self.address = int(self.bytes.ctypes.data)
 
     def populate(self, size_bytes: int | None = None) -> None:
-        """Faults pages in for writing, so that no frame meets the fault; an older kernel leaves it to the first use."""
-        with contextlib.suppress(OSError):
-            self._map.madvise(MADV_POPULATE_WRITE, 0, min(size_bytes or self.size_bytes, self.size_bytes))
+        """Faults pages in for writing, so that no frame meets the fault; where memory is short they wait for their use."""
+        wanted_bytes = min(size_bytes or self.size_bytes, self.size_bytes)
+        room = os.statvfs(self.path)
+        if room.f_bavail * room.f_frsize > POPULATE_ROOM_TIMES * wanted_bytes:
+            with contextlib.suppress(OSError):  # an older kernel does not know it
+                self._map.madvise(MADV_POPULATE_WRITE, 0, wanted_bytes)
 
     def view(self, struct: str, offset: int = 0, rows: int | None = None) -> np.ndarray:
         """Rows of a struct at `offset`, or one record (as an array of one) when `rows` is None."""
@@ -131,7 +135,9 @@ class Instance:
         ring_maps = {}
         for ring in rings:
             mapping = Mapping(folder / ring.name, _ring_bytes(ring))
-            _refuse(lib.ring_format(_pointer(mapping), mapping.size_bytes, ring.depth, ring.slot_bytes, 1), mapping.path)
+            _refuse(
+                lib.ring_format(_pointer(mapping), mapping.size_bytes, ring.depth, ring.slot_bytes, 1), mapping.path
+            )
             ring_maps[ring.name] = mapping
         return cls(folder, maps, ring_maps, lock)
 
