@@ -5,6 +5,7 @@
 Hard rule: nobody looks behind a region header before native `region_check` has accepted it.
 """
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -21,6 +22,9 @@ from gateway.native import address, ffi, lib, text
 
 FOLDER = Path("/dev/shm")
 PREFIX = "gateway-"
+MADV_POPULATE_WRITE = 23  # Linux 5.14; module mmap does not name it yet
+POPULATE_ROOM_TIMES = 2  # free memory of the file system, at least, for what is faulted in
+LEVELS_POPULATED_BYTES = 64 << 20  # nodes are handed out in order: these are the first ones
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
@@ -55,6 +59,14 @@ class Mapping:
         self.path = path
         self.bytes = np.frombuffer(self._map, dtype=np.uint8)
         self.address = int(self.bytes.ctypes.data)
+
+    def populate(self, size_bytes: int | None = None) -> None:
+        """Faults pages in for writing, so that no frame meets the fault; where memory is short they wait for their use."""
+        wanted_bytes = min(size_bytes or self.size_bytes, self.size_bytes)
+        room = os.statvfs(self.path)
+        if room.f_bavail * room.f_frsize > POPULATE_ROOM_TIMES * wanted_bytes:
+            with contextlib.suppress(OSError):  # an older kernel does not know it
+                self._map.madvise(MADV_POPULATE_WRITE, 0, wanted_bytes)
 
     def view(self, struct: str, offset: int = 0, rows: int | None = None) -> np.ndarray:
         """Rows of a struct at `offset`, or one record (as an array of one) when `rows` is None."""
@@ -186,6 +198,12 @@ class Instance:
         mapping = self.rings[name]
         _refuse(lib.ring_attach_reader(_pointer(mapping), mapping.size_bytes, int(reliable), handle), mapping.path)
         return handle
+
+    def populate(self, *names: str) -> None:
+        """Brings these rings and regions into this process whole; of the levels, as many as most days need."""
+        for name in names:
+            mapping = self.regions.get(name) or self.rings[name]
+            mapping.populate(LEVELS_POPULATED_BYTES if name == "levels" else None)
 
     def close(self, remove: bool = False) -> None:
         """Drops the lock; `remove` deletes the folder (its creator does that at the end)."""

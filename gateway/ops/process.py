@@ -17,6 +17,11 @@ from gateway.stages import Io, Placement, run_loop
 
 CONFIGURATION_FILE = "configuration.json"
 MILLISECOND_NS = 1_000_000
+# What each stage touches between a frame and its order: a page fault there costs more than the whole corridor.
+POPULATED = {
+    "io": ("io_core", "core_io", "control_io"),
+    "core": ("io_core", "core_io", "core_journal", "gate", "orders", "fills", "books", "levels", "book_orders"),
+}
 
 
 def placement_of(configuration: Configuration, stages: list[str]) -> Placement:
@@ -38,6 +43,8 @@ def placement_of(configuration: Configuration, stages: list[str]) -> Placement:
 def build(instance: Instance, configuration: Configuration, stages: list[str]) -> list[Io | CoreStage]:
     """The named stages, core first: its kernels are there before the port is open and frames wait."""
     makers = {"io": io_stage, "core": CoreStage}
+    for name in stages:
+        instance.populate(*POPULATED[name])
     built = {name: makers[name](instance, configuration) for name in sorted(stages)}
     return [built[name] for name in stages]
 

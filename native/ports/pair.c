@@ -69,7 +69,7 @@ static int end_open(struct pair_end *end, const char *name, char side, int lock,
                  name, side);
         return -1;
     }
-    end->memory = mmap(NULL, PAIR_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, end->file, 0);
+    end->memory = mmap(NULL, PAIR_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, end->file, 0);
     if (end->memory == MAP_FAILED) {
         end->memory = NULL;
         snprintf(error, PORT_ERROR_BYTES, "port pair:%s: cannot map %s: %s", name, end->path, strerror(errno));

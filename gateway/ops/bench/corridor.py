@@ -19,6 +19,7 @@ from gateway.errors import CapabilityError, GatewayError
 from gateway.instance import Instance
 from gateway.ops.appliance import CoreStage, io_stage, prepare_account
 from gateway.ops.bench.pinning import pinned
+from gateway.ops.process import POPULATED
 from gateway.stages import Placement, run_loop
 
 SEED = 20260
@@ -55,6 +56,8 @@ class Appliance:
         prepare_account(self.instance, configuration)
         self.io = io_stage(self.instance, configuration)
         self.core = CoreStage(self.instance, configuration)
+        self.stages = [self.io.stage(), self.core.stage()]  # compiled here, not at real-time priority
+        self.instance.populate(*POPULATED["io"], *POPULATED["core"])
         command = [
             sys.executable,
             "-m",
@@ -85,7 +88,7 @@ class Appliance:
         self.instance.control[0]["stop"] = 0
         placement = Placement("PROCESS_IO", cpu=self.cpus[0], idle="spin", turns_max=TURNS_MAX)
         with pinned(self.cpus[0]) as real_time:
-            run_loop(self.instance, [self.io.stage(), self.core.stage()], placement)
+            run_loop(self.instance, self.stages, placement)
         self.real_time &= real_time
         self._forget_journal()
         return dict(json.loads(self._line()))

@@ -22,7 +22,7 @@ RATE = 20_000  # messages per second of the venue's own clock: mostly one messag
 RUN_SECONDS_MAX = 0.8
 START_SECONDS_MAX = 5.0
 PATIENCE_NS = 2_000_000  # for the last orders of a run
-MESSAGE_TYPE = 42 + 20 + 2  # behind Ethernet, IPv4, UDP, MoldUDP64 header and block length
+FIRST_BLOCK = 42 + 20  # behind Ethernet, IPv4, UDP and the MoldUDP64 header
 ADDS = (ord("A"), ord("F"))
 
 
@@ -37,13 +37,14 @@ def line_a(seed: int) -> Iterator[bytes]:
             yield frame
 
 
-def adds_of(frame: bytes) -> int:
-    """Add messages of one MoldUDP64 frame."""
-    at, adds = MESSAGE_TYPE - 2, 0
+def has_add(frame: bytes) -> bool:
+    """Whether a MoldUDP64 frame carries an add, which the echo strategy answers."""
+    at = FIRST_BLOCK
     for _ in range(int.from_bytes(frame[at - 2 : at], "big")):
-        adds += frame[at + 2] in ADDS
+        if frame[at + 2] in ADDS:
+            return True
         at += 2 + int.from_bytes(frame[at : at + 2], "big")
-    return adds
+    return False
 
 
 def wait_for_loop(instance: Instance) -> None:
@@ -69,7 +70,7 @@ def feed(port: Port, frames: list[bytes]) -> dict[str, Any]:
     quiet_ns = clock.monotonic_ns() + PATIENCE_NS
     while clock.monotonic_ns() < quiet_ns:
         orders += len(port.receive() or ())
-    return {"sent": sent, "orders": orders, "adds": sum(map(adds_of, frames[:sent]))}
+    return {"sent": sent, "orders": orders, "answerable": sum(map(has_add, frames[:sent]))}
 
 
 def main() -> None:

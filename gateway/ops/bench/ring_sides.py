@@ -57,9 +57,7 @@ class Sides:
     def _handles(self, side: int) -> tuple[Any, Any]:
         writer, reader = ffi.new("struct ring_writer *"), ffi.new("struct ring_reader *")
         problem = text(lib.ring_attach_writer(at(self.areas[side], "void *"), self.ring_bytes, writer))
-        problem = problem or text(
-            lib.ring_attach_reader(at(self.areas[1 - side], "void *"), self.ring_bytes, 1, reader)
-        )
+        problem = problem or text(lib.ring_attach_reader(at(self.areas[1 - side], "void *"), self.ring_bytes, 1, reader))
         if problem:
             raise AttachError(problem)
         return writer, reader

@@ -117,9 +117,7 @@ def _switch(stream: Stream) -> Contender:
     counters = np.zeros(1, dtype("core_counters"))
     function = load("decode_switch").switch_decode_stream
     function.restype = ctypes.c_int64
-    function.argtypes = (
-        [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2 + [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
-    )
+    function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2 + [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
 
     def decode(events: int, step: int) -> int:
         return int(

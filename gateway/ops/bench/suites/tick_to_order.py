@@ -19,6 +19,7 @@ from gateway.ops.bench.suite import Plan, Result, Row, Target
 from gateway.ops.histogram import mean, percentile
 
 TITLE = "Tick to order: frame visible in io to order frame handed to the port"
+ANSWERED_MIN = 0.95  # frames that io takes in one burst carry one time and get one answer
 WARM_UP_FRAMES = 4000  # opens every symbol and fills its book
 FRAMES = 8000  # per repeat
 TARGET_NS = 1500.0
@@ -48,6 +49,7 @@ def run(plan: Plan) -> Result:
 
 def _measure(result: Result, plan: Plan, appliance: Appliance, repeats: int) -> None:
     appliance.run(WARM_UP_FRAMES)
+    rejects = _rejects(appliance)  # while the books fill
     rows: dict[tuple[str, str], Row] = {}
     for repeat in range(repeats):
         plan.report((repeat + 1) / (repeats + 1), f"repeat {repeat + 1} of {repeats}")
@@ -59,12 +61,15 @@ def _measure(result: Result, plan: Plan, appliance: Appliance, repeats: int) -> 
             row = rows.setdefault((name, metric), Row(OURS, f"{name} {metric}", "ns", True, True, []))
             row.samples.append(value)
     result.rows = list(rows.values())
-    _settle(result, appliance, repeats)
+    _settle(result, appliance, repeats, _rejects(appliance) - rejects)
 
 
-def _settle(result: Result, appliance: Appliance, repeats: int) -> None:
+def _rejects(appliance: Appliance) -> int:
+    return int(appliance.instance.regions["gate"].view("gate_account")[0]["rejects"].sum())
+
+
+def _settle(result: Result, appliance: Appliance, repeats: int, rejects: int) -> None:
     """Settings, what the whole run must show, and the target."""
-    rejects = int(appliance.instance.regions["gate"].view("gate_account")[0]["rejects"].sum())
     core = appliance.instance.counters[0]["core"]
     if rejects or core["gaps"]:
         result.failures.append(
@@ -89,22 +94,21 @@ def _settle(result: Result, appliance: Appliance, repeats: int) -> None:
         result.targets.append(Target(f"{WHOLE} p50", median(whole), TARGET_NS, "ns"))
 
 
-def _check(
-    result: Result, repeat: int, told: dict[str, int], before: np.ndarray, after: np.ndarray, frames: int
-) -> None:
-    """Every frame arrived, every add became an order, and the stages are the whole."""
+def _check(result: Result, repeat: int, told: dict[str, int], before: np.ndarray, after: np.ndarray, frames: int) -> None:
+    """Every frame arrived, what was to be answered was answered once, and the stages are the whole."""
     counts = after["count"] - before["count"]
     sums = (after["sum_ns"] - before["sum_ns"]).astype(np.int64)
     order = [layout.value(name) for name in SPANS]
-    if frames != told["sent"] or told["sent"] != FRAMES:
+    if not frames == told["sent"] == FRAMES:
         result.failures.append(f"repeat {repeat}: {told['sent']} of {FRAMES} frames sent, {frames} received")
-    if set(counts.tolist()) != {told["adds"]} or told["orders"] != told["adds"]:
+    timed = int(counts[0])
+    if set(counts.tolist()) != {told["orders"]} or not ANSWERED_MIN * told["answerable"] <= timed <= told["answerable"]:
         result.failures.append(
-            f"repeat {repeat}: {told['adds']} adds, {counts.tolist()} orders timed, {told['orders']} back"
+            f"repeat {repeat}: {told['answerable']} frames to answer, {timed} orders timed, {told['orders']} arrived"
         )
-    parts = int(sums[order[:-1]].sum())
-    if abs(parts - int(sums[order[-1]])) > len(order) * int(counts[0]):  # each is rounded down by less than 1 ns
-        result.failures.append(f"repeat {repeat}: the stages sum to {parts} ns, the whole is {int(sums[order[-1]])} ns")
+    parts, whole = int(sums[order[:-1]].sum()), int(sums[order[-1]])
+    if abs(parts - whole) > len(order) * timed:  # each is rounded down by less than 1 ns
+        result.failures.append(f"repeat {repeat}: the stages sum to {parts} ns, the whole is {whole} ns")
 
 
 def _figures(before: np.ndarray, after: np.ndarray) -> Iterator[tuple[str, str, float]]:
