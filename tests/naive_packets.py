@@ -56,6 +56,8 @@ def _fields(message: bytes) -> dict[str, Any] | None:
         body = dict(kind=6, order_id=order, other_id=_number(message, 36, 8), side=SIDES[chr(message[19])])
         return dict(**body, quantity=_number(message, 20, 4), price=_number(message, 32, 4))
     if kind == "Q":
+        if _number(message, 11, 8) >= 1 << 63:
+            return None
         body = dict(kind=6, other_id=_number(message, 31, 8), price=_number(message, 27, 4))
         return dict(**body, quantity=_number(message, 11, 8))
     if kind == "H":

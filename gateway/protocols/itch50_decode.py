@@ -237,7 +237,9 @@ def _write_message(message, row, event, counters):  # type: ignore[no-untyped-de
     # 'B' is even and 'S' is odd; any other letter is met below
     word = load_i64(row + ROW_TEMPLATE) | load_be16(message + 1) | (((1 + (side & 1)) & side_mask) << SHIFT_SIDE)
     store_i64(event + WORD_INSTRUMENT, word)
-    if (((side - SIDE_BUY_LETTER) * (side - SIDE_SELL_LETTER)) & side_mask) | (side_word & SPECIAL_BIT):
+    neither = ((side - SIDE_BUY_LETTER) * (side - SIDE_SELL_LETTER)) & side_mask
+    # a cross of 2**63 shares or more does not fit the event, and is not one
+    if neither | (side_word & SPECIAL_BIT) | (quantity < 0):
         return _finish_special(message, event, counters)
     return 0
 
