@@ -8,8 +8,29 @@ from typing import Any
 EVENTS_MAX = 512
 
 LENGTHS = {
-    **{"S": 12, "R": 39, "H": 25, "Y": 20, "L": 26, "V": 35, "W": 12, "K": 28, "J": 35, "h": 21, "A": 36, "F": 40},
-    **{"E": 31, "C": 36, "X": 23, "D": 19, "U": 35, "P": 44, "Q": 40, "B": 19, "I": 50, "N": 20, "O": 48},
+    "S": 12,
+    "R": 39,
+    "H": 25,
+    "Y": 20,
+    "L": 26,
+    "V": 35,
+    "W": 12,
+    "K": 28,
+    "J": 35,
+    "h": 21,
+    "A": 36,
+    "F": 40,
+    "E": 31,
+    "C": 36,
+    "X": 23,
+    "D": 19,
+    "U": 35,
+    "P": 44,
+    "Q": 40,
+    "B": 19,
+    "I": 50,
+    "N": 20,
+    "O": 48,
 }
 STATES = {"T": 1, "H": 2, "P": 3, "Q": 4}
 SIDES = {"B": 1, "S": 2}
@@ -34,41 +55,48 @@ def _fields(message: bytes) -> dict[str, Any] | None:
             return None
         quantity, price = _number(message, 20, 4), _number(message, 32, 4)
         side = SIDES[chr(message[19])]
-        return dict(
-            kind=1, order_id=order, other_id=_symbol(message, 24), quantity=quantity, price=price, side=side
-        )
+        return {
+            "kind": 1,
+            "order_id": order,
+            "other_id": _symbol(message, 24),
+            "quantity": quantity,
+            "price": price,
+            "side": side,
+        }
     if kind == "E":
-        return dict(kind=2, order_id=order, quantity=_number(message, 19, 4), other_id=_number(message, 23, 8))
+        return {"kind": 2, "order_id": order, "quantity": _number(message, 19, 4), "other_id": _number(message, 23, 8)}
     if kind == "C":
         flags = 1 | (2 if chr(message[31]) == "N" else 0)
-        body = dict(kind=2, order_id=order, quantity=_number(message, 19, 4), other_id=_number(message, 23, 8))
+        body = {"kind": 2, "order_id": order, "quantity": _number(message, 19, 4), "other_id": _number(message, 23, 8)}
         return dict(**body, flags=flags, price=_number(message, 32, 4))
     if kind == "X":
-        return dict(kind=3, order_id=order, quantity=_number(message, 19, 4))
+        return {"kind": 3, "order_id": order, "quantity": _number(message, 19, 4)}
     if kind == "D":
-        return dict(kind=4, order_id=order)
+        return {"kind": 4, "order_id": order}
     if kind == "U":
-        ids = dict(order_id=order, other_id=_number(message, 19, 8))
+        ids = {"order_id": order, "other_id": _number(message, 19, 8)}
         return dict(kind=5, **ids, quantity=_number(message, 27, 4), price=_number(message, 31, 4))
     if kind == "P":
         if chr(message[19]) not in SIDES:
             return None
-        body = dict(kind=6, order_id=order, other_id=_number(message, 36, 8), side=SIDES[chr(message[19])])
+        body = {"kind": 6, "order_id": order, "other_id": _number(message, 36, 8), "side": SIDES[chr(message[19])]}
         return dict(**body, quantity=_number(message, 20, 4), price=_number(message, 32, 4))
     if kind == "Q":
-        body = dict(kind=6, other_id=_number(message, 31, 8), price=_number(message, 27, 4))
+        if _number(message, 11, 8) >= 1 << 63:
+            return None
+        body = {"kind": 6, "other_id": _number(message, 31, 8), "price": _number(message, 27, 4)}
         return dict(**body, quantity=_number(message, 11, 8))
     if kind == "H":
-        return dict(kind=7, order_id=_symbol(message, 11), quantity=STATES.get(chr(message[19]), 0))
+        return {"kind": 7, "order_id": _symbol(message, 11), "quantity": STATES.get(chr(message[19]), 0)}
     if kind == "R":
-        return dict(kind=8, order_id=_symbol(message, 11), quantity=_number(message, 21, 4), price=100)
+        return {"kind": 8, "order_id": _symbol(message, 11), "quantity": _number(message, 21, 4), "price": 100}
     if kind == "S":
-        return dict(kind=9, quantity=message[11])
-    return dict(kind=10, other_id=order) if kind == "B" else dict(kind=10)
+        return {"kind": 9, "quantity": message[11]}
+    return {"kind": 10, "other_id": order} if kind == "B" else {"kind": 10}
 
 
 def _gap(quantity: int, kind: int = 0) -> dict[str, Any]:
-    return dict(kind=11, quantity=quantity, message_type=kind)
+    return {"kind": 11, "quantity": quantity, "message_type": kind}
 
 
 def _event(message: bytes) -> tuple[dict[str, Any], int]:
@@ -77,13 +105,13 @@ def _event(message: bytes) -> tuple[dict[str, Any], int]:
         return _gap(1), 14
     kind = chr(message[0])
     if kind not in LENGTHS:
-        return dict(kind=10, message_type=message[0]), 15
+        return {"kind": 10, "message_type": message[0]}, 15
     if len(message) != LENGTHS[kind]:
         return _gap(1, message[0]), 14
     fields = _fields(message)
     if fields is None:
         return _gap(1, message[0]), 16
-    header = dict(instrument=_number(message, 1, 2), time_venue_ns=_number(message, 5, 6), message_type=message[0])
+    header = {"instrument": _number(message, 1, 2), "time_venue_ns": _number(message, 5, 6), "message_type": message[0]}
     return {**header, **fields}, 0
 
 

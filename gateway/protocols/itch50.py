@@ -134,9 +134,7 @@ _TABLE: list[tuple[str, str, str, list[tuple[str, int, str]]]] = [
     ),
 ]
 
-MESSAGES: dict[str, Message] = {
-    type_: make_message(type_, name, section, fields) for type_, name, section, fields in _TABLE
-}
+MESSAGES: dict[str, Message] = {type_: make_message(type_, name, section, fields) for type_, name, section, fields in _TABLE}
 BY_NAME: dict[str, Message] = {message.name: message for message in MESSAGES.values()}
 LENGTHS: dict[str, int] = {type_: message.size for type_, message in MESSAGES.items()}
 LENGTH_MAX = max(LENGTHS.values())
@@ -158,7 +156,7 @@ def offsets_of(name: str) -> Any:
 
 
 def decode(data: bytes) -> dict[str, Any]:
-    """One whole message as a dict: `message` (the specification's name), then every field in its order.
+    """One whole message as a dict: `message` (the specification's name), `message_type`, then every field.
 
     Refuses (ValueError) an unknown type and a length that is not the specification's.
     """
@@ -169,16 +167,17 @@ def decode(data: bytes) -> dict[str, Any]:
         raise Refused("message_unknown", f"TotalView-ITCH 5.0 has no message type {data[:1]!r}")
     if len(data) != message.size:
         raise Refused("message_length", f"{message.name} of {len(data)} bytes instead of {message.size}")
-    return {"message": message.name, **decode_fields(message, data)}
+    return {"message": message.name, "message_type": message.type, **decode_fields(message, data)}
 
 
 def encode(name: str, **values: Any) -> bytes:
     """One whole message, by its type letter ("A") or its name. Missing fields are 0 or blanks.
 
-    Prices: decimal text, Decimal, or int in wire units. Refuses (ValueError) unknown names and what does not fit.
+    Prices: decimal text, Decimal, or int in wire units. Refuses (ValueError) unknown names and what does not fit. What
+    `decode` says about the message itself (`message`, `message_type`) is accepted and ignored.
     """
     message = _message(name)
-    unknown = set(values) - {field.name for field in message.fields} - {"message"}
+    unknown = set(values) - {field.name for field in message.fields} - {"message", "message_type"}
     if unknown:
         raise Refused("message_field", f"{message.name} has no field {min(unknown)!r}")
     return encode_fields(message, values)

@@ -144,9 +144,7 @@ def make_table() -> np.ndarray:
 
 
 @njit
-def decode_packet(
-    table: int, payload: int, size: int, skip: int, time_receive_ns: int, events: int, counters: int
-) -> int:
+def decode_packet(table: int, payload: int, size: int, skip: int, time_receive_ns: int, events: int, counters: int) -> int:
     """Turns the messages of one MoldUDP64 packet, header included, into events; returns how many it wrote.
 
     The first `skip` messages are passed over. `events` has room for limits.EVENTS_MAX rows of struct event; `counters`
@@ -165,13 +163,11 @@ def decode_packet(
     for _ in range(min(skip, count)):
         block = _next_block(block, end)
     first = max(skip, 0)
-    return _decode_blocks(
-        table, block, end, sequence_of(payload) + first, count - first, time_receive_ns, events, counters
-    )
+    return _decode_blocks(table, block, end, sequence_of(payload) + first, count - first, time_receive_ns, events, counters)
 
 
 @njit(inline="always")
-def _next_block(block, end):  # type: ignore[no-untyped-def]
+def _next_block(block, end):
     """Where the block behind `block` begins; beyond `end` once a block has left the packet."""
     if end - block < 2:
         return end + 1
@@ -179,7 +175,7 @@ def _next_block(block, end):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _decode_blocks(table, block, end, sequence, count, time_receive_ns, events, counters):  # type: ignore[no-untyped-def]
+def _decode_blocks(table, block, end, sequence, count, time_receive_ns, events, counters):
     """The `count` blocks from `block` on, numbered from `sequence`; returns the events written."""
     room = count if count <= EVENTS_MAX else EVENTS_MAX - 1
     refused = 0
@@ -217,7 +213,7 @@ def _decode_blocks(table, block, end, sequence, count, time_receive_ns, events, 
 
 
 @njit(inline="always")
-def _write_message(message, row, event, counters):  # type: ignore[no-untyped-def]
+def _write_message(message, row, event, counters):
     """The event of a message whose type and length are right; 1 when a field is not (the event is then a gap)."""
     side_word = load_i64(row + ROW_SIDE_MASK)
     side_mask = side_word >> 63
@@ -237,13 +233,15 @@ def _write_message(message, row, event, counters):  # type: ignore[no-untyped-de
     # 'B' is even and 'S' is odd; any other letter is met below
     word = load_i64(row + ROW_TEMPLATE) | load_be16(message + 1) | (((1 + (side & 1)) & side_mask) << SHIFT_SIDE)
     store_i64(event + WORD_INSTRUMENT, word)
-    if (((side - SIDE_BUY_LETTER) * (side - SIDE_SELL_LETTER)) & side_mask) | (side_word & SPECIAL_BIT):
+    neither = ((side - SIDE_BUY_LETTER) * (side - SIDE_SELL_LETTER)) & side_mask
+    # a cross of 2**63 shares or more does not fit the event, and is not one
+    if neither | (side_word & SPECIAL_BIT) | (quantity < 0):
         return _finish_special(message, event, counters)
     return 0
 
 
 @njit
-def _finish_special(message, event, counters):  # type: ignore[no-untyped-def]
+def _finish_special(message, event, counters):
     """What the table cannot say, by type; 1 when the message is refused."""
     kind = load_u8(message)
     if kind == TYPE_C:
@@ -265,7 +263,7 @@ def _finish_special(message, event, counters):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _trading_state(letter):  # type: ignore[no-untyped-def]
+def _trading_state(letter):
     """enum trading_state of a Stock Trading Action (section 1.2.2)."""
     if letter == LETTER_T:
         return OPEN
@@ -277,13 +275,13 @@ def _trading_state(letter):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _fits(block, end):  # type: ignore[no-untyped-def]
+def _fits(block, end):
     """Is the block, its length word included, inside the packet?"""
     return end - block >= 2 and load_be16(block) <= end - block - 2
 
 
 @njit
-def _refuse_message(table, block, sequence, time_receive_ns, event, counters):  # type: ignore[no-untyped-def]
+def _refuse_message(table, block, sequence, time_receive_ns, event, counters):
     """A whole block that is no message of the specification: unknown type, or known type of another length."""
     kind = load_u8(block + 2) if load_be16(block) > 0 else 0
     if load_be16(block) > 0 and load_u32(table + kind * ROW_BYTES + ROW_LENGTH) == LENGTH_UNKNOWN:
@@ -296,7 +294,7 @@ def _refuse_message(table, block, sequence, time_receive_ns, event, counters):  
 
 
 @njit
-def _write_gap(event, sequence, quantity, kind, time_receive_ns):  # type: ignore[no-untyped-def]
+def _write_gap(event, sequence, quantity, kind, time_receive_ns):
     """An EVENT_GAP: `quantity` messages from `sequence` on are lost."""
     store_i64(event + EVENT.sequence, sequence)
     store_i64(event + EVENT.time_venue_ns, 0)
@@ -309,10 +307,10 @@ def _write_gap(event, sequence, quantity, kind, time_receive_ns):  # type: ignor
 
 
 @njit(inline="always")
-def _add(counter, amount):  # type: ignore[no-untyped-def]
+def _add(counter, amount):
     store_i64(counter, load_i64(counter) + amount)
 
 
 @njit(inline="always")
-def _count_reason(counters, reason):  # type: ignore[no-untyped-def]
+def _count_reason(counters, reason):
     _add(counters + COUNTERS.reasons + 8 * reason, 1)

@@ -19,6 +19,7 @@ PRICE8 = "price8"  # integer with eight implied decimals
 TIMESTAMP = "timestamp"  # nanoseconds since midnight
 ALPHA = "alpha"  # left-justified, padded with blanks on the right
 CHARACTER = "character"
+DIGITS = "digits"  # decimal digits, right-justified, padded with blanks on the left
 
 DECIMALS = {PRICE4: 4, SIGNED_PRICE4: 4, PRICE8: 8}
 SIGNED_KINDS = (SIGNED, SIGNED_PRICE4)
@@ -81,6 +82,11 @@ def decode_value(kind: str, data: bytes) -> Any:
         return data.decode("latin-1")
     if kind == ALPHA:
         return data.decode("latin-1").rstrip(" \0")
+    if kind == DIGITS:
+        text = data.strip(b" ")
+        if not text.isdigit():
+            raise Refused("message_field", f"{data!r} is not a number")
+        return int(text)
     value = int.from_bytes(data, "big", signed=kind in SIGNED_KINDS)
     return decimal_text(value, DECIMALS[kind]) if kind in DECIMALS else value
 
@@ -101,7 +107,9 @@ def _units(name: str, value: Any, decimals: int) -> int:
 
 def encode_value(name: str, kind: str, size: int, value: Any) -> bytes:
     """The bytes of one field; refuses a value that does not fit."""
-    if kind in (ALPHA, CHARACTER):
+    if kind in (ALPHA, CHARACTER, DIGITS):
+        if kind == DIGITS:
+            value = f"{int(value):>{size}}"
         try:
             data = str(value).encode("latin-1")
         except UnicodeEncodeError as problem:
@@ -118,9 +126,7 @@ def encode_value(name: str, kind: str, size: int, value: Any) -> bytes:
 
 def decode_fields(message: Message, data: bytes) -> dict[str, Any]:
     """Every fixed field of `data`, which the caller has found long enough."""
-    return {
-        field.name: decode_value(field.kind, data[field.offset : field.offset + field.size]) for field in message.fields
-    }
+    return {field.name: decode_value(field.kind, data[field.offset : field.offset + field.size]) for field in message.fields}
 
 
 def encode_fields(message: Message, values: Mapping[str, Any]) -> bytes:

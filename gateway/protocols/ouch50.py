@@ -132,6 +132,7 @@ OPTIONS: dict[int, tuple[str, int, str]] = {
     29: ("aiq_strategy", 1, CHARACTER),
     30: ("aiq_group_id", 2, ALPHA),
 }
+ABOUT = ("message", "message_type", "appendage_length")  # in a decoded dict, but no field to encode
 OPTION_TAGS = {name: tag for tag, (name, _, _) in OPTIONS.items()}
 
 _MESSAGES = {
@@ -177,7 +178,7 @@ def type_of(name: str) -> int:
 
 
 def decode(data: bytes, direction: str) -> dict[str, Any]:
-    """One whole message as a dict: `message`, then every field; options under their own names behind them.
+    """One whole message as a dict: `message`, `message_type`, then every field; options under their own names behind them.
 
     `direction` is INBOUND or OUTBOUND. Refuses (ValueError) an unknown type, a wrong length, a broken appendage.
     """
@@ -187,7 +188,7 @@ def decode(data: bytes, direction: str) -> dict[str, Any]:
     if message is None:
         raise Refused("message_unknown", f"OUCH 5.0 {direction} has no message type {data[:1]!r}")
     appendage = _appendage(message, data)
-    decoded = {"message": message.name, **decode_fields(message, data)}
+    decoded = {"message": message.name, "message_type": message.type, **decode_fields(message, data)}
     if appendage is not None:
         decoded["appendage_length"] = len(appendage)
         decoded.update(_decode_options(appendage, decoded))
@@ -235,13 +236,13 @@ def encode(name: str, **values: Any) -> bytes:
     """One whole message by name ("EnterOrder"); names that are not fixed fields must be options, for the appendage.
 
     A missing fixed field is 0 or blanks. Prices: decimal text, Decimal, or int in 1/10000. Refuses (ValueError) what
-    does not fit. `decode` and `encode` are inverse: `message` and `appendage_length` are accepted and ignored.
+    does not fit. `decode` and `encode` are inverse: what is ABOUT the message is accepted and ignored.
     """
     message = _message(name)
     fixed = {field.name for field in message.fields}
     options = b""
     for key, value in values.items():
-        if key in fixed or key in ("message", "appendage_length"):
+        if key in fixed or key in ABOUT:
             continue
         options += _encode_option(message, key, value)
     rule = APPENDAGE[message.key]

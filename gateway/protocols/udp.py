@@ -79,7 +79,7 @@ def parse_frame(frame: int, size: int, flags: int, datagram: int) -> int:
 
 
 @njit(inline="always")
-def _parse_ip(header, room, flags, datagram):  # type: ignore[no-untyped-def]
+def _parse_ip(header, room, flags, datagram):
     """The IPv4 header (RFC 791 section 3.1) with `room` bytes of frame from its first byte on."""
     if room < IP_BYTES:
         return FRAME_SHORT
@@ -105,7 +105,7 @@ def _parse_ip(header, room, flags, datagram):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _parse_udp(header, room, addresses, flags, datagram):  # type: ignore[no-untyped-def]
+def _parse_udp(header, room, addresses, flags, datagram):
     """The UDP header (RFC 768) with `room` bytes of IP payload from its first byte on."""
     if room < UDP_BYTES:
         return UDP_LENGTH
@@ -125,7 +125,7 @@ def _parse_udp(header, room, addresses, flags, datagram):  # type: ignore[no-unt
 
 
 @njit(inline="always")
-def _sum_words(address, size):  # type: ignore[no-untyped-def]
+def _sum_words(address, size):
     """Sum of `size` bytes, a multiple of 4, as 32-bit words."""
     total = 0
     for offset in range(0, size, 4):
@@ -134,7 +134,7 @@ def _sum_words(address, size):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _sum_bytes(address, size):  # type: ignore[no-untyped-def]
+def _sum_bytes(address, size):
     """Ones-complement sum of `size` >= 8 bytes, below 2**48: eight bytes at a time, halves apart so that none carries."""
     low = 0
     high = 0
@@ -153,7 +153,7 @@ def _sum_bytes(address, size):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _fold(total):  # type: ignore[no-untyped-def]
+def _fold(total):
     """A ones-complement sum below 2**48 folded to 16 bits."""
     total = (total & 0xFFFF) + ((total >> 16) & 0xFFFF) + (total >> 32)
     total = (total & 0xFFFF) + (total >> 16)
