@@ -31,12 +31,12 @@ def on_event(state, event, book, orders):
         return
     weight = state.threshold_percent * (book.bid_quantity + book.ask_quantity)
     held = position(orders, book.instrument)
+    long_after = held + open_quantity(orders, book.instrument, BUY) + state.lot
+    short_after = open_quantity(orders, book.instrument, SELL) + state.lot - held
     reference = 0
-    if book.bid_quantity * 100 > weight:
-        if held + open_quantity(orders, book.instrument, BUY) + state.lot <= state.position_max:
-            reference = buy(orders, book.instrument, state.lot, book.ask_price, IOC)
-    elif book.ask_quantity * 100 > weight:
-        if open_quantity(orders, book.instrument, SELL) + state.lot - held <= state.position_max:
-            reference = sell(orders, book.instrument, state.lot, book.bid_price, IOC)
+    if book.bid_quantity * 100 > weight and long_after <= state.position_max:
+        reference = buy(orders, book.instrument, state.lot, book.ask_price, IOC)
+    elif book.ask_quantity * 100 > weight and short_after <= state.position_max:
+        reference = sell(orders, book.instrument, state.lot, book.bid_price, IOC)
     if reference != 0:
         state.quiet_until_ns[book.instrument] = orders.time_ns + state.quiet_ns
