@@ -177,8 +177,8 @@ def shift_right(typing_context, value, bits):
 
 def _divider(quotient: bool) -> Any:
     @intrinsic
-    def divide(typing_context, value, divisor):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def divide(typing_context, value, divisor):
+        def generate(context, builder, signature, arguments):
             value, divisor = (builder.trunc(argument, I32) for argument in arguments)
             zero = builder.icmp_unsigned("==", divisor, I32(0))
             divisor = builder.select(zero, I32(1), divisor)

@@ -63,7 +63,7 @@ class OrderFrames:
         if not 1 <= epoch <= EPOCH_MAX:
             raise ConfigurationError(f"epoch {epoch} does not fit client order ids; use 1 to {EPOCH_MAX}")
         if len(site) != 1 or not site.isalnum() or not site.isascii():
-            raise ConfigurationError(f"site {site!r} is not one letter or digit; write [session] site = \"A\"")
+            raise ConfigurationError(f'site {site!r} is not one letter or digit; write [session] site = "A"')
         self._ethernet = venue_mac + our_mac + b"\x08\x00"
         self._source, self._target = our_address, venue_address
         self._firm, self._epoch, self._site = firm, epoch, site

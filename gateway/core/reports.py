@@ -1,21 +1,20 @@
 """What comes back ⑧: one OUCH 5.0 outbound message, or one refusal of io, applied to our own orders.
 
     Accepted · Replaced · Executed · Canceled · AIQ Canceled · Rejected · Broken · Cancel Reject · Priority · Modified
-    everything else the venue may say moves no order and is counted
+    everything else the venue may say moves no order and is only counted
 
-Hard rule: the venue's facts win. What contradicts our table is absorbed and counted; what cannot be applied (a report
-that is too short, a fill of an order we do not know) makes positions uncertain: a lost report, and new risk stops.
+Hard rule: the venue's facts win. What contradicts our table is absorbed and counted; what cannot be applied (a report too
+short to read, a fill of an order we do not have) makes positions uncertain: it counts as lost, and new risk stops.
 """
 
-from numba import njit
+import numpy as np
+from numba import int64, njit
 
 from gateway.core.memory import load_be16, load_be32, load_be64, load_i64, load_u8, store_i64, store_u8
 from gateway.core.orders import (
     CANCELLED,
     CANCELLING,
     REJECTED,
-    SENT,
-    UNKNOWN,
     add_to,
     apply_fill,
     break_fill,
@@ -36,168 +35,210 @@ ACCOUNT = offsets("gate_account")
 COUNTERS = offsets("core_counters")
 REFUSAL = offsets("order_refusal")
 
-ACCEPT, ACCEPT_TYPE = offsets_of("OrderAccepted"), type_of("OrderAccepted")
-REPLACE, REPLACE_TYPE = offsets_of("OrderReplaced"), type_of("OrderReplaced")
-CANCEL, CANCEL_TYPE = offsets_of("OrderCanceled"), type_of("OrderCanceled")
-AIQ, AIQ_TYPE = offsets_of("AIQCanceled"), type_of("AIQCanceled")
-EXECUTE, EXECUTE_TYPE = offsets_of("OrderExecuted"), type_of("OrderExecuted")
-BREAK, BREAK_TYPE = offsets_of("BrokenTrade"), type_of("BrokenTrade")
-REJECT, REJECT_TYPE = offsets_of("Rejected"), type_of("Rejected")
-CANCEL_REJECT_TYPE = type_of("CancelReject")
-PRIORITY, PRIORITY_TYPE = offsets_of("OrderPriorityUpdate"), type_of("OrderPriorityUpdate")
-MODIFY, MODIFY_TYPE = offsets_of("OrderModified"), type_of("OrderModified")
-# Bytes a message of each type must have at least; 0: the specification has no such message.
-SIZES = tuple(
-    next((size_of(message.key) for message in MESSAGES[OUTBOUND].values() if ord(message.type) == byte), 0)
-    for byte in range(256)
-)
-# 1: the message is about one order of ours, by its user_ref_num.
-REFERS = tuple(int(chr(byte) in "AUCDEBJPITMR") for byte in range(256))
-MESSAGE_UNKNOWN, MESSAGE_LENGTH = value("FEED_MESSAGE_UNKNOWN"), value("FEED_MESSAGE_LENGTH")
-REPORT_UNKNOWN = value("FEED_REPORT_UNKNOWN")
+ACCEPT, REPLACE, EXECUTE = offsets_of("OrderAccepted"), offsets_of("OrderReplaced"), offsets_of("OrderExecuted")
+CANCEL, AIQ, BREAK = offsets_of("OrderCanceled"), offsets_of("AIQCanceled"), offsets_of("BrokenTrade")
+REJECT, PRIORITY, MODIFY = offsets_of("Rejected"), offsets_of("OrderPriorityUpdate"), offsets_of("OrderModified")
+IS_ACCEPT, IS_REPLACE, IS_EXECUTE = type_of("OrderAccepted"), type_of("OrderReplaced"), type_of("OrderExecuted")
+IS_CANCEL, IS_AIQ, IS_BREAK = type_of("OrderCanceled"), type_of("AIQCanceled"), type_of("BrokenTrade")
+IS_REJECT, IS_PRIORITY, IS_MODIFY = type_of("Rejected"), type_of("OrderPriorityUpdate"), type_of("OrderModified")
+IS_CANCEL_REJECT = type_of("CancelReject")
+ORDER_DEAD = ord("D")  # OUCH 5.0, 3.2, Order State: accepted and cancelled at once
+
+# By type byte: the bytes a message has at least, without options (0: no such message), and whether it may move an order.
+SIZES = np.zeros(256, dtype=np.int64)
+for _message in MESSAGES[OUTBOUND].values():
+    SIZES[ord(_message.type)] = size_of(_message.key)
+MOVES = np.isin(np.arange(256), [ord(letter) for letter in "AUECDBJITM"]).astype(np.int64)
+
 JOURNAL_REPORT = value("JOURNAL_REPORT")
-STATE_DEAD = ord("D")
+LENGTH, UNKNOWN_TYPE = value("FEED_MESSAGE_LENGTH"), value("FEED_MESSAGE_UNKNOWN")
+FIELD, UNKNOWN_ORDER, DUPLICATE = (value(f"FEED_{name}") for name in ("MESSAGE_FIELD", "REPORT_UNKNOWN", "DUPLICATE"))
+QUANTITY_MAX, PRICE_MAX = value("ORDER_QUANTITY_MAX"), value("ORDER_PRICE_MAX")
 
 
 @njit
-def apply_report(path, message, size, now_ns):
-    """Applies one outbound message of `size` bytes at `message`; returns 1 when it moved an order, else 0."""
-    counters = load_i64(path + PATH.counters)
-    add_to(counters + COUNTERS.reports, 1)
-    kind = load_u8(message) if size > 0 else 0
-    needed = SIZES[kind]
-    if needed == 0:
-        add_to(counters + COUNTERS.reasons + 8 * MESSAGE_UNKNOWN, 1)
+def apply_report(path, message, message_bytes, now_ns):
+    """Applies one outbound message of `message_bytes` at address `message`; 1 when it changed one of our orders."""
+    add_to(load_i64(path + PATH.counters) + COUNTERS.reports, 1)
+    if message_bytes < 1:
+        return lose(path, LENGTH)
+    kind = load_u8(message)
+    least = SIZES[kind]
+    if least == 0:
+        return lose(path, UNKNOWN_TYPE)
+    if message_bytes < least:
+        return lose(path, LENGTH)
+    if MOVES[kind] == 0:
         return 0
-    if size < needed:
-        add_to(counters + COUNTERS.reasons + 8 * MESSAGE_LENGTH, 1)
-        return lose_report(path)
-    if REFERS[kind] == 0:
-        return 0
-    order = known_row(path, load_be32(message + ACCEPT.user_ref_num))
-    if order == 0:
-        add_to(counters + COUNTERS.reasons + 8 * REPORT_UNKNOWN, 1)
-        return lose_report(path) if (kind == EXECUTE_TYPE) | (kind == REPLACE_TYPE) else 0
-    moved = apply_to_order(path, order, message, kind, now_ns)
-    reference = load_i64(order + ORDER.reference)
-    match = load_be64(message + EXECUTE.match_number) if kind == EXECUTE_TYPE else 0
+    return dispatch(path, kind, message, now_ns)
+
+
+@njit
+def dispatch(path, kind, message, now_ns):
+    """A report about one order, its length checked: finds the row, journals, applies."""
+    at = REPLACE.user_ref_num if kind == IS_REPLACE else ACCEPT.user_ref_num
+    reference = load_be32(message + at)
+    match = load_be64(message + EXECUTE.match_number) if kind == IS_EXECUTE else 0
+    if kind == IS_BREAK:
+        match = load_be64(message + BREAK.match_number)
     journal(path, JOURNAL_REPORT, now_ns, reference, kind, 0, match)
-    return moved
-
-
-@njit
-def lose_report(path):
-    """A report that could not be applied: positions are uncertain, the gate stops new risk."""
-    account = load_i64(path + PATH.account)
-    add_to(account + ACCOUNT.session_lost, 1)
-    return 0
-
-
-@njit
-def apply_to_order(path, order, message, kind, now_ns):
-    """One message about an order of ours, its length known to be enough. 1 when something changed."""
-    if kind == EXECUTE_TYPE:
-        price, quantity = load_be64(message + EXECUTE.price), load_be32(message + EXECUTE.quantity)
-        return apply_fill(path, order, load_be64(message + EXECUTE.match_number), price, quantity, now_ns)
-    if kind == ACCEPT_TYPE:
+    order = known_row(path, reference)
+    if order == 0:
+        return unknown(path, kind)
+    if kind == IS_EXECUTE:
+        return on_executed(path, order, message, now_ns)
+    if kind == IS_ACCEPT:
         return on_accepted(path, order, message, now_ns)
-    if kind == CANCEL_TYPE:
-        return on_canceled(path, order, message, load_be32(message + CANCEL.quantity), now_ns)
-    if kind == AIQ_TYPE:
-        return on_canceled(path, order, message, load_be32(message + AIQ.decrement_shares), now_ns)
-    if kind == REJECT_TYPE:
-        return on_rejected(path, order, message, now_ns)
-    if kind == REPLACE_TYPE:
+    if kind == IS_CANCEL:
+        return on_cancelled(path, order, message, load_be32(message + CANCEL.quantity), now_ns)
+    if kind == IS_AIQ:
+        return on_cancelled(path, order, message, load_be32(message + AIQ.decrement_shares), now_ns)
+    if kind == IS_REPLACE:
         return on_replaced(path, order, message, now_ns)
-    if kind == BREAK_TYPE:
+    if kind == IS_REJECT:
+        return on_rejected(path, order, load_be16(message + REJECT.reason), now_ns)
+    return on_rare(path, order, kind, message, now_ns)
+
+
+@njit
+def on_rare(path, order, kind, message, now_ns):
+    """Broken Trade, Cancel Reject, Order Priority Update and Order Modified."""
+    if kind == IS_BREAK:
         broken = break_fill(path, order, load_be64(message + BREAK.match_number), now_ns)
-        return lose_report(path) if broken < 0 else broken
-    if kind == MODIFY_TYPE:
-        return set_remaining(path, order, load_be32(message + MODIFY.quantity), now_ns)
-    if kind == PRIORITY_TYPE:
+        if broken < 0:
+            return lose(path, UNKNOWN_ORDER)
+        return count(path, DUPLICATE) if broken == 0 else 1
+    if is_live(order) == 0:
+        return count(path, DUPLICATE)
+    if kind == IS_CANCEL_REJECT:
+        if load_u8(order + ORDER.state) == CANCELLING:
+            resume(order, now_ns)
+    elif kind == IS_PRIORITY:
+        store_i64(order + ORDER.price, load_be64(message + PRIORITY.price))
         store_i64(order + ORDER.venue_order_id, load_be64(message + PRIORITY.order_reference_number))
-        return 1
-    if kind == CANCEL_REJECT_TYPE and load_u8(order + ORDER.state) == CANCELLING:
-        resume(order, now_ns)
-        return 1
-    return 0
+    else:
+        take_open(path, order, load_be32(message + MODIFY.quantity), now_ns)
+    return 1
+
+
+@njit
+def on_executed(path, order, message, now_ns):
+    """Order Executed, 3.6. The same match number again is a duplicate."""
+    quantity, price = load_be32(message + EXECUTE.quantity), load_be64(message + EXECUTE.price)
+    if (quantity <= 0) | (quantity > QUANTITY_MAX) | (price <= 0) | (price > PRICE_MAX):
+        return lose(path, FIELD)
+    if apply_fill(path, order, load_be64(message + EXECUTE.match_number), price, quantity, now_ns) == 0:
+        return count(path, DUPLICATE)
+    return 1
 
 
 @njit
 def on_accepted(path, order, message, now_ns):
-    """The venue has the order, at the price and quantity it says; dead on arrival gives everything back."""
-    if is_live(order) == 0:
-        return 0
+    """Order Accepted, 3.2: price and quantity are what the venue took. Only the first one of an order counts."""
+    if (load_i64(order + ORDER.venue_order_id) != 0) | (is_live(order) == 0):
+        return count(path, DUPLICATE)
+    quantity, price = load_be32(message + ACCEPT.quantity), load_be64(message + ACCEPT.price)
+    if (quantity <= 0) | (quantity > QUANTITY_MAX) | (price <= 0) | (price > PRICE_MAX):
+        return lose(path, FIELD)
+    add_to(load_i64(path + PATH.counters) + COUNTERS.venue_accepts, 1)
     store_i64(order + ORDER.venue_order_id, load_be64(message + ACCEPT.order_reference_number))
-    store_i64(order + ORDER.price, load_be64(message + ACCEPT.price))
-    if load_u8(message + ACCEPT.order_state) == STATE_DEAD:
+    store_i64(order + ORDER.price, price)
+    store_i64(order + ORDER.quantity, quantity)
+    if load_u8(message + ACCEPT.order_state) == ORDER_DEAD:
         finish(path, order, CANCELLED, now_ns)
         return 1
-    set_remaining(path, order, load_be32(message + ACCEPT.quantity), now_ns)
-    if load_u8(order + ORDER.state) == SENT or load_u8(order + ORDER.state) == UNKNOWN:
+    take_open(path, order, quantity - load_i64(order + ORDER.filled), now_ns)
+    if load_u8(order + ORDER.state) != CANCELLING:
         resume(order, now_ns)
     return 1
 
 
 @njit
 def on_replaced(path, order, message, now_ns):
-    """A new order took the place of an old one: what was left of the old one is given back, the new one is accepted."""
+    """Order Replaced, 3.3: the new order works with what the venue says is open, the old one is over."""
+    if (load_i64(order + ORDER.venue_order_id) != 0) | (is_live(order) == 0):
+        return count(path, DUPLICATE)
+    quantity, price = load_be32(message + REPLACE.quantity), load_be64(message + REPLACE.price)
+    if (quantity > QUANTITY_MAX) | (price <= 0) | (price > PRICE_MAX):
+        return lose(path, FIELD)
+    store_i64(order + ORDER.venue_order_id, load_be64(message + REPLACE.order_reference_number))
+    store_i64(order + ORDER.price, price)
     old = known_row(path, load_be32(message + REPLACE.orig_user_ref_num))
     if old != 0 and is_live(old) == 1:
         finish(path, old, CANCELLED, now_ns)
-    if is_live(order) == 0:
-        return 0
-    store_i64(order + ORDER.venue_order_id, load_be64(message + REPLACE.order_reference_number))
-    store_i64(order + ORDER.price, load_be64(message + REPLACE.price))
-    if load_u8(message + REPLACE.order_state) == STATE_DEAD:
+    if load_u8(message + REPLACE.order_state) == ORDER_DEAD:
         finish(path, order, CANCELLED, now_ns)
         return 1
-    set_remaining(path, order, load_be32(message + REPLACE.quantity), now_ns)
-    resume(order, now_ns)
+    take_open(path, order, quantity - load_i64(order + ORDER.filled), now_ns)
+    if load_u8(order + ORDER.state) != CANCELLING:
+        resume(order, now_ns)
     return 1
 
 
 @njit
-def on_canceled(path, order, message, quantity, now_ns):
-    """The venue took `quantity` off the order. The same stamp again is the same report again."""
-    stamp = load_be64(message + CANCEL.timestamp)
-    if is_live(order) == 0 or load_i64(order + ORDER.time_cancel_venue_ns) == stamp:
-        return 0
-    store_i64(order + ORDER.time_cancel_venue_ns, stamp)
+def take_open(path, order, quantity, now_ns):
+    """What is open is what the venue says, more or less than we reserved."""
+    reserve(path, order, max(quantity, 0) - load_i64(order + ORDER.open))
+    store_i64(order + ORDER.time_last_ns, now_ns)
+
+
+@njit
+def on_cancelled(path, order, message, quantity, now_ns):
+    """Order Canceled, 3.4, and AIQ Canceled, 3.5: `quantity` shares less. The same stamp again is a duplicate."""
+    time_venue_ns = load_be64(message + CANCEL.timestamp)
+    repeated = (time_venue_ns == load_i64(order + ORDER.time_cancel_venue_ns)) & (time_venue_ns != 0)
+    if repeated | (is_live(order) == 0):
+        return count(path, DUPLICATE)
+    store_i64(order + ORDER.time_cancel_venue_ns, time_venue_ns)
     add_to(load_i64(path + PATH.counters) + COUNTERS.venue_cancels, 1)
     decrement(path, order, quantity, now_ns)
     return 1
 
 
 @njit
-def on_rejected(path, order, message, now_ns):
-    """The venue never took the order. A replace that is rejected leaves the old order as it was."""
+def on_rejected(path, order, reason, now_ns):
+    """Rejected, 3.8: the venue never took it, so nothing of it is open. A rejected replacement leaves the old order be."""
     if is_live(order) == 0:
-        return 0
+        return count(path, DUPLICATE)
     add_to(load_i64(path + PATH.counters) + COUNTERS.venue_rejects, 1)
-    store_u8(order + ORDER.reject_code, min(load_be16(message + REJECT.reason), 255))
+    store_u8(order + ORDER.reject_code, min(reason, 255))
     finish(path, order, REJECTED, now_ns)
-    return 1
-
-
-@njit
-def set_remaining(path, order, quantity, now_ns):
-    """The venue's word for the whole size of a live order: what has not filled of it stays open."""
-    if is_live(order) == 0:
-        return 0
-    left = max(quantity - load_i64(order + ORDER.filled), 0)
-    reserve(path, order, left - load_i64(order + ORDER.open))
-    store_i64(order + ORDER.time_last_ns, now_ns)
     return 1
 
 
 @njit
 def apply_refusal(path, refusal, now_ns):
-    """Io did not transmit a new order (struct order_refusal): the venue never had it, so everything is given back."""
-    order = known_row(path, load_i64(refusal + REFUSAL.reference))
-    if order == 0 or load_u8(order + ORDER.state) != SENT:
-        return 0
+    """io did not transmit a new order (struct order_refusal): it never left, so its reservation is given back."""
+    reference = load_i64(refusal + REFUSAL.reference)
+    journal(path, JOURNAL_REPORT, now_ns, reference, load_i64(refusal + REFUSAL.reason), 0, 0)
+    order = known_row(path, reference)
+    if order == 0:
+        return count(path, UNKNOWN_ORDER)
+    heard_of = (load_i64(order + ORDER.venue_order_id) != 0) | (load_i64(order + ORDER.filled) != 0)
+    if heard_of | (is_live(order) == 0):
+        return count(path, DUPLICATE)
     store_u8(order + ORDER.reject_code, load_i64(refusal + REFUSAL.reason))
     finish(path, order, REJECTED, now_ns)
-    journal(path, JOURNAL_REPORT, now_ns, load_i64(order + ORDER.reference), 0, 0, 0)
     return 1
+
+
+@njit
+def unknown(path, kind):
+    """A report about an order we do not have; only one that moves a position, or leaves an order working, is a loss."""
+    if (kind == IS_EXECUTE) | (kind == IS_BREAK) | (kind == IS_ACCEPT) | (kind == IS_REPLACE):
+        return lose(path, UNKNOWN_ORDER)
+    return count(path, UNKNOWN_ORDER)
+
+
+@njit
+def count(path, reason):
+    """Counts a report that changed nothing; returns 0."""
+    add_to(load_i64(path + PATH.counters) + COUNTERS.reasons + 8 * int64(reason), 1)
+    return 0
+
+
+@njit
+def lose(path, reason):
+    """Counts a report that should have changed something and could not: deny until reconciled. Returns 0."""
+    add_to(load_i64(path + PATH.account) + ACCOUNT.session_lost, 1)
+    return count(path, reason)

@@ -143,12 +143,13 @@ def _make_state(file: Path, namespace: dict[str, Any], parameters: dict[str, int
         declared = np.dtype(namespace.get("STATE", []))
     except (TypeError, ValueError) as problem:
         raise _complain(file, 1, f"STATE is no dtype ({problem}); write a list of (name, type) pairs") from problem
-    fields = {name: declared[name] for name in declared.names or ()}
+    fields: dict[str, np.dtype] = {name: declared[name] for name in declared.names or ()}
     if any(field.base.hasobject for field in fields.values()) or (declared.names is None and declared.itemsize):
         raise _complain(file, 1, "STATE is no record of numbers; write a list of (name, type) pairs")
     for name, parameter in parameters.items():
         fields.setdefault(name, np.dtype("f8" if isinstance(parameter, float) else "i8"))
-    record = np.dtype(list(fields.items()) or [("unused", "i8")], align=True)
+    fields = fields or {"unused": np.dtype("i8")}
+    record = np.dtype(list(fields.items()), align=True)
     state = _aligned_zeros(record)
     for name, parameter in parameters.items():
         kind = record[name].kind
@@ -175,7 +176,7 @@ def _aligned_zeros(record: np.dtype) -> np.ndarray:
 def view_of(struct: str) -> np.dtype:
     """How a strategy sees a shared struct: its plain fields; 64-bit words signed, because numba makes floats of a mix."""
     source = layout.dtype(struct)
-    fields = source.fields or {}
+    fields: Any = source.fields or {}
     plain = {name: field for name, field in fields.items() if field[0].subdtype is None and field[0].names is None}
     signed = [np.dtype("i8") if kind == np.dtype("u8") else kind for kind, _ in (f[:2] for f in plain.values())]
     offsets = [field[1] for field in plain.values()]
@@ -214,7 +215,8 @@ def _compile(
         function = cfunc(SIGNATURE, cache=True)(room[name])
     except NumbaError as problem:
         line, reason = _explain(file, str(problem), on_event.__code__.co_firstlineno)
-        raise _complain(file, line, f"numba cannot compile the strategy: {reason}; use numbers, arrays and the API only") from None
+        mend = "use numbers, arrays and the functions of gateway.core.strategy only"
+        raise _complain(file, line, f"numba cannot compile the strategy: {reason}; {mend}") from None
     return function.address, state, function
 
 

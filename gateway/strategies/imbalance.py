@@ -7,7 +7,7 @@ One order per instrument within `quiet_ns`, and never beyond `position_max` in e
 An example of the contract, not of a way to earn money. Integers only.
 """
 
-from gateway.core.strategy import BUY, IOC, OPEN, SELL, buy, open_quantity, position, sell, trusted
+from gateway.core.strategy import BUY, IOC, OPEN, SELL, VALID, buy, open_quantity, position, sell
 
 INSTRUMENTS = 65536
 
@@ -23,7 +23,7 @@ STATE = [("quiet_until_ns", "i8", (INSTRUMENTS,))]
 
 def on_event(state, event, book, orders):
     """Takes the lighter side of a lopsided book."""
-    if not trusted(book) or book.trading != OPEN or book.bid_quantity == 0 or book.ask_quantity == 0:
+    if book.flags != VALID or book.trading != OPEN or book.bid_quantity == 0 or book.ask_quantity == 0:
         return
     if book.ask_price - book.bid_price > state.spread_max or book.instrument >= INSTRUMENTS:
         return
@@ -31,13 +31,12 @@ def on_event(state, event, book, orders):
         return
     weight = state.threshold_percent * (book.bid_quantity + book.ask_quantity)
     held = position(orders, book.instrument)
+    long_after = held + open_quantity(orders, book.instrument, BUY) + state.lot
+    short_after = open_quantity(orders, book.instrument, SELL) + state.lot - held
     reference = 0
-    if book.bid_quantity * 100 > weight:
-        if held + open_quantity(orders, book.instrument, BUY) + state.lot <= state.position_max:
-            reference = buy(orders, book.instrument, state.lot, book.ask_price, IOC)
-    elif book.ask_quantity * 100 > weight:
-        room = open_quantity(orders, book.instrument, SELL) + state.lot - held <= state.position_max
-        if room:
-            reference = sell(orders, book.instrument, state.lot, book.bid_price, IOC)
+    if book.bid_quantity * 100 > weight and long_after <= state.position_max:
+        reference = buy(orders, book.instrument, state.lot, book.ask_price, IOC)
+    elif book.ask_quantity * 100 > weight and short_after <= state.position_max:
+        reference = sell(orders, book.instrument, state.lot, book.bid_price, IOC)
     if reference != 0:
         state.quiet_until_ns[book.instrument] = orders.time_ns + state.quiet_ns
