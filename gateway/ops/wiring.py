@@ -97,9 +97,8 @@ def _af_packet(name: str) -> Iterator[Wiring]:
 def _dpdk(name: str) -> Iterator[Wiring]:
     if not lib.GATEWAY_WITH_DPDK:
         raise CapabilityError("--port dpdk: this build has no DPDK; install libdpdk-dev and run scripts/setup again")
-    _need_root("dpdk")
     with tempfile.TemporaryDirectory(prefix="gateway-memif-") as folder:
-        common = f"id=0,socket={folder}/{name or 'memif'}.sock,socket-abstract=no"
+        common = f"huge=no,id=0,socket={folder}/{name or 'memif'}.sock,socket-abstract=no"
         yield Wiring("dpdk", f"dpdk:net_memif0,role=server,{common}", f"dpdk:net_memif0,role=client,{common}")
 
 

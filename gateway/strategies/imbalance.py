@@ -7,7 +7,7 @@ One order per instrument within `quiet_ns`, and never beyond `position_max` in e
 An example of the contract, not of a way to earn money. Integers only.
 """
 
-from gateway.core.strategy import BUY, IOC, OPEN, SELL, VALID, buy, open_quantity, position, sell
+from gateway.core.strategy import BUY, IOC, OPEN, SELL, buy, open_quantity, position, sell, trusted
 
 INSTRUMENTS = 65536
 
@@ -23,7 +23,7 @@ STATE = [("quiet_until_ns", "i8", (INSTRUMENTS,))]
 
 def on_event(state, event, book, orders):
     """Takes the lighter side of a lopsided book."""
-    if book.flags != VALID or book.trading != OPEN or book.bid_quantity == 0 or book.ask_quantity == 0:
+    if not trusted(book) or book.trading != OPEN or book.bid_quantity == 0 or book.ask_quantity == 0:
         return
     if book.ask_price - book.bid_price > state.spread_max or book.instrument >= INSTRUMENTS:
         return
