@@ -11,6 +11,7 @@ LOBSTER gives events and, after each, the ten best levels a side: aggregated, an
 """
 
 import csv
+import struct
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -211,6 +212,16 @@ class Encoder:
 
     def _message(self, name: str, time_ns: int, **fields: int | str) -> bytes:
         return itch50.encode(name, stock_locate=LOCATE, timestamp=time_ns, **fields)
+
+
+def capture_of(framed: list[list[bytes]], times_ns: list[int]) -> bytes:
+    """A nanosecond pcap file of all frames, each at its event's time."""
+    parts = [struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1)]
+    for frames_here, time_ns in zip(framed, times_ns, strict=True):
+        for frame in frames_here:
+            seconds, rest_ns = divmod(time_ns, 1_000_000_000)
+            parts += [struct.pack("<IIII", seconds, rest_ns, len(frame), len(frame)), frame]
+    return b"".join(parts)
 
 
 def frames(steps: list[Step], session: str = "LOBSTER", port: int = 26400) -> list[list[bytes]]:
