@@ -84,7 +84,7 @@ def apply_event(store, event, counters):
     return changed
 
 
-@njit
+@njit(forceinline=True)
 def add(store, book, event, counters):
     """A new order at the end of its level's queue."""
     side = load_u8(event + EVENT.side)
@@ -93,7 +93,7 @@ def add(store, book, event, counters):
     return place(store, book, event, load_i64(event + EVENT.order_id), side, counters)
 
 
-@njit
+@njit(forceinline=True)
 def take(store, book, event, kind, counters):
     """An execution, a reduction or a deletion: quantity leaves an order, which goes when nothing is left."""
     row = named_row(store, book, event, counters)
@@ -129,7 +129,7 @@ def replace(store, book, event, counters):
     return 1 if price != load_i64(top) or quantity != load_i64(top + 8) else 0
 
 
-@njit
+@njit(forceinline=True)
 def named_row(store, book, event, counters):
     """Row of the order an event names, or 0 with the reason counted."""
     row = find_order(store, load_i64(event + EVENT.order_id))

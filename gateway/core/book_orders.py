@@ -37,7 +37,7 @@ def home_row(store, order_id):
     return row_at(store, home_of(store, order_id))
 
 
-@njit
+@njit(forceinline=True)
 def find_order(store, order_id):
     """Address of the live order's row, or 0."""
     home = home_of(store, order_id)
@@ -68,7 +68,7 @@ def near_row(first, order_id):
     return NO_ROW
 
 
-@njit
+@njit(forceinline=True)
 def vacant_row(store, order_id):
     """Address of the row a new order may take; TAKEN when the id is alive, NO_ROW when there is none within reach."""
     home = home_of(store, order_id)
@@ -87,7 +87,7 @@ def vacant_row(store, order_id):
     return vacancy
 
 
-@njit
+@njit(forceinline=True)
 def keep_reach(store, row, order_id):
     """Lets the home row know of an order just written to `row`, when that is farther than all others."""
     home = home_of(store, order_id)
@@ -105,7 +105,7 @@ def distance_between(store, first, row):
     return ((row - first) // ORDER_BYTES) & load_i64(store + STORE.mask)
 
 
-@njit
+@njit(forceinline=True)
 def release_row(store, row):
     """Empties a row; the farthest order of a home gives its reach back."""
     home = home_of(store, load_i64(row + ORDER.order_id))

@@ -80,7 +80,7 @@ def known_level(book, side, key):
     return 0
 
 
-@njit
+@njit(forceinline=True)
 def level_for(store, book, side, key):
     """Index of the level of a key, in a leaf made for it when there is none; 0 when the pools are empty."""
     index = known_level(book, side, key)

@@ -13,7 +13,7 @@ from numba import cfunc, njit, types
 
 from gateway.core import arbitrate, ring
 from gateway.core.admission import admit
-from gateway.core.book import apply_event, begin_session, prefetch_events
+from gateway.core.book import apply_event, begin_session, prefetch_ahead, prefetch_events
 from gateway.core.memory import (
     call_strategy,
     load_be16,
@@ -153,6 +153,7 @@ def on_packet(core, feed):
     prefetch_events(store, events, count)
     for index in range(count):
         event = events + index * EVENT_BYTES
+        prefetch_ahead(store, events, index, count)
         apply_event(store, event, counters)
         kind = load_u8(event + EVENT.kind)
         if kind == EVENT_INSTRUMENT:
