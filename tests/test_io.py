@@ -15,7 +15,9 @@ def frames_of(records):
 
 
 def refusals_of(records):
-    rows = [np.frombuffer(payload, dtype=layout.dtype("order_refusal"))[0] for flags, payload, _ in records if flags & REFUSED]
+    rows = [
+        np.frombuffer(payload, dtype=layout.dtype("order_refusal"))[0] for flags, payload, _ in records if flags & REFUSED
+    ]
     return [(int(row["reference"]), int(row["reason"])) for row in rows]
 
 

@@ -16,9 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The verb's options."""
     add_recording_options(parser)
     parser.add_argument("--levels", type=positive, default=10, metavar="N", help="price levels a side (default: 10)")
-    parser.add_argument(
-        "--every", type=positive, metavar="N", help="also after every N messages, at the end of the frame"
-    )
+    parser.add_argument("--every", type=positive, metavar="N", help="also after every N messages, at the end of the frame")
     parser.add_argument("--symbol", help="only this instrument")
     parser.add_argument("--json", action="store_true", help="JSON: one object, or one a line with --every")
 

@@ -139,9 +139,7 @@ def report(demo: Demo, whole: dict[str, Any], venue: dict[str, Any], check: Reco
         "books_stale": check.books_stale,
         "position_errors": check.position_errors,
         "kill_latch": whole["kill_latch"],
-        "tick_to_order_ns": {
-            name: whole["tick_to_order_ns"][name] for name in ("p50", "p99", "p999", "max", "count")
-        },
+        "tick_to_order_ns": {name: whole["tick_to_order_ns"][name] for name in ("p50", "p99", "p999", "max", "count")},
         "problems": check.problems,
     }
 
@@ -154,9 +152,12 @@ def print_summary(result: dict[str, Any], check: Reconciliation) -> None:
     print(f"feed       {result['frames_received']:,} frames, {result['frames_lost']:,} lost on the way")
     print(f"           {result['messages_decoded']:,} messages, {result['duplicates']:,} duplicate packets (line B)")
     print(f"           {result['gaps']:,} gaps of {result['gap_messages']:,} messages")
-    print(f"orders     {result['orders_sent']:,} sent, {result['fills']:,} fills, {result['orders_rejected']:,} refused by the gate")
+    print(f"orders     {result['orders_sent']:,} sent, {result['fills']:,} fills")
+    print(f"           {result['orders_rejected']:,} refused by the gate")
     print(f"           refused for: {rejects}")
-    print(f"books      {result['books_compared']} compared with the venue's, {result['books_wrong']} wrong, {result['books_stale']} stale")
+    print(f"books      {result['books_compared']} compared with the venue's, {result['books_wrong']} wrong")
+    if result["books_stale"]:
+        print(f"           {result['books_stale']} stale since a gap: not compared, not traded")
     print(f"positions  {result['position_errors']} differ from the venue's")
     print(
         f"latency    tick to order p50 {latency['p50'] / 1000:.1f} µs, p99 {latency['p99'] / 1000:.1f} µs, "

@@ -44,9 +44,7 @@ def print_report(report: kill.KillReport) -> None:
     if report.confirmed:
         print("residual  none: every order is closed")
         return
-    why = (
-        "core is silent, so nothing confirms them here" if not report.core_alive else "the venue has not confirmed them"
-    )
+    why = "core is silent, so nothing confirms them here" if not report.core_alive else "the venue has not confirmed them"
     names = " ".join(str(reference) for reference in report.still_open[:20])
     print(f"residual  {len(report.still_open)} orders; {why}: {names}; check them at the venue")
 

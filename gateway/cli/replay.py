@@ -36,9 +36,7 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
     """What `replay` and `book` have in common."""
     parser.add_argument("file", type=Path, metavar="FILE", help="pcap, pcapng, or a file of length-prefixed messages")
     parser.add_argument("--feed", required=True, choices=FEEDS, help="protocol of the recording")
-    parser.add_argument(
-        "--config", metavar="CONFIG", help="configuration with strategy and limits; without: no strategy"
-    )
+    parser.add_argument("--config", metavar="CONFIG", help="configuration with strategy and limits; without: no strategy")
     parser.add_argument("--strategy", metavar="FILE", help="instead of strategy.file of the configuration")
 
 
@@ -97,9 +95,7 @@ def report(replay: Replay) -> dict[str, Any]:
         "messages_lost": core["gap_messages"],
         "duplicates": reasons.get("duplicate", 0),
         "late": reasons.get("late", 0),
-        "malformed": {
-            name: count for name, count in reasons.items() if name not in (*SEQUENCE_REASONS, *BOOK_REASONS)
-        },
+        "malformed": {name: count for name, count in reasons.items() if name not in (*SEQUENCE_REASONS, *BOOK_REASONS)},
         "book_contradictions": {name: reasons[name] for name in BOOK_REASONS if name in reasons},
         "truncated": io["drop_truncated"],
         "oversized": io["drop_oversized"],
@@ -117,7 +113,5 @@ def report(replay: Replay) -> dict[str, Any]:
 def print_report(result: dict[str, Any]) -> None:
     """One line a fact, for a person."""
     for name, value in result.items():
-        text = (
-            ", ".join(f"{key} {count:,}" for key, count in value.items()) if isinstance(value, dict) else f"{value:,}"
-        )
+        text = ", ".join(f"{key} {count:,}" for key, count in value.items()) if isinstance(value, dict) else f"{value:,}"
         print(f"{name.replace('_', ' '):20} {text or 'none'}")

@@ -177,4 +177,3 @@ def make_feed(window_ns: int, lines: list[tuple[int, int]]) -> np.ndarray:
         feed["line_address"][0][index] = address
         feed["line_port"][0][index] = port
     return feed
-

@@ -72,7 +72,7 @@ class Demo:
             )
 
     def compile_venue(self) -> None:
-        """Starts compiling the venue's kernels beside the appliance's own start; `venue_compiled` says when they are there."""
+        """Starts compiling the venue's kernels beside the appliance's own start."""
         code = "from gateway.venues.simulator.step import venue_step; venue_step()"
         self.compiler = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL, start_new_session=True)
 

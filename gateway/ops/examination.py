@@ -234,9 +234,7 @@ def examine_privilege(host: Host, kind: str) -> list[Finding]:
 def examine_clock() -> Finding:
     """Whether time stamps can be shown to be near UTC."""
     state = clock_state()
-    found = (
-        f"disciplined, offset within {state.error_us} µs" if state.disciplined else "UNPROVEN: nothing disciplines it"
-    )
+    found = f"disciplined, offset within {state.error_us} µs" if state.disciplined else "UNPROVEN: nothing disciplines it"
     return judge(
         "clock",
         state.disciplined,

@@ -19,8 +19,8 @@ import numpy as np
 from gateway import clock, layout
 from gateway.core import ring
 from gateway.core.memory import address_of
-from gateway.core.orders import open_references
 from gateway.core.order_frames import OrderFrames
+from gateway.core.orders import open_references
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi, lib
 from gateway.ops import kill_file
@@ -84,11 +84,7 @@ def cancel_all(instance: Instance, frames: OrderFrames, report: KillReport) -> N
                     asked.add(reference)
             report.still_open = references
             report.core_alive = core_is_alive(instance)
-            if (
-                not references
-                or time.monotonic() > deadline
-                or (not report.core_alive and asked.issuperset(references))
-            ):
+            if not references or time.monotonic() > deadline or (not report.core_alive and asked.issuperset(references)):
                 break
             time.sleep(POLL_SECONDS)
     report.cancels_sent = len(asked)

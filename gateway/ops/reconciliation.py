@@ -66,7 +66,7 @@ def compare_positions(result: Reconciliation, positions: dict[str, int], venue: 
 
 
 def explain_gaps(result: Reconciliation, summary: dict[str, Any], venue: dict[str, Any]) -> None:
-    """Frames the venue handed to its port and we never saw, and messages we declared lost without a cause anybody counted."""
+    """Frames the venue sent and we never saw, and messages declared lost without a cause that anybody counted."""
     io, core = summary["io"], summary["core"]
     result.frames_lost = max(0, venue["port"]["frames_transmitted"] - io["frames_published"])
     lost_on_the_way = sum(io[name] for name in FRAMES_UNSEEN) + venue["port"]["frames_unsent"] + result.frames_lost

@@ -39,9 +39,7 @@ def port_of(path: Path, capture_out: str | None = None) -> str:
 class Replay:
     """One recording on its own short-lived instance; a context manager that removes it."""
 
-    def __init__(
-        self, path: Path, configuration: Configuration, burst: int = lib.PORT_BURST_MAX, out: str | None = None
-    ):
+    def __init__(self, path: Path, configuration: Configuration, burst: int = lib.PORT_BURST_MAX, out: str | None = None):
         self.instance = Instance.create(configuration.instance.name, Path(configuration.instance.folder))
         try:
             prepare_account(self.instance, configuration)
@@ -81,9 +79,7 @@ class Replay:
     def __enter__(self) -> "Replay":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.io.close()
         self.instance.close(remove=True)
 

@@ -1,4 +1,4 @@
-"""What an instance has done so far, as one plain dictionary: `gateway run --json`, `replay`, `demo` and `top --json` print it.
+"""What an instance has done so far, as one plain dictionary: what `run --json`, `replay` and `demo` print comes from it.
 
 Hard rule: every number is a counter of native/layout/counters.h or of the gate, under the same name.
 """

@@ -31,9 +31,7 @@ class Wiring:
 
 def _need_root(kind: str) -> None:
     if os.geteuid() != 0:
-        raise CapabilityError(
-            f"--port {kind} makes network interfaces and needs root; run it with sudo, or use --port pair"
-        )
+        raise CapabilityError(f"--port {kind} makes network interfaces and needs root; run it with sudo, or use --port pair")
 
 
 def _need_ip(kind: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from gateway.native import lib
 
 SECONDS = 3
-TIMEOUT = 240
+TIMEOUT = 300
 FIELDS = {
     "ok",
     "port",

@@ -114,9 +114,11 @@ def test_after_a_kill_no_new_order_reaches_the_venue_and_cancels_do(running):
     assert int(running.venue["cancels_received"]) >= cancels + report["cancels_sent"]
     # one order may be between io's last check and the venue's clock when the latch is set
     assert int(running.venue["time_last_order_ns"]) < report["latched_ns"] + 50_000_000
-    assert running.instance.counters[0]["io"]["orders_blocked_kill"] + running.instance.regions["gate"].view(
-        "gate_account"
-    )[0]["rejects"][lib.GATE_KILL] > 0, "somebody tried"
+    assert (
+        running.instance.counters[0]["io"]["orders_blocked_kill"]
+        + running.instance.regions["gate"].view("gate_account")[0]["rejects"][lib.GATE_KILL]
+        > 0
+    ), "somebody tried"
 
 
 def test_a_kill_works_while_core_is_stopped(running):
