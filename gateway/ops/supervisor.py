@@ -27,7 +27,7 @@ from gateway.ops.journal import Journal
 from gateway.ops.process import CONFIGURATION_FILE
 
 TICK_SECONDS = 0.02
-START_SECONDS = 120.0  # the first start compiles kernels
+START_SECONDS = 900.0  # the first start compiles kernels; a busy machine takes its time
 STOP_SECONDS = 5.0
 IO_RESTARTS_MAX = 5
 
