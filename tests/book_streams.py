@@ -97,8 +97,6 @@ class Stream:
         elif what == 5:
             event["order_id"] = roll.choice([*EDGE_IDS, roll.choice(self.live)[0] if self.live else 0])
         elif what == 6:
-            event["other_id"] = roll.choice(
-                [*EDGE_IDS, event["order_id"], roll.choice(self.live)[0] if self.live else 0]
-            )
+            event["other_id"] = roll.choice([*EDGE_IDS, event["order_id"], roll.choice(self.live)[0] if self.live else 0])
         else:
             event["quantity"] = roll.randint(500, 100_000)
