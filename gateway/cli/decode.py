@@ -55,7 +55,7 @@ def print_messages(port: Port, feed: "Feed", name: str) -> int:
     """Prints every message; returns the frames read."""
     number = 0
     to_json = json.JSONEncoder().encode
-    with progress(f"decoding {name}") as update:
+    with progress(f"decoding {name}, frames") as update:
         while (burst := port.receive()) is not None:
             lines = []
             for frame in burst:
@@ -63,7 +63,7 @@ def print_messages(port: Port, feed: "Feed", name: str) -> int:
                 for sequence, message in feed.decode_frame(frame):
                     lines.append(to_json({"frame": number, "sequence": sequence, **message}) + "\n")
             sys.stdout.write("".join(lines))
-            update(number, f"decoding {name}: {number:,} frames")
+            update(number)
     return number
 
 

@@ -10,26 +10,42 @@ the eight bytes up to there are the field; an absent field is offset 0 with mask
 What does not fit the path (a state letter, a wrong length, a side that is neither) leaves it by one branch.
 """
 
-from dataclasses import dataclass
-
-import numpy as np
 from numba import njit
 
 from gateway import limits
 from gateway.core.memory import load_be16, load_be64, load_i64, load_u8, load_u32, store_i64, store_u8
 from gateway.layout import offsets, size, value
 from gateway.protocols.itch50 import MESSAGES
-from gateway.protocols.message import Message
+from gateway.protocols.itch50_rows import (
+    LENGTH_UNKNOWN,
+    ROW_BYTES,
+    ROW_LENGTH,
+    ROW_ORDER,
+    ROW_ORDER_MASK,
+    ROW_OTHER,
+    ROW_OTHER_MASK,
+    ROW_PRICE,
+    ROW_PRICE_MASK,
+    ROW_QUANTITY,
+    ROW_QUANTITY_MASK,
+    ROW_SIDE_MASK,
+    ROW_TEMPLATE,
+    ROW_TEXT_MASK,
+    SHIFT_KIND,
+    SHIFT_SIDE,
+    SHIFT_TYPE,
+    SPECIAL_BIT,
+    make_table,
+)
 from gateway.protocols.moldudp64 import END_OF_SESSION, HEADER_BYTES, count_of, sequence_of
+
+__all__ = ["EVENTS_MAX", "decode_packet", "make_table"]
 
 EVENT = offsets("event")
 EVENT_BYTES = size("event")
 COUNTERS = offsets("core_counters")
 EVENTS_MAX = limits.EVENTS_MAX
 
-ADD, EXECUTE, REDUCE = value("EVENT_ADD"), value("EVENT_EXECUTE"), value("EVENT_REDUCE")
-DELETE, REPLACE, TRADE = value("EVENT_DELETE"), value("EVENT_REPLACE"), value("EVENT_TRADE")
-STATUS, INSTRUMENT, SYSTEM = value("EVENT_STATUS"), value("EVENT_INSTRUMENT"), value("EVENT_SYSTEM")
 INFORMATION, GAP = value("EVENT_INFORMATION"), value("EVENT_GAP")
 PRICED, NON_PRINTABLE = value("EVENT_PRICED"), value("EVENT_NON_PRINTABLE")
 OPEN, HALTED = value("TRADING_OPEN"), value("TRADING_HALTED")
@@ -43,104 +59,12 @@ UNKNOWN = value("TRADING_UNKNOWN")
 SIDE_BUY_LETTER, SIDE_SELL_LETTER = ord("B"), ord("S")
 TYPE_C, TYPE_H, TYPE_R = ord("C"), ord("H"), ord("R")
 LETTER_H, LETTER_N, LETTER_P, LETTER_Q, LETTER_T = (ord(letter) for letter in "HNPQT")
-
 TICK = 100  # one cent in 1/10000; sub-dollar prices are finer and have their exact place in the book all the same
-
-# One row of the table, in bytes. `length` of an unknown type is one that no 16-bit length word can hold.
-ROW_BYTES = 64
-ROW_LENGTH, ROW_ORDER, ROW_OTHER, ROW_PRICE, ROW_QUANTITY = 0, 4, 5, 6, 7
-ROW_ORDER_MASK, ROW_OTHER_MASK, ROW_TEXT_MASK, ROW_PRICE_MASK, ROW_QUANTITY_MASK = 8, 16, 24, 32, 40
-ROW_TEMPLATE = 48  # kind, flags and type where the event's word has them
-ROW_SIDE, ROW_SPECIAL, ROW_SIDE_MASK = 56, 57, 56  # the mask is the sign of the word
-SPECIAL_BIT = 1 << 8
-LENGTH_UNKNOWN = 1 << 16
-WORD_INSTRUMENT = EVENT.instrument  # instrument, kind, side, flags, type: one store
-SHIFT_KIND, SHIFT_SIDE, SHIFT_FLAGS, SHIFT_TYPE = (
-    8 * (field - EVENT.instrument) for field in (EVENT.kind, EVENT.side, EVENT.flags, EVENT.message_type)
-)
-BLOCK_MIN = 2 + min(message.size for message in MESSAGES.values())
-TIME_MASK = (1 << 48) - 1
-
-
-@dataclass(frozen=True)
-class Mapping:
-    """How one message type becomes an event: the names of the fields that feed it."""
-
-    kind: int
-    order: str = ""
-    other: str = ""
-    price: str = ""
-    quantity: str = ""
-    flags: int = 0
-    special: bool = False
-
-
-_ORDER = "order_reference_number"
-MAPPINGS: dict[str, Mapping] = {
-    "A": Mapping(ADD, _ORDER, "stock", "price", "shares"),
-    "F": Mapping(ADD, _ORDER, "stock", "price", "shares"),
-    "E": Mapping(EXECUTE, _ORDER, "match_number", "", "executed_shares"),
-    "C": Mapping(EXECUTE, _ORDER, "match_number", "execution_price", "executed_shares", PRICED, special=True),
-    "X": Mapping(REDUCE, _ORDER, "", "", "canceled_shares"),
-    "D": Mapping(DELETE, _ORDER),
-    "U": Mapping(REPLACE, "original_order_reference_number", "new_order_reference_number", "price", "shares"),
-    "P": Mapping(TRADE, _ORDER, "match_number", "price", "shares"),
-    "Q": Mapping(TRADE, "", "match_number", "cross_price", "cross_shares"),
-    "H": Mapping(STATUS, "", "", "", "trading_state", special=True),
-    "R": Mapping(INSTRUMENT, "", "", "", "round_lot_size", special=True),
-    "S": Mapping(SYSTEM, "", "", "", "event_code"),
-    "B": Mapping(INFORMATION, "", "match_number"),
-}
-
 PRINTABLE = next(field.offset for field in MESSAGES["C"].fields if field.name == "printable")
 STOCK = next(field.offset for field in MESSAGES["R"].fields if field.name == "stock")
-
-
-def _place(message: Message, name: str) -> tuple[int, int]:
-    """(offset, mask) of the eight bytes that end where the field ends."""
-    for field in message.fields:
-        if field.name == name:
-            return field.offset + field.size - 8, -1 if field.size == 8 else (1 << 8 * field.size) - 1
-    return 0, 0
-
-
-def _row(message: Message) -> np.ndarray:
-    mapping = MAPPINGS.get(message.type, Mapping(INFORMATION))
-    row = np.zeros(ROW_BYTES, np.uint8)
-    row[ROW_LENGTH : ROW_LENGTH + 4].view("<u4")[0] = message.size
-    masks = {}
-    for place, name in (
-        (ROW_ORDER, mapping.order),
-        (ROW_OTHER, mapping.other),
-        (ROW_PRICE, mapping.price),
-        (ROW_QUANTITY, mapping.quantity),
-    ):
-        row[place], masks[place] = _place(message, name)
-    text = mapping.other == "stock"
-    words = row.view("<i8")
-    words[ROW_ORDER_MASK // 8] = masks[ROW_ORDER]
-    words[(ROW_TEXT_MASK if text else ROW_OTHER_MASK) // 8] = masks[ROW_OTHER]
-    words[ROW_PRICE_MASK // 8] = masks[ROW_PRICE]
-    words[ROW_QUANTITY_MASK // 8] = masks[ROW_QUANTITY]
-    template = mapping.kind << SHIFT_KIND | mapping.flags << SHIFT_FLAGS | ord(message.type) << SHIFT_TYPE
-    words[ROW_TEMPLATE // 8] = template
-    for field in message.fields:
-        if field.name == "buy_sell_indicator":
-            words[ROW_SIDE_MASK // 8] = -(1 << 63)
-            row[ROW_SIDE] = field.offset
-    row[ROW_SPECIAL] = mapping.special
-    return row
-
-
-def make_table() -> np.ndarray:
-    """The rows of all 256 type bytes, int64 (2048,), cache-line aligned: pass its address to decode_packet."""
-    raw = np.zeros(256 * ROW_BYTES + 64, np.uint8)
-    begin = -raw.ctypes.data % 64
-    table = raw[begin : begin + 256 * ROW_BYTES].reshape(256, ROW_BYTES)
-    table[:, ROW_LENGTH : ROW_LENGTH + 4].view("<u4")[:] = LENGTH_UNKNOWN
-    for message in MESSAGES.values():
-        table[ord(message.type)] = _row(message)
-    return table.reshape(-1).view(np.int64)
+WORD_INSTRUMENT = EVENT.instrument  # instrument, kind, side, flags, type: one store
+BLOCK_MIN = 2 + min(message.size for message in MESSAGES.values())
+TIME_MASK = (1 << 48) - 1
 
 
 @njit
