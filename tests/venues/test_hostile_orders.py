@@ -42,10 +42,12 @@ def mutated(rng: random.Random, message: bytes, reference: int) -> bytes:
     data = bytearray(message)
     if len(data) > 9:
         data[1:5] = reference.to_bytes(4, "big")
+    if data[:1] == b"U":
+        data[1:9] = rng.randrange(reference + 1).to_bytes(4, "big") + reference.to_bytes(4, "big")
     for _ in range(rng.choice((0, 0, 1, 3))):
-        # not the reference itself: one leap there and everything after it is "not new"
-        if len(data) > 5:
-            data[rng.choice((0, *range(5, len(data))))] = rng.choice((0, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+        # not the references themselves: one leap there and everything after it is "not new"
+        if len(data) > 9:
+            data[rng.choice((0, *range(9, len(data))))] = rng.choice((0, 0x7F, 0x80, 0xFF, rng.randrange(256)))
     drawn = rng.random()
     if drawn < 0.1:
         return bytes(data[: rng.randrange(len(data) + 1)])
