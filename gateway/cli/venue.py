@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import signal
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from gateway.cli.output import print_json, print_note, waiting
@@ -44,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.report is not None and not arguments.report.resolve().parent.is_dir():
         raise UsageError(f"--report: there is no folder {arguments.report.resolve().parent}")
+    signal.signal(signal.SIGTERM, _leave)  # until the loop takes the signals over
     with waiting("preparing the venue's kernels"):
         from gateway.venues.simulator.process import VenueProcess
 
@@ -51,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         print_note(f"venue {arguments.instance} on {arguments.port}: {settings.symbols} symbols, seed {settings.seed}")
         process.run()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # it is leaving; the account must get out whole
         account = process.report()
     finally:
         process.close()
@@ -58,6 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.report.write_text(json.dumps(account) + "\n", encoding="utf-8")
     _print(account, arguments.json)
     return EXIT_DONE
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """SIGTERM leaves like Ctrl-C, so that the folder is removed."""
+    raise KeyboardInterrupt
 
 
 def _print(account: dict[str, Any], as_json: bool) -> None:

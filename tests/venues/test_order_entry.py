@@ -39,7 +39,7 @@ def test_an_accepted_order_echoes_every_term_and_rests_on_the_feed(desk):
     (accepted,) = desk.enter(side="S", quantity=300, symbol="SIM0002", price=desk.middle(2) + 500)
     assert accepted["message"] == "Order Accepted"
     asked = ouch50.decode(desk.order("S", 300, desk.middle(2) + 500, "SIM0002", reference=1), ouch50.INBOUND)
-    for name in asked.keys() - {"message", "appendage_length"}:
+    for name in asked.keys() - {"message", "message_type", "appendage_length"}:
         assert accepted[name] == asked[name], name
     assert accepted["order_state"] == "L"
     (added,) = desk.heard(before)

@@ -29,7 +29,7 @@ class Book:
 
 def queue(venue: Venue, symbol: int, level: int) -> list[tuple[int, int, int]]:
     """The orders of a level, oldest first: (order id, open shares, the client's user reference or 0)."""
-    rows = []
+    rows: list[tuple[int, int, int]] = []
     row = int(venue.ladders[symbol, level]["head"])
     while row and len(rows) <= len(venue.orders):
         order = venue.orders[row]
@@ -42,7 +42,8 @@ def book_of(venue: Venue, symbol: int) -> Book:
     """The full depth of one symbol."""
     row, ladder = venue.symbols[symbol], venue.ladders[symbol]
     occupied = [int(level) for level in ladder["orders"].nonzero()[0]]
-    bids, asks = [], []
+    bids: list[Level] = []
+    asks: list[Level] = []
     for level in occupied:
         rung = ladder[level]
         price = int(row["floor_price"]) + level * int(row["tick"])
@@ -59,7 +60,7 @@ def books(venue: Venue) -> list[Book]:
 
 def client_orders(venue: Venue) -> list[dict[str, object]]:
     """The client's open orders, oldest first."""
-    rows = []
+    rows: list[dict[str, object]] = []
     row = int(venue.state[0]["client_head"])
     while row and len(rows) <= len(venue.orders):
         order = venue.orders[row]

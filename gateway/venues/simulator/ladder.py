@@ -50,11 +50,11 @@ def price_of(symbol, level):
 @kernel
 def level_of(symbol, price):
     """The level of a price; -1 when it is outside the window or between two ticks."""
-    distance = price - load_i64(symbol + SYMBOL.floor_price)
-    tick = load_i64(symbol + SYMBOL.tick)
-    if distance < 0 or distance >= LEVELS * tick or distance % tick != 0:
+    floor, tick = load_i64(symbol + SYMBOL.floor_price), load_i64(symbol + SYMBOL.tick)
+    # compared before subtracting: a hostile price near either end of 64 bits must not overflow
+    if price < floor or price >= floor + LEVELS * tick or (price - floor) % tick != 0:
         return -1
-    return distance // tick
+    return (price - floor) // tick
 
 
 @kernel

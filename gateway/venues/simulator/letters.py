@@ -5,8 +5,9 @@ Beside the corridor, inside the venue. A kernel that calls `ord` itself compiles
 
 import string
 from collections import namedtuple
+from typing import Any
 
 _NAMED = {letter: ord(letter) for letter in string.ascii_uppercase}
 _NAMED |= {"BLANK": ord(" "), "ZERO": ord("0"), "ONE": ord("1"), "THREE": ord("3")}
 
-LETTERS = namedtuple("letters", _NAMED)(**_NAMED)
+LETTERS: Any = namedtuple("letters", _NAMED)(**_NAMED)

@@ -7,6 +7,7 @@ Beside the corridor, on the other end of any port.
 Hard rule: the venue shares code with the appliance (loop, io, rings) but no memory; each has its own folder.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ REGIONS = (
 )
 DRAIN_TURNS = 2000  # below one housekeeping interval: a stop that is already asked for does not cut the drain short
 DRAIN_NS = 2_000_000_000
+SLEEP_NS = 20_000  # the appliance next door needs the CPU more
 
 
 def attach_counters(name: str, parent: Path = FOLDER) -> np.void:
@@ -61,7 +63,7 @@ class VenueProcess:
         except BaseException:
             self.close()
             raise
-        self._placement = {"process": "PROCESS_CORE", "idle": idle, "cpu": cpu, "sleep_ns": 20_000}
+        self._placement = Placement("PROCESS_CORE", cpu, idle, SLEEP_NS)
 
     def _stages(self) -> list[Stage]:
         assert self.io is not None
@@ -73,11 +75,11 @@ class VenueProcess:
     def run(self) -> str:
         """Trades until stopped (SIGTERM, SIGINT, the control block's stop word), then ends the session if need be."""
         self.venue.start(self._now_ns())
-        ended = run_loop(self.instance, self._stages(), Placement(**self._placement))
+        ended = run_loop(self.instance, self._stages(), self._placement)
         self.venue.finish(self._now_ns())
         begun_ns = clock.monotonic_ns()
         while True:
-            run_loop(self.instance, self._stages(), Placement(**self._placement, turns_max=DRAIN_TURNS))
+            run_loop(self.instance, self._stages(), replace(self._placement, turns_max=DRAIN_TURNS))
             if self._drained() or clock.monotonic_ns() - begun_ns > DRAIN_NS:
                 return ended
 

@@ -20,7 +20,7 @@ SKIPPED = ("region", "reserved", "phase", "messages_by_type", "rejects", *LINE_C
 def counts(counters: np.void) -> dict[str, Any]:
     """Every counter under its own name; per line as {"a": …, "b": …}, per type and per reason without zeros."""
     plain: dict[str, Any] = {"phase": layout.names("venue_phase", "VENUE_")[int(counters["phase"])].lower()}
-    plain |= {name: int(counters[name]) for name in counters.dtype.names if name not in SKIPPED}
+    plain |= {name: int(counters[name]) for name in layout.offsets("venue_counters")._fields if name not in SKIPPED}
     for name in LINE_COUNTS:
         plain[name] = {line: int(counters[name][index]) for index, line in enumerate(LINES)}
     types = counters["messages_by_type"]

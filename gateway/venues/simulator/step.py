@@ -212,7 +212,7 @@ def run_steps(venue, steps):
     return worked
 
 
-def _step(venue):  # type: ignore[no-untyped-def]
+def _step(venue):
     return turn(venue)
 
 
