@@ -20,9 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"one of {', '.join(SUITES)}; repeatable; default: all",
     )
     parser.add_argument("--quick", action="store_true", help="fewer rounds: all suites within a minute")
-    parser.add_argument(
-        "--json", metavar="FILE", help="write every sample, machine facts and commit to FILE; - is stdout"
-    )
+    parser.add_argument("--json", metavar="FILE", help="write every sample, machine facts and commit to FILE; - is stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -94,9 +94,7 @@ class Scene:
         kill(self.pids.pop(role))
         self.kills += 1
         if role == "producer":
-            self.kills_inside_a_record += self.ring.writer(self.producer_side).struct.position < self.ring.header(
-                "claimed"
-            )
+            self.kills_inside_a_record += self.ring.writer(self.producer_side).struct.position < self.ring.header("claimed")
         if role == "reader":
             self.reader_lives[-1] = (self.reader_lives[-1][0], int(self.ledger.words[REACHED]))
 

@@ -1,5 +1,7 @@
 """The benchmark's own honesty: its reference, its gate, its rounds, its exit code."""
 
+import argparse
+
 import numpy as np
 import pytest
 
@@ -23,9 +25,7 @@ def test_the_stream_is_the_same_for_the_same_seed_and_another_for_another():
 def test_the_stream_is_what_the_codec_reads():
     """The generator types the layouts a second time; the table-made codec must read them the same."""
     stream = make_stream(4000, 7)
-    assert {letter: LAYOUTS[letter].itemsize for letter in LAYOUTS} == {
-        letter: itch50.LENGTHS[letter] for letter in LAYOUTS
-    }
+    assert {letter: LAYOUTS[letter].itemsize for letter in LAYOUTS} == {letter: itch50.LENGTHS[letter] for letter in LAYOUTS}
     number = 0
     for offset, size in zip(stream.offsets, stream.sizes, strict=True):
         packet = stream.data[offset : offset + size].tobytes()
@@ -91,8 +91,7 @@ def test_every_contender_goes_first_in_turn():
 def test_a_ratio_is_taken_round_by_round():
     slow_machine_in_the_middle = ([1.0, 10.0, 1.0], [2.0, 20.0, 2.0])
     own, other = (
-        Row(name, "work", "ns", True, True, samples)
-        for name, samples in zip("ab", slow_machine_in_the_middle, strict=True)
+        Row(name, "work", "ns", True, True, samples) for name, samples in zip("ab", slow_machine_in_the_middle, strict=True)
     )
     assert rounds.times(own, other) == 0.5
 
@@ -101,7 +100,7 @@ def test_a_ratio_is_taken_round_by_round():
 def test_the_exit_code_is_the_gate_and_not_the_target(monkeypatch, capsys, failures, code):
     result = Result("decode", "title", failures=failures, targets=[Target("too slow", 9.0, 8.0, "ns")])
     monkeypatch.setattr("gateway.ops.bench.suite.run_suite", lambda name, plan: result)
-    parser = __import__("argparse").ArgumentParser()
+    parser = argparse.ArgumentParser()
     bench.configure(parser)
     assert bench.run(parser.parse_args(["--suite", "decode", "--quick"])) == code
     assert "MISSED" in capsys.readouterr().out
