@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from gateway import layout
+from gateway import kernel_cache, layout
 from gateway.core import ring
 from gateway.core.gate import decide_cancel, decide_new
 from gateway.core.memory import address_of
@@ -52,7 +52,10 @@ BITS = {name: 1 << number for number, name in REASONS.items() if name != "REASON
 SLOT_BYTES = layout.size("order_slot")
 
 
-@njit
+kernel_cache.prepare()
+
+
+@njit(cache=True)
 def _drain(reader, limit):
     """Takes up to `limit` records off a ring and gives their slots back; returns how many."""
     taken = 0
@@ -63,9 +66,29 @@ def _drain(reader, limit):
     return taken
 
 
-@njit
+@njit(cache=True)
+def _peek(reader):
+    return ring.peek(reader)
+
+
+@njit(cache=True)
 def _decide(path, intent, reference, now_ns, cancel):
     return decide_cancel(path, intent, now_ns) if cancel else decide_new(path, intent, reference, now_ns)
+
+
+@njit(cache=True)
+def _submit(path, now_ns, ticks_receive, ticks_decode):
+    return submit_intents(path, now_ns, ticks_receive, ticks_decode)
+
+
+@njit(cache=True)
+def _report(path, message, message_bytes, now_ns):
+    return apply_report(path, message, message_bytes, now_ns)
+
+
+@njit(cache=True)
+def _refuse(path, refusal, now_ns):
+    return apply_refusal(path, refusal, now_ns)
 
 
 class Ring:
@@ -83,7 +106,7 @@ class Ring:
 
     def take(self) -> bytes | None:
         """The bytes of the next record's slot, or None."""
-        slot = ring_peek(address(self.reader))
+        slot = _peek(address(self.reader))
         if slot == 0:
             return None
         record = bytes(ffi.buffer(ffi.cast("char *", slot), self.reader.slot_bytes))
@@ -100,12 +123,6 @@ class Ring:
     def drain(self, limit: int = 1 << 30) -> int:
         """Drops up to `limit` records."""
         return int(_drain(address(self.reader), limit))
-
-
-@njit
-def ring_peek(reader):
-    """The slot of the next record, or 0."""
-    return ring.peek(reader)
 
 
 class Desk:
@@ -189,7 +206,7 @@ class Desk:
 
     def submit(self, now_ns: int = NOW_NS) -> int:
         """submit_intents; returns the messages published."""
-        return int(submit_intents(self.path.address, now_ns, 11, 22))
+        return int(_submit(self.path.address, now_ns, 11, 22))
 
     def ask(self, kind: str = "NEW", now_ns: int = NOW_NS, **fields: int) -> set[str]:
         """The names of the reasons against one intent, decided alone: nothing is sent, but what passes is charged."""
@@ -214,13 +231,13 @@ class Desk:
     def report_bytes(self, message: bytes, now_ns: int = NOW_NS) -> int:
         """One outbound message as bytes, at the very end of its memory."""
         data = np.frombuffer(message or b"\0", dtype=np.uint8)
-        return int(apply_report(self.path.address, address_of(data), len(message), now_ns))
+        return int(_report(self.path.address, address_of(data), len(message), now_ns))
 
     def refuse(self, reference: int, reason: str = "REFUSAL_PORT") -> int:
         """io says that it did not transmit."""
         refusal = np.zeros(1, dtype=layout.dtype("order_refusal"))
         refusal["reference"], refusal["reason"] = reference, layout.value(reason)
-        return int(apply_refusal(self.path.address, address_of(refusal), NOW_NS))
+        return int(_refuse(self.path.address, address_of(refusal), NOW_NS))
 
     def order(self, reference: int) -> np.void:
         """The row a reference maps to."""

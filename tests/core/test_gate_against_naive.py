@@ -8,10 +8,10 @@ import pytest
 from gateway import layout
 from gateway.native import at
 from tests.naive_gate import NaiveGate
-from tests.order_desk import EPOCH, NOW_NS, SYMBOLS, Desk
+from tests.order_desk import EPOCH, NOW_NS, SYMBOLS, Desk, Ring
 
 DECISIONS, DECISIONS_LONG = 100_000, 10_000_000
-ROWS = 64
+ROWS = 256
 INSTRUMENTS = 4
 BOOK_FLAGS = {name: layout.value(f"BOOK_{name.upper()}") for name in ("valid", "stale", "crossed", "fault")}
 LIMIT_FLAGS = {
@@ -40,6 +40,8 @@ class Twins:
         self.stamp_ns = 1
         self.naive.epoch = EPOCH
         self.fired: Counter[str] = Counter()
+        self.asleep: list[Ring] = []
+        self.recent: list[tuple[int, int]] = []
         for instrument in range(INSTRUMENTS):
             self.calm_limits(instrument)
             self.calm_book(instrument)
@@ -76,13 +78,13 @@ class Twins:
         choice = self.random.choice
         self.limits(
             instrument,
-            **{"permitted": 1, "restricted": 0, "limits_set": 1, "tick": choice((1, 100)), "lot": choice((1, 1, 100))},
-            **{"quantity_max": choice((100, 500, 1000)), "value_max": choice((10**8, 10**9, 5 * 10**8))},
-            **{"position_max": choice((1000, 2000, 10**6)), "collar_ppm": choice((100, 50_000)), "stale_ns": 10**9},
+            **{"permitted": 1, "restricted": 0, "limits_set": 1, "tick": choice((1, 1, 100)), "lot": choice((1, 1, 50))},
+            **{"quantity_max": choice((200, 500, 1000)), "value_max": choice((10**9, 10**9, 2 * 10**8))},
+            **{"position_max": choice((2000, 10**6, 10**6)), "collar_ppm": choice((100, 50_000)), "stale_ns": 10**9},
         )
 
     def calm_book(self, instrument: int) -> None:
-        middle, half = self.random.randrange(900_000, 1_100_000, 100), self.random.choice((50, 100, 151))
+        middle, half = self.random.randrange(900_000, 1_100_000, 100), self.random.choice((50, 100, 100, 151))
         self.book(
             instrument,
             **{"bid_price": middle - half, "bid_quantity": 100, "ask_price": middle + half, "ask_quantity": 100},
@@ -91,7 +93,7 @@ class Twins:
         )
 
     def calm_account(self) -> None:
-        rate, burst = self.random.choice((3, 1000, 10**6)), self.random.choice((5, 100))
+        rate, burst = self.random.choice((50, 1000, 10**6)), self.random.choice((5, 100))
         self.account(rate_per_second=rate, rate_burst=burst, reserve_percent=20, day_messages_max=10**9)
         self.account(limits_version=0, session_lost=0)
         self.naive.halted = False
@@ -131,11 +133,15 @@ class Twins:
             self.calm_book(instrument)
 
     def read_rings(self) -> None:
-        """The reader of one of the rings comes by, or does not."""
-        if self.random.random() < 0.9:
-            self.desk.core_io.drain()
-        if self.random.random() < 0.9:
-            self.desk.journal.drain()
+        """The readers of both rings come by, or sleep for a while."""
+        for ring in (self.desk.core_io, self.desk.journal):
+            if ring in self.asleep:
+                if self.random.random() < 0.02:
+                    self.asleep.remove(ring)
+            elif self.random.random() < 0.003:
+                self.asleep.append(ring)
+            else:
+                ring.drain()
 
     # ---- stepping both -----------------------------------------------------------------------------------------
 
@@ -149,8 +155,8 @@ class Twins:
         side = draw.choice((1, 2)) if draw.random() < 0.99 else draw.choice((0, 3, 255))
         if order is not None and kind == "REPLACE" and draw.random() < 0.9:
             instrument, side = order.instrument, order.side
-        price = book["ask_price"] + draw.choice((0, 0, -1, 1, 50, -50, 100, 200, 50_000, -50_000))
-        quantity = draw.choice((1, 50, 100, 100, 200, 500, 501, 1000, 1001))
+        price = book["ask_price"] + draw.choice((0, 0, 0, 0, 0, 0, -1, 1, 100, 200, 50_000, -50_000))
+        quantity = draw.choice((1, 50, 50, 100, 100, 100, 100, 200, 500, 501, 1001))
         if kind == "CANCEL":
             quantity = draw.choice((0, 0, 50, 2**31 - 1, 2**31, -1))
         if draw.random() < 0.01:
@@ -174,7 +180,7 @@ class Twins:
         self.fired.update(actual or {"PASS"})
 
     @staticmethod
-    def room(ring) -> int:
+    def room(ring: Ring) -> int:
         """Slots free, by the shared header."""
         cursor = at(int(ring.writer.header) + CURSOR, "uint64_t *")[0]
         return int(ring.depth - (ring.writer.position - cursor))
@@ -182,7 +188,9 @@ class Twins:
     def report(self) -> None:
         """One venue report about an order, known or not, true or not."""
         draw, naive, desk = self.random, self.naive, self.desk
-        reference = draw.randrange(max(1, naive.next_reference - 20), naive.next_reference + 1)
+        reference = naive.next_reference + 1
+        if naive.orders and draw.random() < 0.999:
+            reference = draw.choice(list(naive.orders.values())).reference
         order = naive.known(reference)
         what = draw.randrange(8)
         quantity = draw.choice((1, 50, 100, order.open if order else 7)) or 3
@@ -195,6 +203,8 @@ class Twins:
         elif what < 4:
             self.match += draw.choice((0, 1, 1))
             naive.executed(reference, self.match, 1_000_100, quantity)
+            if order is not None:
+                self.recent = [*self.recent[-10:], (self.match, reference)]
             desk.report("OrderExecuted", match_number=self.match, price=1_000_100, quantity=quantity, **about)
         elif what < 6:
             naive.cancelled(reference, self.stamp_ns, quantity)
@@ -202,8 +212,8 @@ class Twins:
         elif what == 6 and draw.random() < 0.3:
             naive.rejected(reference)
             desk.report("Rejected", reason=2, **about)
-        elif what == 7 and naive.fills:
-            match, reference = draw.choice(list(naive.fills)[-30:])
+        elif what == 7 and self.recent and draw.random() < 0.2:
+            match, reference = draw.choice(self.recent)
             naive.broken_trade(reference, match)
             desk.report("BrokenTrade", match_number=match, user_ref_num=reference)
 
@@ -229,9 +239,9 @@ def run(seed: int, decisions: int) -> Counter:
     twins = Twins(seed)
     draw = twins.random
     for step in range(decisions):
-        if draw.random() < 0.03:
-            twins.disturb()
         if draw.random() < 0.02:
+            twins.disturb()
+        if draw.random() < 0.04:
             twins.calm()
         twins.now_ns += draw.choice((0, 1, 1000, 10**6, 10**9)) if draw.random() < 0.2 else 0
         if draw.random() < 0.5:
