@@ -199,17 +199,17 @@ def form_fails(intent):
 
 @njit
 def rate_interval_ns(account):
-    """Nanoseconds one message costs, rounded up; the rate is checked where it decides."""
-    rate = load_i64(account + ACCOUNT.rate_per_second)
-    return quotient_u32(SECOND_NS + rate - 1, rate)
+    """Nanoseconds one message costs, rounded up; 0 while rate or burst are unset or absurd."""
+    rate, burst = load_i64(account + ACCOUNT.rate_per_second), load_i64(account + ACCOUNT.rate_burst)
+    set_right = (rate > 0) & (rate <= SECOND_NS) & (burst > 0) & (burst <= BURST_MAX)
+    return quotient_u32(SECOND_NS + rate - 1, rate) if set_right else 0
 
 
 @njit
 def rate_fails(account, interval_ns, now_ns):
     """Token bucket kept as a time, and the day's count. The reserve of the bucket is for cancels."""
-    rate, burst = load_i64(account + ACCOUNT.rate_per_second), load_i64(account + ACCOUNT.rate_burst)
-    reserve = load_i64(account + ACCOUNT.reserve_percent)
-    unset = (rate <= 0) | (rate > SECOND_NS) | (burst <= 0) | (burst > BURST_MAX) | (reserve < 0) | (reserve > 100)
+    burst, reserve = load_i64(account + ACCOUNT.rate_burst), load_i64(account + ACCOUNT.reserve_percent)
+    unset = (interval_ns == 0) | (reserve < 0) | (reserve > 100)
     tokens = quotient_u32((burst & BURST_MAX) * (100 - (reserve & 127)), 100)
     used_ns = max(load_i64(account + ACCOUNT.bucket_ns), now_ns)
     empty = used_ns - now_ns > (tokens - 1) * interval_ns
@@ -259,7 +259,7 @@ def settle(account, mask, interval_ns, now_ns, accepted_offset):
         store_i64(account + ACCOUNT.day_messages, load_i64(account + ACCOUNT.day_messages) + 1)
         # cancels may overdraw the bucket, but never by more than the whole of it
         used_ns = max(load_i64(account + ACCOUNT.bucket_ns), now_ns) + interval_ns
-        whole_ns = (load_i64(account + ACCOUNT.rate_burst) & BURST_MAX) * interval_ns
+        whole_ns = load_i64(account + ACCOUNT.rate_burst) * interval_ns
         store_i64(account + ACCOUNT.bucket_ns, min(used_ns, now_ns + whole_ns))
         return
     for reason in range(32):

@@ -133,9 +133,14 @@ def finish(path, order, state, now_ns):
 
 @njit
 def resume(order, now_ns):
-    """Back to the state the facts speak for, after a cancel that did not end the order."""
-    state = PARTIAL if load_i64(order + ORDER.filled) > 0 else ACCEPTED
-    store_u8(order + ORDER.state, state if load_i64(order + ORDER.venue_order_id) != 0 else SENT)
+    """The state the facts speak for: after an accept, or after a cancel that did not end the order."""
+    some = load_i64(order + ORDER.filled) > 0
+    state = PARTIAL if some else ACCEPTED
+    if load_i64(order + ORDER.venue_order_id) == 0:
+        state = SENT
+    if load_i64(order + ORDER.open) == 0:
+        state = FILLED if some else CANCELLED
+    store_u8(order + ORDER.state, state)
     store_i64(order + ORDER.time_last_ns, now_ns)
 
 

@@ -148,8 +148,6 @@ def on_accepted(path, order, message, now_ns):
         finish(path, order, CANCELLED, now_ns)
         return 1
     take_open(path, order, quantity - load_i64(order + ORDER.filled), now_ns)
-    if load_u8(order + ORDER.state) != CANCELLING:
-        resume(order, now_ns)
     return 1
 
 
@@ -170,16 +168,15 @@ def on_replaced(path, order, message, now_ns):
         finish(path, order, CANCELLED, now_ns)
         return 1
     take_open(path, order, quantity - load_i64(order + ORDER.filled), now_ns)
-    if load_u8(order + ORDER.state) != CANCELLING:
-        resume(order, now_ns)
     return 1
 
 
 @njit
 def take_open(path, order, quantity, now_ns):
-    """What is open is what the venue says, more or less than we reserved."""
+    """What is open is what the venue says, more or less than we reserved; a cancel on its way stays on its way."""
     reserve(path, order, max(quantity, 0) - load_i64(order + ORDER.open))
-    store_i64(order + ORDER.time_last_ns, now_ns)
+    if (load_u8(order + ORDER.state) != CANCELLING) | (quantity <= 0):
+        resume(order, now_ns)
 
 
 @njit
