@@ -169,6 +169,13 @@ def find_fill(path, match, reference):
 
 
 @njit
+def has_fill(path, match, reference):
+    """1 when this execution was applied before."""
+    fill = find_fill(path, match, reference)
+    return int64(load_i64(fill + FILL.reference) == reference) if fill != 0 else 0
+
+
+@njit
 def remember_fill(path, match, reference, price, quantity):
     """1 when this execution is news, 0 when it is known. A full table remembers nothing and believes it."""
     fill = find_fill(path, match, reference)

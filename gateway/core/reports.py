@@ -20,6 +20,7 @@ from gateway.core.orders import (
     break_fill,
     decrement,
     finish,
+    has_fill,
     is_live,
     known_row,
     reserve,
@@ -84,7 +85,7 @@ def dispatch(path, kind, message, now_ns):
     journal(path, JOURNAL_REPORT, now_ns, reference, kind, 0, match)
     order = known_row(path, reference)
     if order == 0:
-        return unknown(path, kind)
+        return unknown(path, kind, match, reference)
     if kind == IS_EXECUTE:
         return on_executed(path, order, message, now_ns)
     if kind == IS_ACCEPT:
@@ -220,8 +221,13 @@ def apply_refusal(path, refusal, now_ns):
 
 
 @njit
-def unknown(path, kind):
-    """A report about an order we do not have; only one that moves a position, or leaves an order working, is a loss."""
+def unknown(path, kind, match, reference):
+    """A report about an order we do not have; only one that moves a position, or leaves an order working, is a loss.
+
+    A fill that was applied before its order's row went to another order is neither.
+    """
+    if (kind == IS_EXECUTE) & (has_fill(path, match, reference) == 1):
+        return count(path, DUPLICATE)
     if (kind == IS_EXECUTE) | (kind == IS_BREAK) | (kind == IS_ACCEPT) | (kind == IS_REPLACE):
         return lose(path, UNKNOWN_ORDER)
     return count(path, UNKNOWN_ORDER)
