@@ -5,8 +5,10 @@ on disk under a name that carries a hash of the file, of the shared structs and 
 Hard rule: whatever is wrong with the file is one line that names the file, the line and the mend.
 """
 
+import ast
 import hashlib
 import inspect
+import math
 import re
 import sys
 import traceback
@@ -70,7 +72,7 @@ def load_strategy(path: str | Path, parameters: dict[str, int | float] | None = 
     namespace = _execute(file, source)
     on_event = _entry_point(file, namespace)
     defaults = _defaults(file, namespace)
-    state = _make_state(file, namespace, {**defaults, **_known(file, defaults, parameters or {})})
+    state = _make_state(file, namespace, defaults, _known(file, defaults, parameters or {}))
     return Strategy(file.stem, *_compile(file, source, namespace, on_event, state))
 
 
@@ -137,7 +139,7 @@ def _known(file: Path, defaults: dict[str, Any], given: dict[str, Any]) -> dict[
     return given
 
 
-def _make_state(file: Path, namespace: dict[str, Any], parameters: dict[str, int | float]) -> np.ndarray:
+def _make_state(file: Path, namespace: dict[str, Any], defaults: dict[str, Any], given: dict[str, Any]) -> np.ndarray:
     """One zeroed record of STATE, with a field for every parameter, filled in."""
     try:
         declared = np.dtype(namespace.get("STATE", []))
@@ -146,23 +148,26 @@ def _make_state(file: Path, namespace: dict[str, Any], parameters: dict[str, int
     fields: dict[str, np.dtype] = {name: declared[name] for name in declared.names or ()}
     if any(field.base.hasobject for field in fields.values()) or (declared.names is None and declared.itemsize):
         raise _complain(file, 1, "STATE is no record of numbers; write a list of (name, type) pairs")
-    for name, parameter in parameters.items():
-        fields.setdefault(name, np.dtype("f8" if isinstance(parameter, float) else "i8"))
+    for name, default in defaults.items():
+        fields.setdefault(name, np.dtype("f8" if isinstance(default, float) else "i8"))
     fields = fields or {"unused": np.dtype("i8")}
     record = np.dtype(list(fields.items()), align=True)
     state = _aligned_zeros(record)
-    for name, parameter in parameters.items():
-        kind = record[name].kind
-        fits = kind == "f" or (kind in "iu" and int(parameter) == parameter and _in_range(record[name], int(parameter)))
-        if not fits:
+    for name, parameter in {**defaults, **given}.items():
+        if not _fits(record[name], parameter):
             raise ConfigurationError(f"{file}: parameter {name} = {parameter} does not fit its field of type {record[name]}")
         state[name] = parameter
     return state
 
 
-def _in_range(kind: np.dtype, number: int) -> bool:
+def _fits(kind: np.dtype, number: int | float) -> bool:
+    """Whether a field of this type holds the number exactly (a float field: any finite one)."""
+    if kind.kind not in "iuf" or kind.shape or not math.isfinite(number):
+        return False
+    if kind.kind == "f":
+        return True
     bounds = np.iinfo(kind)
-    return int(bounds.min) <= number <= int(bounds.max)
+    return int(number) == number and int(bounds.min) <= int(number) <= int(bounds.max)
 
 
 def _aligned_zeros(record: np.dtype) -> np.ndarray:
@@ -205,25 +210,33 @@ def _compile(
         "BOOK": view_of("book"),
         "ORDERS": view_of("intents"),
         "INTENTS": INTENTS,
-        **{function.__name__: function for function in (carray,)},
+        "carray": carray,
         "address_of_record": address_of_record,
         "load_u32": load_u32,
         "store_u32": store_u32,
     }
-    exec(compile(ENTRY.format(name=name), str(file), "exec"), room)
+    exec(compile(ENTRY.format(name=name), __file__, "exec"), room)  # numba keys its cache by a file that exists
+    mend = "use numbers, arrays and the functions of gateway.core.strategy only"
     try:
         function = cfunc(SIGNATURE, cache=True)(room[name])
+    except KeyError as problem:  # what numba makes of a field that a record does not have
+        line = _line_of_field(source, problem.args[0], on_event.__code__.co_firstlineno)
+        raise _complain(file, line, f"no field {problem.args[0]!r}; declare it in STATE, or use what is there") from None
     except NumbaError as problem:
         line, reason = _explain(file, str(problem), on_event.__code__.co_firstlineno)
-        mend = "use numbers, arrays and the functions of gateway.core.strategy only"
         raise _complain(file, line, f"numba cannot compile the strategy: {reason}; {mend}") from None
     return function.address, state, function
 
 
+def _line_of_field(source: bytes, field: object, first_line: int) -> int:
+    """Where a field is first named."""
+    uses = [node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute) and node.attr == field]
+    return min(uses, default=first_line)
+
+
 def _explain(file: Path, problem: str, first_line: int) -> tuple[int, str]:
-    """Line and reason out of numba's many-line message."""
+    """Line and reason out of numba's many-line message, which names the innermost place first."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", problem)
-    lines = [int(number) for number in re.findall(rf'File "{re.escape(str(file))}", line (\d+)', plain)]
-    lines = [line for line in lines if line >= first_line] or [first_line]
+    places = re.findall(rf'{re.escape(file.name)}(?:", line | \()(\d+)', plain)
     reasons = [line.strip() for line in plain.splitlines() if line.strip() and not line.startswith(("Failed in", "File"))]
-    return lines[-1], reasons[0] if reasons else "unknown reason"
+    return int(places[0]) if places else first_line, reasons[0] if reasons else "unknown reason"

@@ -44,7 +44,7 @@ struct intents {
     uint64_t orders_mask; /* rows of `table`, minus one */
     uint32_t instruments; /* rows of `gate` */
     uint32_t strategy;    /* index of the strategy that is being asked */
-    uint32_t halted;      /* 1: the strategy raised; it is not asked again and the gate denies what it left behind */
+    uint32_t halted;      /* 1: the strategy raised; it is not asked again, the gate denies what it left */
     uint32_t faults;      /* times it raised, since start */
     struct intent rows[16];
 };

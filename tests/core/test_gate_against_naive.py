@@ -76,21 +76,17 @@ class Twins:
 
     def calm_limits(self, instrument: int) -> None:
         choice = self.random.choice
-        self.limits(
-            instrument,
-            **{"permitted": 1, "restricted": 0, "limits_set": 1, "tick": choice((1, 1, 100)), "lot": choice((1, 1, 50))},
-            **{"quantity_max": choice((200, 500, 1000)), "value_max": choice((10**9, 10**9, 2 * 10**8))},
-            **{"position_max": choice((2000, 10**6, 10**6)), "collar_ppm": choice((100, 50_000)), "stale_ns": 10**9},
-        )
+        flags = {"permitted": 1, "restricted": 0, "limits_set": 1}
+        units = {"tick": choice((1, 1, 100)), "lot": choice((1, 1, 50)), "stale_ns": 10**9}
+        caps = {"quantity_max": choice((200, 500, 1000)), "value_max": choice((10**9, 10**9, 2 * 10**8))}
+        caps.update(position_max=choice((2000, 10**6, 10**6)), collar_ppm=choice((100, 50_000)))
+        self.limits(instrument, **flags, **units, **caps)
 
     def calm_book(self, instrument: int) -> None:
         middle, half = self.random.randrange(900_000, 1_100_000, 100), self.random.choice((50, 100, 100, 151))
-        self.book(
-            instrument,
-            **{"bid_price": middle - half, "bid_quantity": 100, "ask_price": middle + half, "ask_quantity": 100},
-            **{"last_price": middle, "time_ns": self.now_ns, "valid": 1, "stale": 0, "crossed": 0, "fault": 0},
-            **{"open": 1, "named": 1},
-        )
+        top = {"bid_price": middle - half, "bid_quantity": 100, "ask_price": middle + half, "ask_quantity": 100}
+        flags = {"valid": 1, "stale": 0, "crossed": 0, "fault": 0, "open": 1, "named": 1}
+        self.book(instrument, last_price=middle, time_ns=self.now_ns, **top, **flags)
 
     def calm_account(self) -> None:
         rate, burst = self.random.choice((50, 1000, 10**6)), self.random.choice((5, 100))

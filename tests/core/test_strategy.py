@@ -169,7 +169,12 @@ def test_a_lifetime_outside_its_byte_is_not_wrapped_into_another(write):
 
 @pytest.mark.parametrize(
     "body",
-    ["state.x = 1 // (book.bid_price - 1000000)", "state.rows[event.instrument + 3] = 1", "raise ValueError('no')", "assert False"],
+    [
+        "state.x = 1 // (book.bid_price - 1000000)",
+        "state.rows[event.instrument + 3] = 1",
+        "raise ValueError('no')",
+        "assert False",
+    ],
     ids=["division by zero", "index", "raise", "assert"],
 )
 def test_a_strategy_that_raises_is_halted_counted_and_denied(write, body):
@@ -235,6 +240,7 @@ def test_an_unreadable_file_says_where_to_name_another(tmp_path):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
+        ({"share": float("nan")}, "does not fit"),
         ({"lots": 1}, "no parameter 'lots'; it knows: lot, share"),
         ({"lot": 1.5}, "does not fit"),
         ({"lot": 2**63}, "does not fit"),
