@@ -7,7 +7,7 @@ and a row keeps its address while its order lives. Hard rule: an empty row is on
 
 from numba import njit
 
-from gateway.core.memory import load_i64, load_u8, load_u32, shift_right, store_u8, store_u32
+from gateway.core.memory import load_i64, load_u8, load_u32, multiply_wrapping, shift_right, store_u8, store_u32
 from gateway.layout import offsets, size, value
 
 STORE = offsets("book_store")
@@ -22,7 +22,7 @@ TAKEN = -1  # the id is alive already
 @njit(forceinline=True)
 def home_of(store, order_id):
     """Index of the home row, the first of a cache line: multiply-shift."""
-    return shift_right(order_id * load_i64(store + STORE.multiplier), load_i64(store + STORE.shift)) << 1
+    return shift_right(multiply_wrapping(order_id, load_i64(store + STORE.multiplier)), load_i64(store + STORE.shift)) << 1
 
 
 @njit(forceinline=True)

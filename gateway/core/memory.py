@@ -208,6 +208,16 @@ def address_of_record(typing_context, record):
 
 
 @intrinsic
+def multiply_wrapping(typing_context, first, second):
+    """The low 64 bits of a product. A plain * on int64 tells the optimiser that it cannot overflow: wrong for hashes."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.mul(arguments[0], arguments[1])
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
 def ticks(typing_context):
     """The TSC: native/clock.h calls the same number clock_ticks."""
 

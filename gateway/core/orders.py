@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import int64, njit
 
-from gateway.core.memory import load_i64, load_u8, load_u32, shift_right, store_i64, store_u8, store_u32
+from gateway.core.memory import load_i64, load_u8, load_u32, multiply_wrapping, shift_right, store_i64, store_u8, store_u32
 from gateway.layout import offsets, size, value
 
 PATH = offsets("order_path")
@@ -159,7 +159,7 @@ def decrement(path, order, quantity, now_ns):
 def find_fill(path, match, reference):
     """Address of the row that holds this fill, or of the empty row where it belongs; 0: the table is full."""
     mask = load_i64(path + PATH.fills_mask)
-    index = shift_right((match ^ (reference << 32)) * HASH, 20)
+    index = shift_right(multiply_wrapping(match ^ (reference << 32), HASH), 20)
     for probe in range(mask + 1):
         fill = load_i64(path + PATH.fills) + ((index + probe) & mask) * FILL_BYTES
         holder = load_i64(fill + FILL.reference)
