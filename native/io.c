@@ -21,7 +21,8 @@ static uint64_t ring_room(struct ring_writer *writer)
 }
 
 /* A record of `flags` with `size` bytes; 0 when the ring is full. */
-static int publish(struct io *io, const void *data, uint32_t size, uint16_t flags, uint16_t port, int64_t time_ns, int64_t ticks)
+static int publish(struct io *io, const void *data, uint32_t size, uint16_t flags, uint16_t port, int64_t time_ns,
+                   int64_t ticks)
 {
     struct frame_slot *slot = (struct frame_slot *)ring_claim(&io->frames);
     if (!slot) {

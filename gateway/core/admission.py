@@ -6,8 +6,8 @@ Hard rule: an instrument that is not permitted by name keeps a zeroed row, which
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from gateway.core.kernel import kernel
 from gateway.core.memory import address_of, copy_bytes, load_i64, load_u32, store_i64
 from gateway.layout import dtype, offsets, size, value
 
@@ -19,7 +19,7 @@ LIMITS_BYTES = offsets("gate_row").position  # the line of limits; the line of s
 PERMITTED, RESTRICTED = value("INSTRUMENT_PERMITTED"), value("INSTRUMENT_RESTRICTED")
 
 
-@njit
+@kernel
 def admit(admission, gate_rows, event):
     """Writes the limits line of the instrument that an EVENT_INSTRUMENT defines; its state line stays as it is."""
     symbol = load_i64(event + EVENT.order_id)
@@ -38,7 +38,7 @@ def admit(admission, gate_rows, event):
     store_i64(row + ROW.flags, flags | RESTRICTED if restricted else flags)
 
 
-@njit
+@kernel
 def contains(words, count, word):
     """Binary search in sorted signed words."""
     low, high = 0, count
@@ -57,9 +57,7 @@ def symbol_words(symbols: list[str]) -> np.ndarray:
     return np.sort(np.array([int.from_bytes(text, "little", signed=True) for text in texts], dtype=np.int64))
 
 
-def make_admission(
-    instruments: list[str], restricted: list[str], limits: dict[str, int]
-) -> tuple[np.ndarray, list[Any]]:
+def make_admission(instruments: list[str], restricted: list[str], limits: dict[str, int]) -> tuple[np.ndarray, list[Any]]:
     """A struct admission (array of one) and what it points into, to be kept alive; `limits` are fields of gate_row."""
     record = np.zeros(1, dtype=dtype("admission"))
     permitted_words = symbol_words([symbol for symbol in instruments if symbol != "*"])

@@ -10,9 +10,8 @@ The state is struct feed (native/layout/feed.h, with the picture); MoldUDP64 1.0
         code = next_ready(feed, now_ns, counters)
 """
 
-from numba import njit
-
 from gateway import limits
+from gateway.core.kernel import kernel
 from gateway.core.memory import copy_bytes, load_be16, load_be64, load_i64, load_u16, load_u32, store_i64, store_u32
 from gateway.layout import offsets, size, value
 
@@ -31,19 +30,19 @@ HEADER_BYTES, SESSION_LAST_OFFSET, SEQUENCE_OFFSET, COUNT_OFFSET = 20, 8, 10, 18
 END_OF_SESSION = 0xFFFF
 
 
-@njit(inline="always")
+@kernel
 def count_one(counters, offset):
     """Adds one to a word of struct core_counters."""
     store_i64(counters + offset, load_i64(counters + offset) + 1)
 
 
-@njit(inline="always")
+@kernel
 def count_reason(counters, reason):
     """Adds one to a feed reason."""
     count_one(counters, COUNTERS.reasons + reason * 8)
 
 
-@njit
+@kernel
 def offer(feed, payload, size_bytes, line, now_ns, counters):
     """Takes one packet of `size_bytes` at `payload` from line 0 or 1; says what is ready (enum feed_ready)."""
     if size_bytes < HEADER_BYTES:
@@ -63,7 +62,7 @@ def offer(feed, payload, size_bytes, line, now_ns, counters):
     return _place(feed, payload, size_bytes, sequence, count, end, line, now_ns, counters)
 
 
-@njit
+@kernel
 def _follow(feed, payload, sequence, counters):
     """True when the packet belongs to the session we follow, or begins the one we shall follow."""
     if not 0 < sequence < SEQUENCE_MAX:
@@ -84,7 +83,7 @@ def _follow(feed, payload, sequence, counters):
     return True
 
 
-@njit
+@kernel
 def _adopt(feed, session_first, session_last, sequence):
     store_i64(feed + FEED.session_first, session_first)
     store_i64(feed + FEED.session_last, session_last)
@@ -99,7 +98,7 @@ def _adopt(feed, session_first, session_last, sequence):
         store_u32(feed + FEED.rows + index * HELD_ROW_BYTES + HELD.used, 0)
 
 
-@njit
+@kernel
 def _place(feed, payload, size_bytes, sequence, count, end, line, now_ns, counters):
     next_sequence = load_i64(feed + FEED.next_sequence)
     if sequence > next_sequence:
@@ -120,7 +119,7 @@ def _place(feed, payload, size_bytes, sequence, count, end, line, now_ns, counte
     return next_ready(feed, now_ns, counters)
 
 
-@njit(inline="always")
+@kernel
 def _make_ready(feed, payload, size_bytes, skip, time_ns):
     store_i64(feed + FEED.ready_payload, payload)
     store_u32(feed + FEED.ready_size, size_bytes)
@@ -129,7 +128,7 @@ def _make_ready(feed, payload, size_bytes, skip, time_ns):
     return PACKET
 
 
-@njit
+@kernel
 def _hold(feed, payload, size_bytes, sequence, count, end, now_ns, counters):
     """Keeps a packet that is ahead; the same packet of the other line is a duplicate."""
     free = -1
@@ -158,7 +157,7 @@ def _hold(feed, payload, size_bytes, sequence, count, end, now_ns, counters):
     count_one(counters, COUNTERS.reordered)
 
 
-@njit
+@kernel
 def next_ready(feed, now_ns, counters):
     """What may leave the held packets now (enum feed_ready): call it until NOTHING, and whenever time has passed."""
     while load_u32(feed + FEED.held) != 0:
@@ -183,7 +182,7 @@ def next_ready(feed, now_ns, counters):
     return NOTHING
 
 
-@njit
+@kernel
 def _earliest(feed):
     """Row of the held packet with the lowest sequence; at least one is held."""
     best, best_sequence = 0, 0x7FFFFFFFFFFFFFFF
@@ -194,7 +193,7 @@ def _earliest(feed):
     return best
 
 
-@njit
+@kernel
 def _declare_gap(feed, first, count, counters):
     store_i64(feed + FEED.gap_first, first)
     store_i64(feed + FEED.gap_count, count)
@@ -205,7 +204,7 @@ def _declare_gap(feed, first, count, counters):
     return GAP
 
 
-@njit
+@kernel
 def flush(feed):
     """The input has ended: no hole is waited for any more."""
     store_i64(feed + FEED.window_ns, -(1 << 62))

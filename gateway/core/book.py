@@ -17,6 +17,7 @@ from gateway.core.book_prefetch import prefetch_ahead, prefetch_events
 from gateway.core.book_rows import book_of, count_reason, doubt, fault, mark_all, name_book, touch_book
 from gateway.core.book_sessions import begin_session, clear_book
 from gateway.core.book_top import settle_top, top_of
+from gateway.core.kernel import kernel
 from gateway.core.memory import load_i64, load_u8, load_u16, load_u32, store_i64, store_u8, store_u32
 from gateway.layout import offsets, size, value
 
@@ -42,7 +43,7 @@ EXCESS, MISMATCH = value("FEED_QUANTITY_EXCESS"), value("FEED_INSTRUMENT_MISMATC
 __all__ = ["apply_event", "apply_events", "begin_session", "mark_all", "prefetch_ahead", "prefetch_events"]
 
 
-@njit
+@kernel
 def apply_events(store, events, count, counters):
     """Prefetches and applies `count` struct event rows; returns how often a top changed."""
     prefetch_events(store, events, count)
@@ -53,7 +54,7 @@ def apply_events(store, events, count, counters):
     return changed
 
 
-@njit
+@kernel
 def apply_event(store, event, counters):
     """Applies one struct event and fills in what the strategy wants to see: 1 when the top of its book changed.
 
@@ -114,7 +115,7 @@ def take(store, book, event, kind, counters):
     return remove(store, book, row, quantity, left)
 
 
-@njit
+@kernel
 def replace(store, book, event, counters):
     """The old order leaves, a new one of its side joins the end of a queue. If that is refused, the old is gone yet."""
     row = named_row(store, book, event, counters)
@@ -165,7 +166,7 @@ def print_price(book, event, counters):
         store_i64(book + BOOK.last_price, price)
 
 
-@njit
+@kernel
 def inform(store, book, event, kind, counters):
     """What moves no order: trades, trading states, definitions; and CLEAR, which moves all."""
     quantity = load_i64(event + EVENT.quantity)

@@ -3,11 +3,10 @@
 Hard rule: order row, level, tree, counts and best stay one consistent whole; a refusal changes none of them.
 """
 
-from numba import njit
-
 from gateway.core.book_orders import NO_ROW, TAKEN, find_order, keep_reach, release_row, vacant_row
 from gateway.core.book_rows import book_of, count_live, doubt, fault
 from gateway.core.book_top import lower_level, raise_level
+from gateway.core.kernel import kernel
 from gateway.core.levels import key_of, level_for
 from gateway.core.memory import load_i64, load_u8, load_u16, load_u32, store_i64, store_u8, store_u16, store_u32
 from gateway.layout import offsets, value
@@ -21,7 +20,7 @@ FIELD, DUPLICATE = value("FEED_MESSAGE_FIELD"), value("FEED_ORDER_DUPLICATE")
 ORDERS_FULL, LEVELS_FULL = value("FEED_ORDERS_FULL"), value("FEED_LEVELS_FULL")
 
 
-@njit
+@kernel
 def place(store, book, event, order_id, side, counters):
     """Writes order row and level; refuses, with the reason, what has no place."""
     price, quantity = load_i64(event + EVENT.price), load_i64(event + EVENT.quantity)
@@ -48,7 +47,7 @@ def place(store, book, event, order_id, side, counters):
     return raise_level(store, book, side, level, price, quantity)
 
 
-@njit
+@kernel
 def remove(store, book, row, quantity, left):
     """Takes `quantity` of the `left` from an order and its level; releases the row when that is all."""
     level, price, side = load_u32(row + ORDER.level), load_u32(row + ORDER.price), load_u8(row + ORDER.side)

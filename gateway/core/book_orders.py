@@ -7,6 +7,7 @@ and a row keeps its address while its order lives. Hard rule: an empty row is on
 
 from numba import njit
 
+from gateway.core.kernel import kernel
 from gateway.core.memory import load_i64, load_u8, load_u32, multiply_wrapping, shift_right, store_u8, store_u32
 from gateway.layout import offsets, size, value
 
@@ -118,7 +119,7 @@ def release_row(store, row):
         store_u8(first + ORDER.reach, farthest_before(store, home, distance))
 
 
-@njit
+@kernel
 def farthest_before(store, home, limit):
     """How far the farthest order of this home stands among the rows before `limit`; 0: at home, or none."""
     for distance in range(limit - 1, 0, -1):

@@ -12,6 +12,7 @@ from numba import njit
 
 from gateway.core.book_orders import home_row, near_row
 from gateway.core.book_rows import book_of
+from gateway.core.kernel import kernel
 from gateway.core.levels import DIGIT_BITS, key_of, known_level, level_at, way_of
 from gateway.core.memory import load_i64, load_u8, load_u32, prefetch
 from gateway.core.nodes import leaf_at
@@ -27,7 +28,7 @@ AHEAD = 6  # events
 PRICE_MASK = (1 << 32) - 1
 
 
-@njit
+@kernel
 def prefetch_events(store, events, count):
     """Before the first of `count` struct event rows is applied: asks for what the first ones touch."""
     for index in range(min(count, 2 * AHEAD)):

@@ -5,6 +5,7 @@ Hard rule: a row is listed the moment an event first names it, so that a mark ov
 
 from numba import njit
 
+from gateway.core.kernel import kernel
 from gateway.core.memory import load_i64, load_u32, store_i64, store_u32
 from gateway.layout import offsets, size, value
 
@@ -34,7 +35,7 @@ def touch_book(store, event, counters):
     return book
 
 
-@njit
+@kernel
 def open_book(store, book, instrument, counters):
     """First use of a row."""
     used = load_i64(store + STORE.used)
@@ -45,7 +46,7 @@ def open_book(store, book, instrument, counters):
     store_i64(counters + CORE.instruments, used + 1)
 
 
-@njit
+@kernel
 def name_book(book, symbol):
     """Sets the symbol, eight characters in one word; 0 says nothing."""
     if symbol != 0:
@@ -53,20 +54,20 @@ def name_book(book, symbol):
         store_u32(book + BOOK.flags, load_u32(book + BOOK.flags) | NAMED)
 
 
-@njit
+@kernel
 def fault(book, counters, reason):
     """Counts a contradiction and marks the book untrusted. Returns 0: no order, nothing changed."""
     doubt(book)
     return count_reason(counters, reason)
 
 
-@njit
+@kernel
 def doubt(book):
     """Marks a book untrusted until it is rebuilt."""
     store_u32(book + BOOK.flags, load_u32(book + BOOK.flags) | FAULT)
 
 
-@njit
+@kernel
 def count_reason(counters, reason):
     """One more of enum feed_reason. Returns 0: nothing changed, nothing known."""
     address = counters + CORE.reasons + reason * 8
@@ -81,7 +82,7 @@ def count_live(store, book, step):
     store_u32(book + BOOK.orders, load_u32(book + BOOK.orders) + step)
 
 
-@njit
+@kernel
 def mark_all(store, flags_set, flags_cleared):
     """Sets and clears flags of every book in use, and of those still to come.
 
@@ -104,7 +105,7 @@ def listed_book(store, position):
     return book_of(store, load_u32(book_of(store, position) + BOOK.listed) - 1)
 
 
-@njit
+@kernel
 def forget_marks(store):
     """One book got flags of its own: the next mark walks again."""
     store_u32(store + STORE.marked_set, 0)

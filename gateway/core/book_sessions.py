@@ -4,10 +4,9 @@ Hard rule: orders leave one by one, as if each were deleted, so that the pools a
 both walk the whole order table.
 """
 
-from numba import njit
-
 from gateway.core.book_changes import remove
 from gateway.core.book_rows import book_of, forget_marks, listed_book
+from gateway.core.kernel import kernel
 from gateway.core.memory import load_i64, load_u16, load_u32, store_i64, store_u32
 from gateway.layout import offsets, size, value
 
@@ -19,7 +18,7 @@ VALID, STALE, FAULT = value("BOOK_VALID"), value("BOOK_STALE"), value("BOOK_FAUL
 KNOWN = value("BOOK_KNOWN")
 
 
-@njit
+@kernel
 def clear_book(store, book):
     """Removes every order of a book; empty, it is known and trusted again. 1 when it had any."""
     changed = 1 if load_u32(book + BOOK.orders) != 0 else 0
@@ -37,7 +36,7 @@ def clear_book(store, book):
     return changed
 
 
-@njit
+@kernel
 def begin_session(store, first_sequence):
     """A session of the feed begins: nothing of the last one holds. Books are valid when we see message 1."""
     row = load_i64(store + STORE.orders)
@@ -55,7 +54,7 @@ def begin_session(store, first_sequence):
     forget_marks(store)
 
 
-@njit
+@kernel
 def renew_book(book, flags):
     """An empty row for a new session; venues number their instruments anew each day, so its name goes too."""
     store_u32(book + BOOK.flags, flags | KNOWN)

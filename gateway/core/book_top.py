@@ -5,6 +5,7 @@ Hard rule: after each change bid and ask of the row are the best levels of the t
 
 from numba import njit
 
+from gateway.core.kernel import kernel
 from gateway.core.levels import FINE_BIT, best_level, drop_level, level_at, occupy, root_of, same_leaf_best
 from gateway.core.memory import load_i64, load_u32, store_i64, store_u32
 from gateway.layout import offsets, value
@@ -65,7 +66,7 @@ def lower_level(store, book, side, index, price, quantity, orders_gone):
     return 1
 
 
-@njit
+@kernel
 def find_top(store, book, side, index, leaf_stays):
     """The best level is gone: the next one, in the same leaf when it has one and no fine price can come between."""
     if leaf_stays != 0 and load_u32(root_of(book, side, 1 << FINE_BIT)) == 0:

@@ -9,6 +9,7 @@ that is empty is in the free list, clean.
 
 from numba import njit
 
+from gateway.core.kernel import kernel
 from gateway.core.memory import leading_zeros, load_i64, load_u32, store_i64, store_u32, trailing_zeros
 from gateway.core.nodes import branch_at, give_branch, give_leaf, leaf_at, take_branch, take_leaf
 from gateway.layout import offsets, size, value
@@ -95,7 +96,7 @@ def level_for(store, book, side, key):
     return (leaf << DIGIT_BITS) | (key & DIGIT)
 
 
-@njit
+@kernel
 def leaf_for(store, root, key):
     """Walks from a root to the leaf of a key; hangs a new one where the path ends. 0 when the pools are empty."""
     parent, reference = 0, load_u32(root)
@@ -118,7 +119,7 @@ def leaf_for(store, root, key):
     return 0
 
 
-@njit
+@kernel
 def hang_leaf(store, root, parent, key):
     """A new leaf where nothing hangs yet: at the root, or at a free digit of `parent`."""
     leaf = take_leaf(store)
@@ -130,7 +131,7 @@ def hang_leaf(store, root, parent, key):
     return leaf
 
 
-@njit
+@kernel
 def hang(store, root, parent, key, reference):
     """Makes `reference` the root, or the child of `parent` at the key's digit."""
     if parent == 0:
@@ -142,7 +143,7 @@ def hang(store, root, parent, key, reference):
     store_i64(branch + BRANCH.occupied, load_i64(branch + BRANCH.occupied) | (1 << digit))
 
 
-@njit
+@kernel
 def fork(store, root, parent, reference, node_key, key):
     """A branch above `reference`, at the highest digit where its keys and `key` differ, and a new leaf beside it."""
     fresh = take_branch(store)
@@ -182,7 +183,7 @@ def occupy(store, index):
     store_i64(leaf + LEAF.occupied, load_i64(leaf + LEAF.occupied) | (1 << (index & DIGIT)))
 
 
-@njit
+@kernel
 def drop_level(store, book, side, index, price):
     """Unmarks a level that lost its last order, and returns its leaf when it was the last there. 1: the leaf stays."""
     leaf = leaf_at(store, index >> DIGIT_BITS)
@@ -194,7 +195,7 @@ def drop_level(store, book, side, index, price):
     return 0
 
 
-@njit
+@kernel
 def drop_leaf(store, book, side, leaf, key):
     """Takes an empty leaf out of its tree; a branch left with one child goes too."""
     way = way_of(book, side, key)
@@ -222,7 +223,7 @@ def drop_leaf(store, book, side, leaf, key):
         give_branch(store, parent)
 
 
-@njit
+@kernel
 def best_level(store, book, side):
     """Address of the best level of a side, 0 when the side is empty."""
     coarse = edge_level(store, load_u32(root_of(book, side, 0)), side)
@@ -236,7 +237,7 @@ def best_level(store, book, side):
     return fine if (fine_price > coarse_price) == (side == BUY) else coarse
 
 
-@njit
+@kernel
 def edge_level(store, reference, side):
     """Address of the highest level of a tree for a bid, the lowest for an ask; 0 for an empty tree."""
     for _ in range(NODES_DEEP):
@@ -251,7 +252,7 @@ def edge_level(store, reference, side):
     return leaf + LEAF.levels + edge_digit(load_i64(leaf + LEAF.occupied), side) * LEVEL_BYTES
 
 
-@njit
+@kernel
 def same_leaf_best(store, index, side):
     """Address of the best level left in the leaf of a level."""
     leaf = leaf_at(store, index >> DIGIT_BITS)

@@ -9,11 +9,12 @@ clock other than the tick stamps; time enters with the records of the ring.
 from functools import cache
 from typing import Any
 
-from numba import cfunc, njit, types
+from numba import cfunc, types
 
 from gateway.core import arbitrate, ring
 from gateway.core.admission import admit
 from gateway.core.book import apply_event, begin_session, prefetch_ahead, prefetch_events
+from gateway.core.kernel import kernel
 from gateway.core.memory import (
     call_strategy,
     load_be16,
@@ -49,7 +50,7 @@ EVENT_INSTRUMENT = value("EVENT_INSTRUMENT")
 FRAMES_PER_TURN = 64
 
 
-@njit
+@kernel
 def turn(core):
     """One turn: up to 64 records of io_core, each worked through to the end. Negative once the input has ended."""
     frames = core + CORE.frames
@@ -66,7 +67,7 @@ def turn(core):
     return -1 if load_i64(core + CORE.finished) != 0 else 0
 
 
-@njit
+@kernel
 def on_record(core, slot):
     """A frame, or what io has to say instead of one."""
     flags = load_u16(slot + FRAME.flags) | load_i64(core + CORE.frame_flags)
@@ -83,7 +84,7 @@ def on_record(core, slot):
         on_frame(core, slot + FRAME_BYTES, load_u32(slot + FRAME.size), flags)
 
 
-@njit
+@kernel
 def on_frame(core, frame, size_bytes, flags):
     """④ Ethernet, IPv4 and UDP are believed or counted; the datagram goes to the feed or to the order session."""
     counters, datagram = load_i64(core + CORE.counters), load_i64(core + CORE.datagram)
@@ -108,7 +109,7 @@ def on_frame(core, frame, size_bytes, flags):
         arbitrate.count_reason(counters, NOT_OURS)
 
 
-@njit(inline="always")
+@kernel
 def line_of(feed, datagram):
     """Line 0 or 1 of this feed that the datagram was sent to; -1: neither."""
     address, port = load_u32(datagram + DATAGRAM.destination), load_u16(datagram + DATAGRAM.destination_port)
@@ -121,7 +122,7 @@ def line_of(feed, datagram):
     return -1
 
 
-@njit
+@kernel
 def drain_feed(core, feed, code):
     """Everything arbitration lets through now, in order; a gap before what follows it."""
     counters, store = load_i64(core + CORE.counters), load_i64(core + CORE.store)
@@ -136,7 +137,7 @@ def drain_feed(core, feed, code):
         code = arbitrate.next_ready(feed, load_i64(core + CORE.now_ns), counters)
 
 
-@njit
+@kernel
 def on_packet(core, feed):
     """④ → ⑤ → ⑥ → ⑦ → ⑧ for each message of one packet, in the venue's order."""
     store, events = load_i64(core + CORE.store), load_i64(core + CORE.events)
@@ -162,7 +163,7 @@ def on_packet(core, feed):
             on_event(core, event)
 
 
-@njit
+@kernel
 def on_event(core, event):
     """⑥ asks the strategy, ⑦ the gate judges what it intends, ⑧ what passes leaves."""
     book = load_i64(core + CORE.books) + load_u32(event + EVENT.instrument) * BOOK_BYTES
@@ -179,7 +180,7 @@ def on_event(core, event):
         )
 
 
-@njit
+@kernel
 def on_gap(core, first, count):
     """Messages are lost for good: every book is stale before anything else is read."""
     event = load_i64(core + CORE.events)
@@ -193,7 +194,7 @@ def on_gap(core, first, count):
     on_event(core, event)
 
 
-@njit
+@kernel
 def drain_reports(core, reports, code):
     """The order session's reports, in order; a lost one makes positions uncertain and stops new risk."""
     account = load_i64(core + CORE.account)
@@ -212,7 +213,7 @@ def drain_reports(core, reports, code):
         code = arbitrate.next_ready(reports, load_i64(core + CORE.now_ns), report_counters)
 
 
-@njit
+@kernel
 def on_reports(core, reports):
     """Each message block of one report packet; a block that leaves the packet loses the rest."""
     block = load_i64(reports + FEED.ready_payload)
@@ -230,7 +231,7 @@ def on_reports(core, reports):
         block += 2 + message_bytes
 
 
-@njit
+@kernel
 def on_time(core):
     """Nothing came, but time went on: a hole may have waited long enough."""
     feed, reports = load_i64(core + CORE.feed), load_i64(core + CORE.reports)
@@ -239,7 +240,7 @@ def on_time(core):
     drain_reports(core, reports, arbitrate.next_ready(reports, now_ns, load_i64(core + CORE.report_counters)))
 
 
-@njit
+@kernel
 def on_end_of_input(core):
     """A capture has ended: no hole will be filled any more."""
     arbitrate.flush(load_i64(core + CORE.feed))
@@ -248,7 +249,7 @@ def on_end_of_input(core):
     store_i64(core + CORE.finished, 1)
 
 
-def _step(core):  # type: ignore[no-untyped-def]
+def _step(core):
     return turn(core)
 
 

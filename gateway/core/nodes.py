@@ -6,6 +6,7 @@ Hard rule: a node in the free list is clean: no level, no child, `occupied` 0.
 
 from numba import njit
 
+from gateway.core.kernel import kernel
 from gateway.core.memory import load_i64, load_u32, store_u32
 from gateway.layout import offsets, size
 
@@ -28,7 +29,7 @@ def branch_at(store, index):
     return load_i64(store + STORE.nodes) + index * NODE_BYTES + NODE.branch
 
 
-@njit
+@kernel
 def take_leaf(store):
     """Index of a clean leaf, 0 when the pool is used up."""
     index = load_u32(store + STORE.leaves_free)
@@ -42,14 +43,14 @@ def take_leaf(store):
     return index
 
 
-@njit
+@kernel
 def give_leaf(store, index):
     """Returns a leaf without levels."""
     store_u32(leaf_at(store, index) + LEAF.parent, load_u32(store + STORE.leaves_free))
     store_u32(store + STORE.leaves_free, index)
 
 
-@njit
+@kernel
 def take_branch(store):
     """Index of a clean branch, 0 when the pool is used up."""
     index = load_u32(store + STORE.branches_free)
@@ -63,7 +64,7 @@ def take_branch(store):
     return index
 
 
-@njit
+@kernel
 def give_branch(store, index):
     """Returns a branch without children."""
     store_u32(branch_at(store, index) + BRANCH.parent, load_u32(store + STORE.branches_free))

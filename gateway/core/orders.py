@@ -13,8 +13,9 @@ proves: a fill moves it to the position, a cancel or reject gives it back. What 
 from typing import Any
 
 import numpy as np
-from numba import int64, njit
+from numba import int64
 
+from gateway.core.kernel import kernel
 from gateway.core.memory import load_i64, load_u8, load_u32, multiply_wrapping, shift_right, store_i64, store_u8, store_u32
 from gateway.layout import offsets, size, value
 
@@ -40,33 +41,33 @@ ORDER_BYTES, FILL_BYTES, ROW_BYTES = size("order"), size("fill"), size("gate_row
 HASH = 0x9E3779B97F4A7C15 - (1 << 64)  # 2^64 divided by the golden ratio, as a signed word
 
 
-@njit
+@kernel
 def order_at(path, reference):
     """Address of the row that `reference` maps to, whatever order it holds."""
     return load_i64(path + PATH.orders) + (reference & load_i64(path + PATH.orders_mask)) * ORDER_BYTES
 
 
-@njit
+@kernel
 def is_live(order):
     """1 while the order may still fill."""
     return (LIVE_MASK >> (load_u8(order + ORDER.state) & 63)) & 1
 
 
-@njit
+@kernel
 def known_row(path, reference):
     """Address of the row of this very order, live or not; 0: no such order."""
     order = order_at(path, reference)
     return order if (reference > 0) & (load_i64(order + ORDER.reference) == reference) else 0
 
 
-@njit
+@kernel
 def live_row(path, reference):
     """Address of the row of this very order while it may still fill; 0: no such order."""
     order = order_at(path, reference)
     return order if (reference > 0) & (load_i64(order + ORDER.reference) == reference) & (is_live(order) == 1) else 0
 
 
-@njit
+@kernel
 def may_open(path, reference):
     """1 when a new order may carry `reference`: in range, its row holds no live order, and its fills will find room."""
     in_range = (reference > 0) & (reference <= REFERENCE_MAX)
@@ -75,19 +76,19 @@ def may_open(path, reference):
     return int64(in_range & room & (is_live(order_at(path, reference)) == 0))
 
 
-@njit
+@kernel
 def gate_row_of(path, order):
     """Address of the struct gate_row whose reservation an order row belongs to."""
     return load_i64(path + PATH.rows) + load_u32(order + ORDER.instrument) * ROW_BYTES
 
 
-@njit
+@kernel
 def add_to(address, amount):
     """*address += amount."""
     store_i64(address, load_i64(address) + amount)
 
 
-@njit
+@kernel
 def open_order(path, intent, reference, now_ns):
     """Writes the row of an order about to leave and reserves its whole quantity. The gate has found the row free."""
     order = order_at(path, reference)
@@ -114,7 +115,7 @@ def open_order(path, intent, reference, now_ns):
     return order
 
 
-@njit
+@kernel
 def reserve(path, order, quantity):
     """Moves `open` of a row, and the reservation behind it, by `quantity` (negative: gives back)."""
     row = gate_row_of(path, order)
@@ -123,7 +124,7 @@ def reserve(path, order, quantity):
     add_to(order + ORDER.open, quantity)
 
 
-@njit
+@kernel
 def finish(path, order, state, now_ns):
     """A terminal state: whatever is still open is given back."""
     reserve(path, order, -load_i64(order + ORDER.open))
@@ -131,7 +132,7 @@ def finish(path, order, state, now_ns):
     store_i64(order + ORDER.time_last_ns, now_ns)
 
 
-@njit
+@kernel
 def resume(order, now_ns):
     """The state the facts speak for: after an accept, or after a cancel that did not end the order."""
     some = load_i64(order + ORDER.filled) > 0
@@ -144,7 +145,7 @@ def resume(order, now_ns):
     store_i64(order + ORDER.time_last_ns, now_ns)
 
 
-@njit
+@kernel
 def decrement(path, order, quantity, now_ns):
     """The venue cancelled `quantity` of an order. Only that much is given back: the rest may have filled on its way here."""
     left = load_i64(order + ORDER.open)
@@ -155,7 +156,7 @@ def decrement(path, order, quantity, now_ns):
         resume(order, now_ns)
 
 
-@njit
+@kernel
 def find_fill(path, match, reference):
     """Address of the row that holds this fill, or of the empty row where it belongs; 0: the table is full."""
     mask = load_i64(path + PATH.fills_mask)
@@ -168,14 +169,14 @@ def find_fill(path, match, reference):
     return 0
 
 
-@njit
+@kernel
 def has_fill(path, match, reference):
     """1 when this execution was applied before."""
     fill = find_fill(path, match, reference)
     return int64(load_i64(fill + FILL.reference) == reference) if fill != 0 else 0
 
 
-@njit
+@kernel
 def remember_fill(path, match, reference, price, quantity):
     """1 when this execution is news, 0 when it is known. A full table remembers nothing and believes it."""
     fill = find_fill(path, match, reference)
@@ -192,7 +193,7 @@ def remember_fill(path, match, reference, price, quantity):
     return 1
 
 
-@njit
+@kernel
 def move_position(path, order, price, quantity):
     """Position and cash of an instrument by one fill; a negative quantity takes one back."""
     row = gate_row_of(path, order)
@@ -201,7 +202,7 @@ def move_position(path, order, price, quantity):
     add_to(row + ROW.cash, -signed * price)
 
 
-@njit
+@kernel
 def apply_fill(path, order, match, price, quantity, now_ns):
     """One execution. 1 when it was news, 0 for a duplicate. More than was open is a fact too: absorbed and counted."""
     if remember_fill(path, match, load_i64(order + ORDER.reference), price, quantity) == 0:
@@ -229,7 +230,7 @@ def apply_fill(path, order, match, price, quantity, now_ns):
     return 1
 
 
-@njit
+@kernel
 def break_fill(path, order, match, now_ns):
     """The venue took a trade back. 1 when it was news, 0 when it was broken before, -1 when we never had it."""
     reference = load_i64(order + ORDER.reference)

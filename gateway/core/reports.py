@@ -8,8 +8,9 @@ short to read, a fill of an order we do not have) makes positions uncertain: it 
 """
 
 import numpy as np
-from numba import int64, njit
+from numba import int64
 
+from gateway.core.kernel import kernel
 from gateway.core.memory import load_be16, load_be32, load_be64, load_i64, load_u8, store_i64, store_u8
 from gateway.core.orders import (
     CANCELLED,
@@ -57,7 +58,7 @@ FIELD, UNKNOWN_ORDER, DUPLICATE = (value(f"FEED_{name}") for name in ("MESSAGE_F
 QUANTITY_MAX, PRICE_MAX = value("ORDER_QUANTITY_MAX"), value("ORDER_PRICE_MAX")
 
 
-@njit
+@kernel
 def apply_report(path, message, message_bytes, now_ns):
     """Applies one outbound message of `message_bytes` at address `message`; 1 when it changed one of our orders."""
     add_to(load_i64(path + PATH.counters) + COUNTERS.reports, 1)
@@ -74,7 +75,7 @@ def apply_report(path, message, message_bytes, now_ns):
     return dispatch(path, kind, message, now_ns)
 
 
-@njit
+@kernel
 def dispatch(path, kind, message, now_ns):
     """A report about one order, its length checked: finds the row, journals, applies."""
     at = REPLACE.user_ref_num if kind == IS_REPLACE else ACCEPT.user_ref_num
@@ -101,7 +102,7 @@ def dispatch(path, kind, message, now_ns):
     return on_rare(path, order, kind, message, now_ns)
 
 
-@njit
+@kernel
 def on_rare(path, order, kind, message, now_ns):
     """Broken Trade, Cancel Reject, Order Priority Update and Order Modified."""
     if kind == IS_BREAK:
@@ -122,7 +123,7 @@ def on_rare(path, order, kind, message, now_ns):
     return 1
 
 
-@njit
+@kernel
 def on_executed(path, order, message, now_ns):
     """Order Executed, 3.6. The same match number again is a duplicate."""
     quantity, price = load_be32(message + EXECUTE.quantity), load_be64(message + EXECUTE.price)
@@ -133,7 +134,7 @@ def on_executed(path, order, message, now_ns):
     return 1
 
 
-@njit
+@kernel
 def on_accepted(path, order, message, now_ns):
     """Order Accepted, 3.2: price and quantity are what the venue took. Only the first one of an order counts."""
     if (load_i64(order + ORDER.venue_order_id) != 0) | (is_live(order) == 0):
@@ -152,7 +153,7 @@ def on_accepted(path, order, message, now_ns):
     return 1
 
 
-@njit
+@kernel
 def on_replaced(path, order, message, now_ns):
     """Order Replaced, 3.3: the new order works with what the venue says is open, the old one is over."""
     if (load_i64(order + ORDER.venue_order_id) != 0) | (is_live(order) == 0):
@@ -172,7 +173,7 @@ def on_replaced(path, order, message, now_ns):
     return 1
 
 
-@njit
+@kernel
 def take_open(path, order, quantity, now_ns):
     """What is open is what the venue says, more or less than we reserved; a cancel on its way stays on its way."""
     reserve(path, order, max(quantity, 0) - load_i64(order + ORDER.open))
@@ -180,7 +181,7 @@ def take_open(path, order, quantity, now_ns):
         resume(order, now_ns)
 
 
-@njit
+@kernel
 def on_cancelled(path, order, message, quantity, now_ns):
     """Order Canceled, 3.4, and AIQ Canceled, 3.5: `quantity` shares less. The same stamp again is a duplicate."""
     time_venue_ns = load_be64(message + CANCEL.timestamp)
@@ -193,7 +194,7 @@ def on_cancelled(path, order, message, quantity, now_ns):
     return 1
 
 
-@njit
+@kernel
 def on_rejected(path, order, reason, now_ns):
     """Rejected, 3.8: the venue never took it, so nothing of it is open. A rejected replacement leaves the old order be."""
     if is_live(order) == 0:
@@ -204,7 +205,7 @@ def on_rejected(path, order, reason, now_ns):
     return 1
 
 
-@njit
+@kernel
 def apply_refusal(path, refusal, now_ns):
     """io did not transmit a new order (struct order_refusal): it never left, so its reservation is given back."""
     reference = load_i64(refusal + REFUSAL.reference)
@@ -220,7 +221,7 @@ def apply_refusal(path, refusal, now_ns):
     return 1
 
 
-@njit
+@kernel
 def unknown(path, kind, match, reference):
     """A report about an order we do not have; only one that moves a position, or leaves an order working, is a loss.
 
@@ -233,14 +234,14 @@ def unknown(path, kind, match, reference):
     return count(path, UNKNOWN_ORDER)
 
 
-@njit
+@kernel
 def count(path, reason):
     """Counts a report that changed nothing; returns 0."""
     add_to(load_i64(path + PATH.counters) + COUNTERS.reasons + 8 * int64(reason), 1)
     return 0
 
 
-@njit
+@kernel
 def lose(path, reason):
     """Counts a report that should have changed something and could not: deny until reconciled. Returns 0."""
     add_to(load_i64(path + PATH.account) + ACCOUNT.session_lost, 1)

@@ -12,8 +12,9 @@ intent meets the gate. A strategy that raises is halted: it is not called again,
 Loading and compiling is strategy_file.py; the whole contract is docs/operating/strategies.md.
 """
 
-from numba import int64, njit
+from numba import int64
 
+from gateway.core.kernel import kernel
 from gateway.core.memory import address_of_record, load_i64, load_u8, load_u32, store_i64, store_u8, store_u32
 from gateway.layout import offsets, size, value
 
@@ -43,31 +44,31 @@ CROSSED, FAULT = value("BOOK_CROSSED"), value("BOOK_FAULT")
 TRUST = VALID | STALE | CROSSED | FAULT
 
 
-@njit
+@kernel
 def trusted(book):
     """Whether the book was followed from the first message on, without an open gap, a crossed price or a contradiction."""
     return (int64(book.flags) & TRUST) == VALID
 
 
-@njit
+@kernel
 def buy(orders, instrument, quantity, price, time_in_force):
     """Intends a buy order; `time_in_force` is IOC or DAY. Returns its reference, 0 when the 16 rows of a call are used."""
     return _intend(address_of_record(orders), NEW, BUY, instrument, quantity, price, time_in_force, 0)
 
 
-@njit
+@kernel
 def sell(orders, instrument, quantity, price, time_in_force):
     """Intends a sell order; as `buy`."""
     return _intend(address_of_record(orders), NEW, SELL, instrument, quantity, price, time_in_force, 0)
 
 
-@njit
+@kernel
 def cancel(orders, reference):
     """Intends to cancel what is left of an own order. Returns the reference, 0 when it is not live or no row is free."""
     return reduce(orders, reference, 0)
 
 
-@njit
+@kernel
 def reduce(orders, reference, quantity):
     """Intends to make an own order smaller: `quantity` is its new whole size, what has filled included. 0 as `cancel`."""
     address = address_of_record(orders)
@@ -78,7 +79,7 @@ def reduce(orders, reference, quantity):
     return _intend(address, CANCEL, side, instrument, quantity, load_i64(order + ORDER.price), 0, reference)
 
 
-@njit
+@kernel
 def replace(orders, reference, quantity, price):
     """Intends a new quantity and price for an own order. Returns the reference of the order that takes its place, or 0."""
     address = address_of_record(orders)
@@ -90,20 +91,20 @@ def replace(orders, reference, quantity, price):
     return _intend(address, REPLACE, side, instrument, quantity, price, life, reference)
 
 
-@njit
+@kernel
 def cancel_all(orders, instrument):
     """Intends to cancel every own order of an instrument with one message. Returns that message's reference, or 0."""
     return _intend(address_of_record(orders), MASS_CANCEL, 0, instrument, 0, 0, 0, 0)
 
 
-@njit
+@kernel
 def position(orders, instrument):
     """What is held: bought minus sold by the fills reported so far."""
     row = _gate_row(address_of_record(orders), instrument)
     return load_i64(row + ROW.position) if row != 0 else 0
 
 
-@njit
+@kernel
 def open_quantity(orders, instrument, side):
     """What may still fill on one side, BUY or SELL; intents of this very call are not in it yet."""
     row = _gate_row(address_of_record(orders), instrument)
@@ -112,21 +113,21 @@ def open_quantity(orders, instrument, side):
     return load_i64(row + ROW.open_buy) if side == BUY else load_i64(row + ROW.open_sell)
 
 
-@njit
+@kernel
 def order_open(orders, reference):
     """What is left of one own order; 0 when it is filled, cancelled, refused or unknown."""
     order = _own(address_of_record(orders), reference)
     return load_i64(order + ORDER.open) if order != 0 else 0
 
 
-@njit
+@kernel
 def _gate_row(address, instrument):
     """Address of an instrument's struct gate_row; 0 outside the table."""
     inside = (instrument >= 0) & (instrument < load_u32(address + INTENTS.instruments))
     return load_i64(address + INTENTS.gate) + int64(instrument) * ROW_BYTES if inside else 0
 
 
-@njit
+@kernel
 def _own(address, reference):
     """Address of the row of an own order with something left; 0: none."""
     wanted = int64(reference)
@@ -135,7 +136,7 @@ def _own(address, reference):
     return order if found else 0
 
 
-@njit
+@kernel
 def _intend(address, kind, side, instrument, quantity, price, time_in_force, meant):
     """Fills the next row of struct intents; returns the reference it will carry."""
     count = load_u32(address + INTENTS.count)

@@ -6,10 +6,9 @@ Hard rule: nothing is published that is not journalled and reserved before. A ca
 a full journal stops new risk, never a cancel.
 """
 
-from numba import njit
-
 from gateway.core import ring
 from gateway.core.gate import decide_cancel, decide_new
+from gateway.core.kernel import kernel
 from gateway.core.memory import (
     copy_bytes,
     load_i64,
@@ -54,7 +53,7 @@ HEADERS_BYTES, CHECKSUM_OFFSET = 42, 40  # Ethernet 14, IPv4 20, UDP 8; the chec
 WORD = 0xFFFFFFFF
 
 
-@njit
+@kernel
 def submit_intents(path, now_ns, ticks_receive, ticks_decode):
     """Empties struct intents through the gate into core_io; returns the messages published.
 
@@ -82,7 +81,7 @@ def submit_intents(path, now_ns, ticks_receive, ticks_decode):
     return sent
 
 
-@njit
+@kernel
 def judge(path, intent, reference, now_ns):
     """Decision, journal record, and what our own table must know before anything leaves. Returns the reason mask."""
     kind = load_u8(intent + INTENT.kind)
@@ -103,7 +102,7 @@ def judge(path, intent, reference, now_ns):
     return mask
 
 
-@njit
+@kernel
 def journal(path, kind, now_ns, reference, reasons, intent, match):
     """One record of core_journal; `intent` 0: none. A full ring sheds it, counted: the gate has stopped new risk by then."""
     writer = load_i64(path + PATH.journal)
@@ -128,7 +127,7 @@ def journal(path, kind, now_ns, reference, reasons, intent, match):
     ring.publish(writer, slot)
 
 
-@njit
+@kernel
 def write_header(path, intent, slot, reference, now_ns, ticks_receive, ticks_decode):
     """Everything of struct order_slot but the sequence word, which publish writes, and the size."""
     kind = load_u8(intent + INTENT.kind)
@@ -147,7 +146,7 @@ def write_header(path, intent, slot, reference, now_ns, ticks_receive, ticks_dec
     store_i64(slot + SLOT.ticks_order, ticks())
 
 
-@njit
+@kernel
 def write_message(path, intent, slot, reference):
     """The frame behind the slot's header: a copy of its template with this order written into it."""
     kind = load_u8(intent + INTENT.kind)
@@ -174,13 +173,13 @@ def write_message(path, intent, slot, reference):
     seal(slot + SLOT_BYTES, load_u32(template + FRAME.size), load_u32(template + FRAME.checksum))
 
 
-@njit
+@kernel
 def symbol_of(path, intent):
     """The instrument's eight characters, as the venue's directory spelled them."""
     return load_i64(load_i64(path + PATH.books) + load_u32(intent + INTENT.instrument) * BOOK_BYTES + BOOK.symbol)
 
 
-@njit
+@kernel
 def write_enter(path, intent, message, reference):
     """Enter Order, OUCH 5.0, 2.1: prices of both protocols count 1/10000."""
     store_be32(message + ENTER.user_ref_num, reference)
@@ -192,7 +191,7 @@ def write_enter(path, intent, message, reference):
     write_client_reference(message + ENTER.cl_ord_id, reference)
 
 
-@njit
+@kernel
 def write_replace(intent, message, reference):
     """Replace Order, OUCH 5.0, 2.2: the quantity is the whole of the order, what has filled included."""
     store_be32(message + REPLACE_ORDER.orig_user_ref_num, load_i64(intent + INTENT.order_reference))
@@ -203,7 +202,7 @@ def write_replace(intent, message, reference):
     write_client_reference(message + REPLACE_ORDER.cl_ord_id, reference)
 
 
-@njit
+@kernel
 def write_client_reference(client_order_id, reference):
     """The last 8 of 14 characters: the reference in base 32, all digits in one 64-bit word (order_frames.base32)."""
     spread = ((reference & 0xFFFFF00000) << 12) | (reference & 0xFFFFF)  # two halves of four digits
@@ -213,7 +212,7 @@ def write_client_reference(client_order_id, reference):
     store_be64(client_order_id + 6, spread + 0x3030303030303030 + letters * 7)
 
 
-@njit
+@kernel
 def seal(frame, frame_bytes, checksum):
     """Finishes the UDP checksum (RFC 768, RFC 1071); zeros stand behind the frame, so whole words may be summed."""
     for offset in range(HEADERS_BYTES, frame_bytes, 8):

@@ -72,7 +72,7 @@ def _header() -> bytes:
 
 
 def _write_all(file: int, data: np.ndarray) -> None:
-    view = memoryview(data)
+    view = memoryview(data.data)
     while view:
         view = view[os.write(file, view) :]
 

@@ -6,6 +6,7 @@ Hard rule: it owns nothing that outlives it but what lies in shared memory, so t
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from gateway import layout
@@ -42,7 +43,7 @@ def placement_of(configuration: Configuration, stages: list[str]) -> Placement:
 
 def build(instance: Instance, configuration: Configuration, stages: list[str]) -> list[Io | CoreStage]:
     """The named stages, core first: its kernels are there before the port is open and frames wait."""
-    makers = {"io": io_stage, "core": CoreStage}
+    makers: dict[str, Callable[[Instance, Configuration], Io | CoreStage]] = {"io": io_stage, "core": CoreStage}
     for name in stages:
         instance.populate(*POPULATED[name])
     built = {name: makers[name](instance, configuration) for name in sorted(stages)}

@@ -13,8 +13,7 @@ import struct
 from ipaddress import IPv4Address
 from typing import Any
 
-from numba import njit
-
+from gateway.core.kernel import kernel
 from gateway.core.memory import (
     load_be16,
     load_be32,
@@ -51,7 +50,7 @@ PROTOCOL_UDP = 17
 FRAGMENT_MASK = 0x3FFF  # more fragments, or an offset (RFC 791)
 
 
-@njit
+@kernel
 def parse_frame(frame: int, size: int, flags: int, datagram: int) -> int:
     """Finds the UDP payload of the `size` bytes at `frame` and fills struct datagram; returns enum feed_reason, 0 = OK.
 
@@ -78,7 +77,7 @@ def parse_frame(frame: int, size: int, flags: int, datagram: int) -> int:
     return _parse_ip(header, frame + size - header, flags, datagram)
 
 
-@njit(inline="always")
+@kernel
 def _parse_ip(header, room, flags, datagram):
     """The IPv4 header (RFC 791 section 3.1) with `room` bytes of frame from its first byte on."""
     if room < IP_BYTES:
@@ -104,7 +103,7 @@ def _parse_ip(header, room, flags, datagram):
     return _parse_udp(header + header_bytes, total - header_bytes, addresses, flags, datagram)
 
 
-@njit(inline="always")
+@kernel
 def _parse_udp(header, room, addresses, flags, datagram):
     """The UDP header (RFC 768) with `room` bytes of IP payload from its first byte on."""
     if room < UDP_BYTES:
@@ -124,7 +123,7 @@ def _parse_udp(header, room, addresses, flags, datagram):
     return OK
 
 
-@njit(inline="always")
+@kernel
 def _sum_words(address, size):
     """Sum of `size` bytes, a multiple of 4, as 32-bit words."""
     total = 0
@@ -133,7 +132,7 @@ def _sum_words(address, size):
     return total
 
 
-@njit
+@kernel
 def _sum_bytes(address, size):
     """Ones-complement sum of `size` >= 8 bytes, below 2**48: eight bytes at a time, halves apart so that none carries."""
     low = 0
@@ -152,7 +151,7 @@ def _sum_bytes(address, size):
     return low + high
 
 
-@njit(inline="always")
+@kernel
 def _fold(total):
     """A ones-complement sum below 2**48 folded to 16 bits."""
     total = (total & 0xFFFF) + ((total >> 16) & 0xFFFF) + (total >> 32)

@@ -65,8 +65,8 @@ static int end_open(struct pair_end *end, const char *name, char side, int lock,
         return -1;
     }
     if (lock && flock(end->file, LOCK_EX | LOCK_NB)) {
-        snprintf(error, PORT_ERROR_BYTES, "port pair:%s: side %c is taken by another process; use the other side or another name",
-                 name, side);
+        snprintf(error, PORT_ERROR_BYTES,
+                 "port pair:%s: side %c is taken by another process; use the other side or another name", name, side);
         return -1;
     }
     end->memory = mmap(NULL, PAIR_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, end->file, 0);
@@ -98,7 +98,8 @@ static int attach(struct pair *pair, char *error)
     if (!problem)
         problem = ring_attach_writer(pair->write.memory, PAIR_BYTES, &pair->writer);
     if (problem)
-        snprintf(error, PORT_ERROR_BYTES, "port pair: %s: %s; remove the file when no process uses it", pair->read.path, problem);
+        snprintf(error, PORT_ERROR_BYTES, "port pair: %s: %s; remove the file when no process uses it",
+                 pair->read.path, problem);
     return problem ? -1 : 0;
 }
 
@@ -127,7 +128,8 @@ static int pair_open(struct port *port, const char *argument, char *error)
 {
     char name[64], side;
     if (parse_argument(argument, name, sizeof name, &side)) {
-        snprintf(error, PORT_ERROR_BYTES, "port pair:%s: write pair:NAME or pair:NAME,side=b (NAME: up to 63 characters, no /)", argument);
+        snprintf(error, PORT_ERROR_BYTES,
+                 "port pair:%s: write pair:NAME or pair:NAME,side=b (NAME: up to 63 characters, no /)", argument);
         return -1;
     }
     struct pair *pair = calloc(1, sizeof *pair);
