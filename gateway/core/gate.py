@@ -23,6 +23,7 @@ from gateway.core.memory import (
     remainder_u32,
     shift_right,
     store_i64,
+    trailing_zeros,
 )
 from gateway.core.orders import live_row, may_open
 from gateway.layout import offsets, size, value
@@ -262,7 +263,7 @@ def settle(account, mask, interval_ns, now_ns, accepted_offset):
         whole_ns = load_i64(account + ACCOUNT.rate_burst) * interval_ns
         store_i64(account + ACCOUNT.bucket_ns, min(used_ns, now_ns + whole_ns))
         return
-    for reason in range(32):
-        if mask & (1 << reason):
-            counter = account + ACCOUNT.rejects + reason * COUNTER_BYTES
-            store_i64(counter, load_i64(counter) + 1)
+    while mask != 0:
+        counter = account + ACCOUNT.rejects + trailing_zeros(mask) * COUNTER_BYTES
+        store_i64(counter, load_i64(counter) + 1)
+        mask &= mask - 1
