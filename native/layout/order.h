@@ -93,7 +93,7 @@ enum order_constant {
 };
 
 /*
- * Head of the region of our own orders; struct order rows follow. Writer: core. It outlives a core: the next one goes on
+ * Head of the region of our own orders; struct order rows follow. Writer: core. It outlives a core: the next goes on
  * with `next_reference` and finds every live order and reservation where it was.
  */
 struct order_table {
