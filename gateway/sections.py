@@ -98,9 +98,7 @@ class Instance(Section):
         "1 to 32 of a-z 0-9 _ -",
         "Names the instance; `gateway top` and `gateway kill` find it by this name.",
     )
-    folder: str = Field(
-        "/dev/shm", description="Folder that holds the instance's folder of shared memory, `gateway-NAME`."
-    )
+    folder: str = Field("/dev/shm", description="Folder that holds the instance's folder of shared memory, `gateway-NAME`.")
     state: str = Field(
         "",
         description="Folder of what outlives the process: the kill file. Empty: `gateway/NAME` under "
@@ -122,9 +120,7 @@ class Placement(Section):
 
     together: bool = Field(False, description="`io` and `core` share one loop and one processor (run to completion).")
     io_cpu: int = Field(-1, ge=-1, le=CPU_LAST, description="Processor of the `io` loop; -1 leaves it to the kernel.")
-    core_cpu: int = Field(
-        -1, ge=-1, le=CPU_LAST, description="Processor of the `core` loop; -1 leaves it to the kernel."
-    )
+    core_cpu: int = Field(-1, ge=-1, le=CPU_LAST, description="Processor of the `core` loop; -1 leaves it to the kernel.")
     idle: Literal["spin", "yield", "sleep"] = Field(
         "yield", description="What a loop does when nothing is there: `spin` is fastest and needs a processor per loop."
     )

@@ -135,9 +135,7 @@ def test_clean_removes_shared_memory_that_nobody_maps_and_keeps_what_lives(clone
     text = (clone / "scripts" / "clean").read_text()
     assert "/dev/shm/gateway-*" in text
     # only these two: the machine may run instances of other people
-    (clone / "scripts" / "clean").write_text(
-        text.replace("/dev/shm/gateway-*", f"/dev/shm/gateway-test-{os.getpid()}-*")
-    )
+    (clone / "scripts" / "clean").write_text(text.replace("/dev/shm/gateway-*", f"/dev/shm/gateway-test-{os.getpid()}-*"))
     try:
         for folder in (live, stale):
             folder.mkdir()

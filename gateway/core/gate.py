@@ -11,8 +11,8 @@ Source of the controls: docs/adr/0005-gate.md.
 
 from numba import int64, njit
 
-from gateway.core.kernel import kernel
 from gateway.core import ring
+from gateway.core.kernel import kernel
 from gateway.core.memory import (
     acquire,
     fence_acquire,
