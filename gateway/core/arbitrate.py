@@ -25,6 +25,7 @@ INVALID, SESSION_OTHER, FULL = value("FEED_SEQUENCE_INVALID"), value("FEED_SESSI
 SHORT, AFTER_END = value("FEED_PACKET_SHORT"), value("FEED_END_OF_SESSION")
 HELD_MAX, HELD_BYTES, HELD_ROW_BYTES = value("FEED_HELD_MAX"), value("FEED_HELD_BYTES"), size("held_packet")
 JUMP_MAX = limits.SEQUENCE_JUMP_MAX
+SEQUENCE_MAX = 1 << 62  # no sum of it and a count, or a jump, overflows
 
 HEADER_BYTES, SESSION_LAST_OFFSET, SEQUENCE_OFFSET, COUNT_OFFSET = 20, 8, 10, 18
 END_OF_SESSION = 0xFFFF
@@ -65,7 +66,7 @@ def offer(feed, payload, size_bytes, line, now_ns, counters):
 @njit
 def _follow(feed, payload, sequence, counters):
     """True when the packet belongs to the session we follow, or begins the one we shall follow."""
-    if sequence <= 0:
+    if sequence <= 0 or sequence > SEQUENCE_MAX:
         count_reason(counters, INVALID)
         return False
     first, last = load_i64(payload), load_u16(payload + SESSION_LAST_OFFSET)
