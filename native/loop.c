@@ -108,7 +108,7 @@ static int turn_until_end(struct loop *loop)
                 return LOOP_END_FINISHED;
         }
         if (loop->turns_max && turns >= loop->turns_max)
-            return LOOP_END_TURNS;
+            return stop_signal ? LOOP_END_STOP : LOOP_END_TURNS;
         if (empty > loop->turns_idle)
             idle(loop);
     }

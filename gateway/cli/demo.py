@@ -1,6 +1,7 @@
 """`gateway demo`: a simulated venue, the appliance, a live view, and a summary that checks itself."""
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -37,6 +38,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--symbols", type=int, default=defaults.symbols, help="instruments (32)")
     parser.add_argument("--rate", type=int, default=defaults.rate, help="market messages per second (20000)")
     parser.add_argument("--faults", default=defaults.faults, metavar="KEY=PPM,…", help="what goes wrong on the lines, ppm")
+    parser.add_argument(
+        "--placement",
+        choices=("auto", "together", "apart"),
+        default="auto",
+        help="io and core in one loop, or in a process each (auto: together below four CPUs)",
+    )
     parser.add_argument("--json", action="store_true", help="the last line of the output is one JSON object")
 
 
@@ -44,8 +51,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the demo; exit code 1 when the check at the end fails."""
     if not 0 < arguments.seconds <= 86_400:
         raise UsageError("--seconds: use a time above 0, a day at most")
+    together = arguments.placement == "together" or (arguments.placement == "auto" and (os.cpu_count() or 1) < 4)
     options = DemoOptions(
-        arguments.seconds, arguments.seed, arguments.symbols, arguments.rate, arguments.faults, arguments.strategy
+        seconds=arguments.seconds,
+        seed=arguments.seed,
+        symbols=arguments.symbols,
+        rate=arguments.rate,
+        faults=arguments.faults,
+        strategy=arguments.strategy,
+        together=together,
     )
     signal.signal(signal.SIGTERM, _leave)
     with wire(arguments.port) as wiring, tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:

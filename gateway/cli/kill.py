@@ -41,6 +41,10 @@ def print_report(report: kill.KillReport) -> None:
     print(f"latch     {report.reason}, set in {report.latch_took_ns / 1000:.0f} µs")
     print(f"open      {report.open_before} orders at the latch")
     print(f"cancels   {report.cancels_sent} handed to io, {report.cancels_unsent} could not be")
+    if report.io_replaced:
+        print("io        was silent: it was ended, and a fresh one sent the cancels")
+    if report.cancels_waiting:
+        print(f"WAITING   {report.cancels_waiting} cancels that no io took: cancel them at the venue now")
     if report.confirmed:
         print("residual  none: every order is closed")
         return

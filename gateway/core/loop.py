@@ -63,6 +63,8 @@ def turn(core):
         slot = ring.peek(frames)
     if worked != 0:
         ring.acknowledge(frames)
+        faults = load_u32(load_i64(core + CORE.intents) + INTENTS.faults)
+        store_i64(load_i64(core + CORE.counters) + COUNTERS.strategy_faults, faults)
         return worked
     return -1 if load_i64(core + CORE.finished) != 0 else 0
 

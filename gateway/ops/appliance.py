@@ -35,8 +35,8 @@ NULL_STRATEGY = Path(__file__).resolve().parent.parent / "strategies" / "null.py
 
 def io_stage(instance: Instance, configuration: Configuration, port: str | None = None, **options: Any) -> Io:
     """The io stage over the configured port, or over `port`."""
-    age_ns = configuration.watch.order_age_max_ms * MILLISECOND_NS
-    return Io(instance, [port or configuration.port.name], order_age_max_ns=age_ns, **options)
+    options.setdefault("order_age_max_ns", configuration.watch.order_age_max_ms * MILLISECOND_NS)
+    return Io(instance, [port or configuration.port.name], **options)
 
 
 def prepare_account(instance: Instance, configuration: Configuration) -> None:
@@ -153,11 +153,11 @@ class CoreStage:
         core.admission = self._kept(admission)
         core.datagram = self._kept(np.zeros(1, dtype=layout.dtype("datagram")))
         core.events = self._kept(np.zeros(limits.EVENTS_MAX, dtype=layout.dtype("event")))
-        core.report_counters = self._kept(np.zeros(1, dtype=layout.dtype("core_counters")))
         core.decode_table = self._kept(make_table())
         core.store = self._kept(self.store)
         core.books = instance.body("books")
         core.counters = instance.address("counters") + layout.offsets("counters").core
+        core.report_counters = instance.address("counters") + layout.offsets("counters").reports
         core.account = instance.address("gate")
         core.gate_rows = instance.body("gate")
 

@@ -44,6 +44,7 @@ class DemoOptions:
     rate: int = 20_000
     faults: str = "drop_a=1000,duplicate_b=500,reorder_b=500,delay_a=200"
     strategy: Path = STRATEGY
+    together: bool = False  # io and core in one loop
 
 
 @dataclass
@@ -87,6 +88,7 @@ class Demo:
             "INSTANCE__STATE": str(self.folder / "state"),
             "PORT__NAME": self.wiring.appliance,
             "STRATEGY__FILE": str(self.options.strategy.resolve()),
+            "PLACEMENT__TOGETHER": str(self.options.together).lower(),
         }
         environment = {f"GATEWAY__{key}": value for key, value in settings.items()}
         self.appliance = self._spawn("appliance", ["run", str(CONFIGURATION), "--json"], environment)
@@ -104,9 +106,8 @@ class Demo:
                 self.instance = Instance.attach(self.instance_name)
             beats = self.instance.control[0]["heartbeats"]
             running = layout.value("PROCESS_RUNNING")
-            return bool(beats[layout.value("PROCESS_IO")]["state"] == running) and bool(
-                beats[layout.value("PROCESS_CORE")]["state"] == running
-            )
+            names = ["PROCESS_IO"] if self.options.together else ["PROCESS_IO", "PROCESS_CORE"]
+            return all(beats[layout.value(name)]["state"] == running for name in names)
         return False
 
     def start_venue(self) -> None:

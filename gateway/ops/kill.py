@@ -1,7 +1,7 @@
 """The kill switch: latch, then file, then cancel every open order, then say what is left.
 
     latch (shared memory) ─► io refuses every new order     file (synced) ─► no restart
-    open orders ─► ring control_io ─► io ─► port             works while core hangs: nothing here needs it
+    open orders ─► ring control_io ─► io ─► port             core is not needed; an io that hangs is replaced
 
 Hard rule: the latch is set before anything that can fail.
 """
@@ -24,6 +24,7 @@ from gateway.core.orders import open_references
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi, lib
 from gateway.ops import kill_file
+from gateway.ops.rescue import is_silent, working_io
 
 CONFIRM_SECONDS = 5.0  # cancels are out and confirmed within this, or named
 POLL_SECONDS = 0.005
@@ -45,6 +46,8 @@ class KillReport:
     still_open: list[int] = field(default_factory=list)
     confirmed: bool = False
     core_alive: bool = True
+    io_replaced: bool = False  # io was silent: ended, and a fresh one sent the cancels
+    cancels_waiting: int = 0  # no io took them
 
     def as_json(self) -> dict[str, object]:
         """The fields, for printing."""
@@ -58,7 +61,7 @@ def latch(instance: Instance, reason: str) -> int:
 
 
 def kill(instance: Instance, state: Path, frames: OrderFrames, reason: str = "KILL_COMMAND") -> KillReport:
-    """Latches, makes the latch last, cancels everything open and reports. Works with core stopped or gone."""
+    """Latches, makes the latch last, cancels everything open and reports. Works with core or io stopped or gone."""
     report = KillReport()
     began = clock.monotonic_ns()
     in_force = latch(instance, reason)
@@ -90,16 +93,18 @@ def cancel_all(instance: Instance, frames: OrderFrames, report: KillReport) -> N
     report.cancels_sent = len(asked)
     report.cancels_unsent = len(set(report.still_open) - asked)
     report.confirmed = not report.still_open
-    _wait_until_taken(instance, deadline)
+    if not _taken(instance, POLL_SECONDS * 20):
+        with working_io(instance) as working:
+            report.io_replaced = working
+            _taken(instance, CONFIRM_SECONDS)
+    report.cancels_waiting = _waiting(instance)
 
 
 def core_is_alive(instance: Instance) -> bool:
     """Whether the loop that runs core shows signs of life; a stopped process does not, and confirms nothing."""
-    now_ns = clock.now_ns(instance.clock_address)
-    beats = instance.control[0]["heartbeats"]
-    core, io = beats[layout.value("PROCESS_CORE")], beats[layout.value("PROCESS_IO")]
-    beat = core if core["state"] != layout.value("PROCESS_ABSENT") else io
-    return beat["state"] == layout.value("PROCESS_RUNNING") and now_ns - int(beat["time_ns"]) < 500_000_000
+    core = instance.control[0]["heartbeats"][layout.value("PROCESS_CORE")]
+    apart = core["state"] != layout.value("PROCESS_ABSENT")
+    return not is_silent(instance, "PROCESS_CORE" if apart else "PROCESS_IO")
 
 
 @contextmanager
@@ -121,8 +126,17 @@ def _send(writer: object, frame: bytes, reference: int) -> bool:
     return bool(ring.put(handle_address(writer), handle_address(header), SLOT_BYTES, address_of(data), len(frame)))
 
 
-def _wait_until_taken(instance: Instance, deadline: float) -> None:
-    """Until io has taken every cancel off the ring, or the deadline."""
-    view = instance.rings["control_io"].view("ring_header")
-    while view[0]["cursor"] < view[0]["claimed"] and time.monotonic() < deadline:
+def _waiting(instance: Instance) -> int:
+    """Cancels in control_io that io has not taken."""
+    view = instance.rings["control_io"].view("ring_header")[0]
+    return int(view["claimed"]) - int(view["cursor"])
+
+
+def _taken(instance: Instance, seconds: float) -> bool:
+    """Waits until io has taken every cancel off the ring; False when it has not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while _waiting(instance) > 0:
+        if time.monotonic() > deadline:
+            return False
         time.sleep(POLL_SECONDS)
+    return True

@@ -16,7 +16,7 @@ from gateway.errors import GatewayError, PortError
 from gateway.instance import Instance
 from gateway.native import lib
 from gateway.ops.appliance import CoreStage, io_stage, prepare_account
-from gateway.stages import Placement, run_loop
+from gateway.stages import Io, Placement, run_loop
 
 POLL_SECONDS = 0.05
 CAPTURE_MAGICS = (0xA1B2C3D4, 0xD4C3B2A1, 0xA1B23C4D, 0x4D3CB2A1, 0x0A0D0D0A)
@@ -40,13 +40,18 @@ class Replay:
     """One recording on its own short-lived instance; a context manager that removes it."""
 
     def __init__(self, path: Path, configuration: Configuration, burst: int = lib.PORT_BURST_MAX, out: str | None = None):
+        port = port_of(path, out)
         self.instance = Instance.create(configuration.instance.name, Path(configuration.instance.folder))
+        self.io: Io | None = None
         try:
             prepare_account(self.instance, configuration)
-            self.io = io_stage(self.instance, configuration, port=port_of(path, out), burst=burst)
+            # nobody reads the journal of a replay: it keeps the newest records and never stops new risk
+            self.instance.rings["core_journal"].view("ring_header")["reliable"] = 0
+            # a recording's clock jumps from burst to burst: an order is as old as its frame, not as the gap behind it
+            self.io = io_stage(self.instance, configuration, port=port, burst=burst, order_age_max_ns=0)
             self.core = CoreStage(self.instance, configuration)
         except BaseException:
-            self.instance.close(remove=True)
+            self._close()
             raise
         self.seconds = 0.0  # the last run took
 
@@ -65,10 +70,13 @@ class Replay:
 
     def steps(self) -> Iterator[int]:
         """Replays one burst at a time; yields the messages decoded so far after each."""
-        while self._loop(turns=1) == "turns":
+        while (end := self._loop(turns=1)) == "turns":
             yield int(self.instance.counters[0]["core"]["messages"])
+        if end == "stopped":
+            raise KeyboardInterrupt
 
     def _loop(self, turns: int = 0) -> str:
+        assert self.io is not None
         placement = Placement("PROCESS_IO", idle="spin", turns_max=turns)
         return run_loop(self.instance, [self.io.stage(), self.core.stage()], placement)
 
@@ -80,7 +88,11 @@ class Replay:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.io.close()
+        self._close()
+
+    def _close(self) -> None:
+        if self.io is not None:
+            self.io.close()
         self.instance.close(remove=True)
 
 

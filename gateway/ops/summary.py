@@ -13,6 +13,7 @@ from gateway.ops.histogram import percentile
 
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "p999": 0.999}
 NOT_ROOM = ("reserved",)
+REPORT_PACKETS = ("packets", "heartbeats", "sessions", "reordered", "gaps", "gap_messages", "end_of_session")
 
 
 def plain(record: np.void, struct: str) -> dict[str, int]:
@@ -59,6 +60,8 @@ def summary(instance: Instance) -> dict[str, Any]:
         "core": plain(counters["core"], "core_counters"),
         "messages": messages_by_type(counters["core"]),
         "feed_reasons": reasons(counters["core"]["reasons"], "feed_reason", "FEED_"),
+        "report_packets": {name: int(counters["reports"][name]) for name in REPORT_PACKETS},
+        "report_reasons": reasons(counters["reports"]["reasons"], "feed_reason", "FEED_"),
         "decisions": int(account["decisions"]),
         "accepted": int(account["accepted"]),
         "cancels": int(account["cancels"]),

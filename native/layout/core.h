@@ -6,7 +6,7 @@ struct core {
     uint64_t datagram;         /* scratch: struct datagram */
     uint64_t feed;             /* struct feed: market data, lines A and B */
     uint64_t reports;          /* struct feed: the order session's reports, one line */
-    uint64_t report_counters;  /* struct core_counters of the report stream, kept apart from the market's */
+    uint64_t report_counters;  /* struct core_counters of the report stream: counters.reports */
     uint64_t decode_table;     /* protocols' row table */
     uint64_t events;           /* scratch: EVENTS_MAX rows of struct event */
     uint64_t store;            /* struct book_store */

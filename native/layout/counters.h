@@ -89,7 +89,8 @@ struct core_counters {
     uint64_t venue_accepts;
     uint64_t venue_cancels;
     uint64_t events_dropped;
-    uint64_t reserved[3];
+    uint64_t strategy_faults; /* times the strategy raised: it is halted after the first */
+    uint64_t reserved[2];
     uint64_t reasons[32];          /* by enum feed_reason */
     uint64_t messages_by_type[256]; /* by the venue's type byte */
 };
@@ -120,5 +121,6 @@ struct counters {
     struct region_header region;
     struct io_counters io;
     struct core_counters core;
+    struct core_counters reports; /* the order session's packets: arbitration counts them apart from the market's */
     struct histogram spans[4];
 };
