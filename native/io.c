@@ -81,6 +81,8 @@ static void publish_time(struct io *io)
     if (!io->time_interval_ticks || ticks - io->time_published_ticks < io->time_interval_ticks)
         return;
     io->time_published_ticks = ticks;
+    if (ring_room(&io->frames) < io->frames.depth / 2)
+        return; /* core is behind: frames need the room more than it needs the time */
     publish(io, "", 0, FRAME_TIME, 0, clock_ticks_to_ns(&io->control->clock, ticks), ticks);
 }
 

@@ -121,3 +121,15 @@ def test_a_quiet_port_tells_the_time():
             time.sleep(0.003)
         times = [time_ns for flags, _, time_ns in bench.records() if flags & TIME]
         assert len(times) >= 3 and times == sorted(times)
+
+
+def test_time_records_leave_half_of_the_ring_to_frames():
+    with io_bench() as bench:
+        bench.io.io.time_interval_ticks = 1
+        bench.turns(3 * limits.FRAME_RING_DEPTH)
+        header = bench.instance.rings["io_core"].view("ring_header")[0]
+        assert header["claimed"] <= limits.FRAME_RING_DEPTH // 2 + 1
+        sent = [bytes(64)] * (limits.FRAME_RING_DEPTH // 4)
+        assert bench.peer.transmit(sent) == len(sent)
+        bench.turns(64)
+        assert bench.counters["drop_ring_full"] == 0 and bench.counters["frames_published"] == len(sent)

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gateway.core.orders import open_references
@@ -25,8 +26,10 @@ SETTLE_SECONDS = 0.5
 class RunningDemo:
     """A demo in the background with a strategy that keeps orders resting, and the venue's live counters."""
 
-    def __init__(self):
+    def __init__(self, placement):
         words = ["demo", "--seconds", "60", "--strategy", str(QUOTES), "--rate", "5000", "--json"]
+        words += ["--placement", placement]
+        self.together = placement == "together"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gateway.cli.main", *words],
             stdout=subprocess.PIPE,
@@ -44,12 +47,13 @@ class RunningDemo:
             assert self.process.poll() is None, "the demo ended early"
             with contextlib.suppress(AttachError):
                 result = what()
-                if result is not None and result is not False:
+                if result is not None and (isinstance(result, (Instance, np.void)) or bool(result)):
                     return result
             time.sleep(0.02)
         raise AssertionError("the demo did not come up")
 
     def pid(self, process):
+        process = lib.PROCESS_IO if self.together else process
         return int(self.instance.control[0]["heartbeats"][process]["pid"])
 
     def open_orders(self):
@@ -85,8 +89,8 @@ class RunningDemo:
 
 
 @pytest.fixture
-def running():
-    demo = RunningDemo()
+def running(request):
+    demo = RunningDemo(getattr(request, "param", "apart"))
     try:
         yield demo
     finally:
@@ -134,6 +138,32 @@ def test_a_kill_works_while_core_is_stopped(running):
     assert orders_after(running, 1.0) == 0
     os.kill(running.pid(lib.PROCESS_CORE), signal.SIGCONT)
     assert orders_after(running, 1.5) == 0, "a core that comes back finds the latch"
+
+
+@pytest.mark.parametrize("running", ["together"], indirect=True)
+def test_a_kill_ends_a_hung_loop_that_holds_io_and_a_fresh_io_cancels(running):
+    running.stop_core_with_orders_open()
+    time.sleep(1.0)
+    cancels = int(running.venue["cancels_received"])
+    code, report = running.kill_command()
+    assert report["reason"] == "COMMAND" and report["io_replaced"] and report["cancels_waiting"] == 0
+    assert code == 1 and report["still_open"], "no core is left to confirm them"
+    time.sleep(SETTLE_SECONDS)
+    assert int(running.venue["cancels_received"]) >= cancels + report["cancels_sent"] > cancels
+    assert orders_after(running, 1.0) == 0
+
+
+def test_a_kill_replaces_a_stopped_io(running):
+    running.wait_for(lambda: running.open_orders() > 0)
+    os.kill(running.pid(lib.PROCESS_IO), signal.SIGSTOP)
+    time.sleep(1.0)
+    cancels = int(running.venue["cancels_received"])
+    _, report = running.kill_command()
+    assert report["reason"] == "COMMAND" and report["cancels_waiting"] == 0
+    assert report["io_replaced"] or report["cancels_sent"] == 0
+    time.sleep(SETTLE_SECONDS)
+    assert int(running.venue["cancels_received"]) >= cancels + report["cancels_sent"]
+    assert orders_after(running, 1.0) == 0
 
 
 def test_core_killed_outright_latches_and_cancels_by_itself(running):
