@@ -57,9 +57,7 @@ def symbol_words(symbols: list[str]) -> np.ndarray:
     return np.sort(np.array([int.from_bytes(text, "little", signed=True) for text in texts], dtype=np.int64))
 
 
-def make_admission(
-    instruments: list[str], restricted: list[str], limits: dict[str, int]
-) -> tuple[np.ndarray, list[Any]]:
+def make_admission(instruments: list[str], restricted: list[str], limits: dict[str, int]) -> tuple[np.ndarray, list[Any]]:
     """A struct admission (array of one) and what it points into, to be kept alive; `limits` are fields of gate_row."""
     record = np.zeros(1, dtype=dtype("admission"))
     permitted_words = symbol_words([symbol for symbol in instruments if symbol != "*"])

@@ -9,7 +9,7 @@ Hard rule: the latch is set before anything that can fail.
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +45,7 @@ class KillReport:
     still_open: list[int] = field(default_factory=list)
     confirmed: bool = False
     core_alive: bool = True
+    file_problem: str = ""  # why the latch could not be written down, if so: it dies with the instance
 
     def as_json(self) -> dict[str, object]:
         """The fields, for printing."""
@@ -65,15 +66,27 @@ def kill(instance: Instance, state: Path, frames: OrderFrames, reason: str = "KI
     report.latch_took_ns = clock.monotonic_ns() - began
     report.latched_ns = int(instance.control[0]["kill_time_ns"])
     report.reason = layout.names("kill_reason", "KILL_")[in_force]
-    kill_file.set_latch(state, report.reason)
+    try:
+        kill_file.set_latch(state, report.reason)
+    except OSError as problem:  # what is open is cancelled all the same
+        report.file_problem = f"{problem.filename or state}: {problem.strerror}"
     cancel_all(instance, frames, report)
     report.orders_blocked = int(instance.counters[0]["io"]["orders_blocked_kill"])
     return report
 
 
-def cancel_all(instance: Instance, frames: OrderFrames, report: KillReport) -> None:
-    """Cancels every open order through control_io and waits until none is open or CONFIRM_SECONDS are over."""
-    deadline = time.monotonic() + CONFIRM_SECONDS
+def cancel_all(
+    instance: Instance,
+    frames: OrderFrames,
+    report: KillReport,
+    seconds: float = CONFIRM_SECONDS,
+    waiting: Callable[[], None] = lambda: None,
+) -> None:
+    """Cancels every open order through control_io and waits until none is open or `seconds` are over.
+
+    `waiting` is called meanwhile: who supervises goes on giving signs of life.
+    """
+    deadline = time.monotonic() + seconds
     asked: set[int] = set()
     with control_ring(instance) as writer:
         while True:
@@ -86,11 +99,12 @@ def cancel_all(instance: Instance, frames: OrderFrames, report: KillReport) -> N
             report.core_alive = core_is_alive(instance)
             if not references or time.monotonic() > deadline or (not report.core_alive and asked.issuperset(references)):
                 break
+            waiting()
             time.sleep(POLL_SECONDS)
     report.cancels_sent = len(asked)
     report.cancels_unsent = len(set(report.still_open) - asked)
     report.confirmed = not report.still_open
-    _wait_until_taken(instance, deadline)
+    _wait_until_taken(instance, deadline, waiting)
 
 
 def core_is_alive(instance: Instance) -> bool:
@@ -121,8 +135,9 @@ def _send(writer: object, frame: bytes, reference: int) -> bool:
     return bool(ring.put(handle_address(writer), handle_address(header), SLOT_BYTES, address_of(data), len(frame)))
 
 
-def _wait_until_taken(instance: Instance, deadline: float) -> None:
+def _wait_until_taken(instance: Instance, deadline: float, waiting: Callable[[], None]) -> None:
     """Until io has taken every cancel off the ring, or the deadline."""
     view = instance.rings["control_io"].view("ring_header")
     while view[0]["cursor"] < view[0]["claimed"] and time.monotonic() < deadline:
+        waiting()
         time.sleep(POLL_SECONDS)

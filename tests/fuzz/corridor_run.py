@@ -1,6 +1,6 @@
 """Runs damaged days through the corridor and checks them; a process of its own, so that a crash is seen.
 
-    python -m tests.fuzz.corridor_run FOLDER SEED [SEED …]
+python -m tests.fuzz.corridor_run FOLDER SEED [SEED …]
 """
 
 import sys

@@ -129,9 +129,7 @@ def small(tmp_path):
     feed.packet(feed.message("E", order_reference_number=10, executed_shares=60, match_number=1))
     feed.packet(
         feed.message("D", order_reference_number=11),
-        feed.message(
-            "U", original_order_reference_number=12, new_order_reference_number=13, shares=80, price=999_800
-        ),
+        feed.message("U", original_order_reference_number=12, new_order_reference_number=13, shares=80, price=999_800),
         feed.message("X", order_reference_number=21, canceled_shares=25),
     )
     return feed.write(tmp_path / "small.pcap")
@@ -144,7 +142,13 @@ BOOK_TEST = {
     "bids": [["100.0000", 40, 1], ["99.9800", 80, 1]],
     "asks": [["100.0100", 30, 1], ["100.0250", 15, 1]],
 }
-BOOK_OTHER = {"symbol": "OTHER", "instrument": 2, "flags": ["known", "named", "valid"], "bids": [], "asks": [["1.2345", 5, 1]]}
+BOOK_OTHER = {"symbol": "OTHER", "instrument": 2, "flags": BOOK_TEST["flags"], "bids": [], "asks": [["1.2345", 5, 1]]}
+    "symbol": "OTHER",
+    "instrument": 2,
+    "flags": ["known", "named", "valid"],
+    "bids": [],
+    "asks": [["1.2345", 5, 1]],
+}
 
 
 def books_printed(capsys, *words):
