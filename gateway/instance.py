@@ -40,6 +40,21 @@ def running(parent: Path = FOLDER) -> list[str]:
     return sorted(path.name.removeprefix(PREFIX) for path in parent.glob(PREFIX + "*") if path.is_dir())
 
 
+def is_held(name: str, parent: Path = FOLDER) -> bool:
+    """Whether a process runs this instance: who made it holds its lock for as long as it lives."""
+    try:
+        lock = os.open(folder_of(name, parent) / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 class Mapping:
     """A shared file mapped whole; `address` is its first byte."""
 

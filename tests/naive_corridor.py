@@ -168,7 +168,7 @@ class NaiveCorridor:
 
     def drain(self, now_ns: int, over: bool = False) -> None:
         while self.held:
-            row = min(self.held, key=lambda held: held.sequence)
+            row = min(self.held, key=lambda held: (held.sequence, held.count))
             if row.sequence > self.next_sequence:
                 if not over and now_ns - self.hold_since_ns <= self.window_ns:
                     return

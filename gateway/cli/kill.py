@@ -2,11 +2,12 @@
 
 import argparse
 import json
+from pathlib import Path
 
 from gateway.cli.output import print_json, print_note
 from gateway.config import Configuration, load
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, AttachError, UsageError
-from gateway.instance import Instance
+from gateway.instance import FOLDER, Instance, is_held
 from gateway.ops import kill, kill_file
 from gateway.ops.appliance import order_frames
 from gateway.ops.process import CONFIGURATION_FILE
@@ -16,8 +17,8 @@ HELP = "set the kill latch: no new order leaves, everything open is cancelled"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The verb's options."""
-    parser.add_argument("--instance", default="gateway", metavar="NAME", help="which appliance (default: gateway)")
-    parser.add_argument("--config", metavar="FILE", help="with --clear: the configuration whose latch is meant")
+    parser.add_argument("--instance", metavar="NAME", help="which appliance (default: gateway)")
+    parser.add_argument("--config", metavar="FILE", help="the configuration it was started with: name and folders are there")
     parser.add_argument("--clear", action="store_true", help="clear the latch of an appliance that does not run")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
@@ -26,19 +27,35 @@ def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 when nothing is left open, 1 when something is."""
     if arguments.clear:
         return clear(arguments)
-    instance = Instance.attach(arguments.instance)
-    configuration = Configuration(**json.loads((instance.folder / CONFIGURATION_FILE).read_text()))
+    chosen = load(arguments.config) if arguments.config else None
+    name, folder = arguments.instance or "gateway", FOLDER
+    if chosen is not None:
+        name, folder = arguments.instance or chosen.instance.name, Path(chosen.instance.folder)
+    instance = Instance.attach(name, folder)
+    kill.latch(instance, "KILL_COMMAND")  # before anything that can fail
+    configuration = stored_configuration(instance)
     report = kill.kill(instance, configuration.state_folder, order_frames(configuration))
     if arguments.json:
         print_json(report.as_json())
     else:
         print_report(report)
-    return EXIT_DONE if report.confirmed else EXIT_CHECK_FAILED
+    return EXIT_DONE if report.confirmed and not report.file_problem else EXIT_CHECK_FAILED
+
+
+def stored_configuration(instance: Instance) -> Configuration:
+    """The configuration the instance was started with."""
+    path = instance.folder / CONFIGURATION_FILE
+    try:
+        return Configuration(**json.loads(path.read_text()))
+    except (OSError, ValueError) as problem:
+        raise AttachError(f"{path}: {problem}; the latch is set, but nothing was cancelled") from problem
 
 
 def print_report(report: kill.KillReport) -> None:
     """The report for a person, residual orders by name."""
     print(f"latch     {report.reason}, set in {report.latch_took_ns / 1000:.0f} µs")
+    if report.file_problem:
+        print(f"file      NOT WRITTEN ({report.file_problem}): the latch does not outlive this appliance")
     print(f"open      {report.open_before} orders at the latch")
     print(f"cancels   {report.cancels_sent} handed to io, {report.cancels_unsent} could not be")
     if report.io_replaced:
@@ -55,12 +72,8 @@ def print_report(report: kill.KillReport) -> None:
 
 def clear(arguments: argparse.Namespace) -> int:
     """Clears the latch on disk; only while the appliance does not run."""
-    configuration = load(arguments.config, {"instance.name": None if arguments.config else arguments.instance})
-    try:
-        running = Instance.attach(configuration.instance.name)
-    except AttachError:
-        running = None
-    if running is not None:
+    configuration = load(arguments.config, {"instance.name": arguments.instance})
+    if is_held(configuration.instance.name, Path(configuration.instance.folder)):
         raise UsageError("the latch of a running appliance is never cleared; stop it first")
     why = kill_file.reason(configuration.state_folder)
     kill_file.clear(configuration.state_folder)

@@ -3,6 +3,7 @@
 import argparse
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from gateway import kernel_cache
@@ -31,6 +32,11 @@ class StopRequest:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
 
+    def goes_on(self, advance: Callable[..., None]) -> bool:
+        """Moves the progress; whether nobody has asked yet."""
+        advance(0)
+        return not self.asked
+
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
 
@@ -44,16 +50,19 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         text = "compiling kernels, once" if kernel_cache.is_cold() else "starting"
         with progress(text) as advance:
-            supervisor.start(lambda: advance(0))
-        print_note(f"gateway run: {name} is running on {configuration.port.name}; look: gateway top --instance {name}")
+            supervisor.start(lambda: stop.goes_on(advance))
+        if not stop.asked:
+            print_note(f"gateway run: {name} is running on {configuration.port.name}; look: gateway top --instance {name}")
         deadline = time.monotonic() + arguments.seconds if arguments.seconds else None
         while not stop.asked and supervisor.alive() and (deadline is None or time.monotonic() < deadline):
             supervisor.tick()
             time.sleep(TICK_SECONDS)
     finally:
-        supervisor.stop()
-        result = summary(supervisor.instance)
-        supervisor.close()
+        try:
+            supervisor.stop()
+        finally:
+            result = summary(supervisor.instance)
+            supervisor.close()
     if arguments.json:
         print_json(result)
     return EXIT_CHECK_FAILED if result["kill_latch"] else EXIT_DONE

@@ -184,12 +184,14 @@ def next_ready(feed, now_ns, counters):
 
 @kernel
 def _earliest(feed):
-    """Row of the held packet with the lowest sequence; at least one is held."""
-    best, best_sequence = 0, 0x7FFFFFFFFFFFFFFF
+    """Row of the held packet with the lowest sequence, of two such the shorter; at least one is held."""
+    best, best_sequence, best_count = 0, 0x7FFFFFFFFFFFFFFF, 0
     for index in range(HELD_MAX):
         row = feed + FEED.rows + index * HELD_ROW_BYTES
-        if load_u32(row + HELD.used) != 0 and load_i64(row + HELD.sequence) < best_sequence:
-            best, best_sequence = index, load_i64(row + HELD.sequence)
+        if load_u32(row + HELD.used) != 0:
+            sequence, count = load_i64(row + HELD.sequence), load_u32(row + HELD.count)
+            if sequence < best_sequence or (sequence == best_sequence and count < best_count):
+                best, best_sequence, best_count = index, sequence, count
     return best
 
 

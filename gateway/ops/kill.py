@@ -9,7 +9,7 @@ Hard rule: the latch is set before anything that can fail.
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +48,7 @@ class KillReport:
     core_alive: bool = True
     io_replaced: bool = False  # io was silent: ended, and a fresh one sent the cancels
     cancels_waiting: int = 0  # no io took them
+    file_problem: str = ""  # why the latch could not be written down, if so: it dies with the instance
 
     def as_json(self) -> dict[str, object]:
         """The fields, for printing."""
@@ -68,15 +69,33 @@ def kill(instance: Instance, state: Path, frames: OrderFrames, reason: str = "KI
     report.latch_took_ns = clock.monotonic_ns() - began
     report.latched_ns = int(instance.control[0]["kill_time_ns"])
     report.reason = layout.names("kill_reason", "KILL_")[in_force]
-    kill_file.set_latch(state, report.reason)
-    cancel_all(instance, frames, report)
+    try:
+        kill_file.set_latch(state, report.reason)
+    except OSError as problem:  # what is open is cancelled all the same
+        report.file_problem = f"{problem.filename or state}: {problem.strerror}"
+    for _ in range(2):  # io may fall silent on the way
+        report.io_replaced |= is_silent(instance, "PROCESS_IO")
+        with working_io(instance):
+            cancel_all(instance, frames, report)
+        report.cancels_waiting = _waiting(instance)
+        if report.cancels_waiting == 0:
+            break
     report.orders_blocked = int(instance.counters[0]["io"]["orders_blocked_kill"])
     return report
 
 
-def cancel_all(instance: Instance, frames: OrderFrames, report: KillReport) -> None:
-    """Cancels every open order through control_io and waits until none is open or CONFIRM_SECONDS are over."""
-    deadline = time.monotonic() + CONFIRM_SECONDS
+def cancel_all(
+    instance: Instance,
+    frames: OrderFrames,
+    report: KillReport,
+    seconds: float = CONFIRM_SECONDS,
+    waiting: Callable[[], None] = lambda: None,
+) -> None:
+    """Cancels every open order through control_io and waits until none is open or `seconds` are over.
+
+    `waiting` is called meanwhile: who supervises goes on giving signs of life.
+    """
+    deadline = time.monotonic() + seconds
     asked: set[int] = set()
     with control_ring(instance) as writer:
         while True:
@@ -89,15 +108,12 @@ def cancel_all(instance: Instance, frames: OrderFrames, report: KillReport) -> N
             report.core_alive = core_is_alive(instance)
             if not references or time.monotonic() > deadline or (not report.core_alive and asked.issuperset(references)):
                 break
+            waiting()
             time.sleep(POLL_SECONDS)
     report.cancels_sent = len(asked)
     report.cancels_unsent = len(set(report.still_open) - asked)
     report.confirmed = not report.still_open
-    if not _taken(instance, POLL_SECONDS * 20):
-        with working_io(instance) as working:
-            report.io_replaced = working
-            _taken(instance, CONFIRM_SECONDS)
-    report.cancels_waiting = _waiting(instance)
+    _wait_until_taken(instance, deadline, waiting)
 
 
 def core_is_alive(instance: Instance) -> bool:
@@ -132,11 +148,11 @@ def _waiting(instance: Instance) -> int:
     return int(view["claimed"]) - int(view["cursor"])
 
 
-def _taken(instance: Instance, seconds: float) -> bool:
-    """Waits until io has taken every cancel off the ring; False when it has not within `seconds`."""
-    deadline = time.monotonic() + seconds
+def _wait_until_taken(instance: Instance, deadline: float, waiting: Callable[[], None]) -> bool:
+    """Until io has taken every cancel off the ring (True), or the deadline."""
     while _waiting(instance) > 0:
         if time.monotonic() > deadline:
             return False
+        waiting()
         time.sleep(POLL_SECONDS)
     return True

@@ -54,6 +54,9 @@ def working_io(instance: Instance) -> Iterator[bool]:
         return
     pid = int(instance.control[0]["heartbeats"][layout.value("PROCESS_IO")]["pid"])
     _end(pid)
+    core = instance.control[0]["heartbeats"][layout.value("PROCESS_CORE")]
+    if core["state"] == layout.value("PROCESS_ABSENT"):  # it shared the loop, and is gone with it
+        core["state"] = layout.value("PROCESS_STOPPED")
     if not is_silent(instance, "PROCESS_CONTROL"):
         yield _wait_for_another(instance, pid)
         return

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from gateway import clock, layout
 from gateway.config import Configuration
-from gateway.errors import CapabilityError, ConfigurationError, GatewayError
+from gateway.errors import AttachError, CapabilityError, ConfigurationError, GatewayError
 from gateway.instance import Instance
 from gateway.ops import kill, kill_file
 from gateway.ops.appliance import order_frames, prepare_account
@@ -28,7 +28,8 @@ from gateway.ops.process import CONFIGURATION_FILE
 
 TICK_SECONDS = 0.02
 START_SECONDS = 900.0  # the first start compiles kernels; a busy machine takes its time
-STOP_SECONDS = 5.0
+CANCEL_SECONDS = 2.0  # of an orderly stop: the venue confirms within it, or the summary says what is open
+STOP_SECONDS = 2.0
 IO_RESTARTS_MAX = 5
 
 
@@ -48,28 +49,41 @@ class Supervisor:
             raise GatewayError(f"the kill latch is set ({why}); look why, then clear it with: gateway kill --clear")
         kill_file.prepare(self.state)
         self.instance = Instance.create(configuration.instance.name, Path(configuration.instance.folder))
+        self._beat = self.instance.control[0]["heartbeats"][layout.value("PROCESS_CONTROL")]
+        self._halted = False
+        try:
+            self._prepare(configuration)
+        except BaseException:
+            self.instance.close(remove=True)
+            raise
+
+    def _prepare(self, configuration: Configuration) -> None:
+        """What stands in the instance's folder before a stage is started."""
         end_left_over(self.instance.folder)
         document = json.dumps(configuration.model_dump(mode="json"))
         (self.instance.folder / CONFIGURATION_FILE).write_text(document)
         prepare_account(self.instance, configuration)
         self.frames = order_frames(configuration)
         self.journal = Journal(self.instance, configuration.journal_folder)
-        self._beat = self.instance.control[0]["heartbeats"][layout.value("PROCESS_CONTROL")]
 
     @property
     def stages(self) -> list[str]:
         """The processes to run, each a comma-separated list of stages."""
         return ["io,core"] if self.configuration.placement.together else ["io", "core"]
 
-    def start(self, waiting: Callable[[], None] = lambda: None) -> None:
-        """Starts every process and returns once all of them run; `waiting` is called while they come up."""
+    def start(self, waiting: Callable[[], bool] = lambda: True) -> None:
+        """Starts every process and returns once all of them run.
+
+        `waiting` is called while they come up; when it says False nothing more is started, and `stop` is next.
+        """
         self.beat()
         self._beat["pid"] = os.getpid()
         self._beat["state"] = layout.value("PROCESS_RUNNING")
         # core first: it compiles its kernels before frames arrive
         for name in sorted(self.stages):
             self._spawn(name)
-            self._wait_running(name, waiting)
+            if not self._wait_running(name, waiting):
+                return
 
     def _spawn(self, name: str) -> None:
         command = [sys.executable, "-m", "gateway.ops.process", str(self.instance.folder), name]
@@ -80,7 +94,7 @@ class Supervisor:
         process = "PROCESS_IO" if name.startswith("io") else "PROCESS_CORE"
         return self.instance.control[0]["heartbeats"][layout.value(process)]
 
-    def _wait_running(self, name: str, waiting: Callable[[], None]) -> None:
+    def _wait_running(self, name: str, waiting: Callable[[], bool] = lambda: True) -> bool:
         deadline = time.monotonic() + START_SECONDS
         running = layout.value("PROCESS_RUNNING")
         while self._heartbeat_of(name)["state"] != running:  # type: ignore[index]
@@ -92,8 +106,10 @@ class Supervisor:
                 self.stop()
                 raise GatewayError(f"{name} did not start within {START_SECONDS:.0f} s")
             self.beat()
-            waiting()
+            if not waiting():
+                return False
             time.sleep(TICK_SECONDS)
+        return True
 
     def beat(self) -> None:
         """Control's sign of life."""
@@ -102,8 +118,7 @@ class Supervisor:
 
     def tick(self) -> None:
         """One turn of control: heartbeat, journal, latch to disk, dead children."""
-        self.beat()
-        self.journal.drain(clock.now_ns(self.instance.clock_address))
+        self._live()
         latch = int(self.instance.control[0]["kill_latch"])
         if latch and kill_file.reason(self.state) is None:
             kill_file.set_latch(self.state, layout.names("kill_reason", "KILL_")[latch])
@@ -111,22 +126,37 @@ class Supervisor:
             code = child.poll()
             if code is not None:
                 self._on_death(name, code)
+        if self.instance.counters[0]["core"]["strategy_faults"] and not self._halted:
+            self._halted = True
+            print("gateway run: the strategy raised and is halted; nothing asks it again", file=sys.stderr, flush=True)
+
+    def _live(self) -> None:
+        """Heartbeat and journal: what goes on whatever else control waits for."""
+        self.beat()
+        self.journal.drain(clock.now_ns(self.instance.clock_address))
 
     def _on_death(self, name: str, code: int) -> None:
         del self.children[name]
+        if code == 0 and self.instance.counters[0]["io"]["end_of_input"]:
+            return  # a recording has ended, and with it every stage in its turn
         print(f"gateway run: process {name} ended ({_ending(code)})", file=sys.stderr, flush=True)
         self._heartbeat_of(name)["state"] = layout.value("PROCESS_STOPPED")  # type: ignore[index]
         if "core" in name:
             kill.latch(self.instance, "KILL_CORE_DIED")
             kill_file.set_latch(self.state, "CORE_DIED")
-        if "io" in name and self.io_restarts < IO_RESTARTS_MAX:
-            self.io_restarts += 1
-            self._spawn("io")
-            self._wait_running("io", lambda: None)
+        if "io" in name:
+            self._restart_io()
         if "core" in name:
             report = kill.KillReport()
-            kill.cancel_all(self.instance, self.frames, report)
+            kill.cancel_all(self.instance, self.frames, report, waiting=self._live)
             print(f"gateway run: {report.cancels_sent} cancels sent after core ended", file=sys.stderr, flush=True)
+
+    def _restart_io(self) -> None:
+        if self.io_restarts == IO_RESTARTS_MAX:
+            raise GatewayError(f"io ended {IO_RESTARTS_MAX + 1} times; its lines above say why")
+        self.io_restarts += 1
+        self._spawn("io")
+        self._wait_running("io")
 
     def alive(self) -> bool:
         """Whether anything is left to supervise."""
@@ -135,23 +165,33 @@ class Supervisor:
     def stop(self) -> None:
         """Cancels what is open, stops the loops, writes the journal to its end, removes the shared folder."""
         try:
+            self._end_starting()
             if self.children:
                 self._deny_new_risk()
-                with contextlib.suppress(GatewayError):
-                    kill.cancel_all(self.instance, self.frames, kill.KillReport())
+                with contextlib.suppress(AttachError):
+                    report = kill.KillReport()
+                    kill.cancel_all(self.instance, self.frames, report, CANCEL_SECONDS, self._live)
             self.instance.control[0]["stop"] = 1
             deadline = time.monotonic() + STOP_SECONDS
             while any(child.poll() is None for child in self.children.values()) and time.monotonic() < deadline:
-                self.beat()
-                self.journal.drain(clock.now_ns(self.instance.clock_address))
+                self._live()
                 time.sleep(TICK_SECONDS)
         finally:
             for child in self.children.values():
                 end_process(child)
             self.children.clear()
-            if self.journal.is_open:
-                self.journal.drain(clock.now_ns(self.instance.clock_address))
-            self.journal.close()
+            try:
+                if self.journal.is_open:
+                    self.journal.drain(clock.now_ns(self.instance.clock_address))
+            finally:
+                self.journal.close()
+
+    def _end_starting(self) -> None:
+        """A process that is still compiling hears of no stop word."""
+        for name, child in list(self.children.items()):
+            if self._heartbeat_of(name)["state"] != layout.value("PROCESS_RUNNING"):  # type: ignore[index]
+                end_process(child)
+                del self.children[name]
 
     def close(self) -> None:
         """Removes the shared folder; views onto it are gone after this."""
