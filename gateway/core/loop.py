@@ -153,6 +153,7 @@ def on_packet(core, feed):
         events,
         counters,
     )
+    store_i64(counters + COUNTERS.events, load_i64(counters + COUNTERS.events) + count)
     prefetch_events(store, events, count)
     for index in range(count):
         event = events + index * EVENT_BYTES
