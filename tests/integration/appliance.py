@@ -124,11 +124,11 @@ class Appliance:
     def accept(self, order: dict[str, Any]) -> None:
         """The venue's Order Accepted for an Enter Order."""
         terms = {name: text for name, text in order.items() if name not in ("message", "appendage_length")}
-        self.report("Order Accepted", **terms, order_reference_number=order["user_ref_num"] + 1000, order_state="L")
+        self.report("OrderAccepted", **terms, order_reference_number=order["user_ref_num"] + 1000, order_state="L")
 
     def report(self, name: str, sequence: int | None = None, **fields: Any) -> None:
         """One report on the order session."""
-        message = ouch50.encode(name, direction="outbound", timestamp=time.monotonic_ns() % 10**13, **fields)
+        message = ouch50.encode(name, timestamp=self.reports + 1, **fields)
         self.reports += 1
         packet = moldudp64.encode("REPORTS", self.reports if sequence is None else sequence, [message])
         self.send(
