@@ -22,6 +22,7 @@ BOOK_REASONS = (
     "levels_full",
     "instrument_mismatch",
 )
+NOT_MALFORMED = ("not_ours", *SEQUENCE_REASONS, *BOOK_REASONS)
 FEEDS = ("itch50",)
 
 
@@ -95,7 +96,8 @@ def report(replay: Replay) -> dict[str, Any]:
         "messages_lost": core["gap_messages"],
         "duplicates": reasons.get("duplicate", 0),
         "late": reasons.get("late", 0),
-        "malformed": {name: count for name, count in reasons.items() if name not in (*SEQUENCE_REASONS, *BOOK_REASONS)},
+        "not_ours": reasons.get("not_ours", 0),
+        "malformed": {name: count for name, count in reasons.items() if name not in NOT_MALFORMED},
         "book_contradictions": {name: reasons[name] for name in BOOK_REASONS if name in reasons},
         "truncated": io["drop_truncated"],
         "oversized": io["drop_oversized"],
@@ -107,6 +109,7 @@ def report(replay: Replay) -> dict[str, Any]:
         "cancels": core["cancels_sent"],
         "decisions": whole["decisions"],
         "rejects": whole["rejects"],
+        "strategy_faults": core["strategy_faults"],
     }
 
 

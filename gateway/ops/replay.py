@@ -29,10 +29,15 @@ def port_of(path: Path, capture_out: str | None = None) -> str:
             magic = file.read(4)
     except OSError as problem:
         raise PortError(f"{path}: {problem.strerror}") from problem
+    for name in (str(path), capture_out or ""):
+        if "," in name:
+            raise PortError(f"{name}: a comma ends the file name of a port; rename the file")
     if int.from_bytes(magic, "big") in CAPTURE_MAGICS:
         return f"pcap:{path}" + (f",out={capture_out}" if capture_out else "")
     if path.suffix in (".pcap", ".pcapng") or len(magic) < 4:
         raise PortError(f"{path}: neither pcap nor pcapng (it begins with {magic.hex() or 'nothing'})")
+    if capture_out:
+        raise PortError(f"{path} is no capture: its messages have no wire, and orders no way out; leave --out away")
     return f"binaryfile:{path}"
 
 
