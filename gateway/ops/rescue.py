@@ -31,6 +31,8 @@ def is_silent(instance: Instance, process: str) -> bool:
 
 
 def _end(pid: int) -> None:
+    if pid <= 0:  # io never ran; 0 would mean our own process group
+        return
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
