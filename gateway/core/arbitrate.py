@@ -11,7 +11,7 @@ The state is struct feed (native/layout/feed.h, with the picture); MoldUDP64 1.0
 """
 
 from gateway import limits
-from gateway.core.kernel import kernel
+from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import copy_bytes, load_be16, load_be64, load_i64, load_u16, load_u32, store_i64, store_u32
 from gateway.layout import offsets, size, value
 
@@ -30,13 +30,13 @@ HEADER_BYTES, SESSION_LAST_OFFSET, SEQUENCE_OFFSET, COUNT_OFFSET = 20, 8, 10, 18
 END_OF_SESSION = 0xFFFF
 
 
-@kernel
+@leaf
 def count_one(counters, offset):
     """Adds one to a word of struct core_counters."""
     store_i64(counters + offset, load_i64(counters + offset) + 1)
 
 
-@kernel
+@leaf
 def count_reason(counters, reason):
     """Adds one to a feed reason."""
     count_one(counters, COUNTERS.reasons + reason * 8)
@@ -119,7 +119,7 @@ def _place(feed, payload, size_bytes, sequence, count, end, line, now_ns, counte
     return next_ready(feed, now_ns, counters)
 
 
-@kernel
+@leaf
 def _make_ready(feed, payload, size_bytes, skip, time_ns):
     store_i64(feed + FEED.ready_payload, payload)
     store_u32(feed + FEED.ready_size, size_bytes)

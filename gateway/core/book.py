@@ -9,15 +9,13 @@ Hard rule: a contradiction of the feed is counted by its reason, flags the book 
 bounded by the layout (native/layout/book.h), not by the feed.
 """
 
-from numba import njit
-
 from gateway.core.book_changes import place, remove
 from gateway.core.book_orders import NO_ROW, find_order
 from gateway.core.book_prefetch import prefetch_ahead, prefetch_events
 from gateway.core.book_rows import book_of, count_reason, doubt, fault, mark_all, name_book, touch_book
 from gateway.core.book_sessions import begin_session, clear_book
 from gateway.core.book_top import settle_top, top_of
-from gateway.core.kernel import kernel
+from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import load_i64, load_u8, load_u16, load_u32, store_i64, store_u8, store_u32
 from gateway.layout import offsets, size, value
 
@@ -85,7 +83,7 @@ def apply_event(store, event, counters):
     return changed
 
 
-@njit(forceinline=True)
+@leaf
 def add(store, book, event, counters):
     """A new order at the end of its level's queue."""
     side = load_u8(event + EVENT.side)
@@ -94,7 +92,7 @@ def add(store, book, event, counters):
     return place(store, book, event, load_i64(event + EVENT.order_id), side, counters)
 
 
-@njit(forceinline=True)
+@leaf
 def take(store, book, event, kind, counters):
     """An execution, a reduction or a deletion: quantity leaves an order, which goes when nothing is left."""
     row = named_row(store, book, event, counters)
@@ -130,7 +128,7 @@ def replace(store, book, event, counters):
     return 1 if price != load_i64(top) or quantity != load_i64(top + 8) else 0
 
 
-@njit(forceinline=True)
+@leaf
 def named_row(store, book, event, counters):
     """Row of the order an event names, or 0 with the reason counted."""
     row = find_order(store, load_i64(event + EVENT.order_id))
@@ -146,7 +144,7 @@ def named_row(store, book, event, counters):
     return row
 
 
-@njit(forceinline=True)
+@leaf
 def enrich(event, row, kind):
     """Side and price of the order, for the strategy."""
     store_u8(event + EVENT.side, load_u8(row + ORDER.side))
@@ -154,7 +152,7 @@ def enrich(event, row, kind):
         store_i64(event + EVENT.price, load_u32(row + ORDER.price))
 
 
-@njit(forceinline=True)
+@leaf
 def print_price(book, event, counters):
     """The last price, unless the venue says that the print does not count (ITCH 5.0, Printable)."""
     price = load_i64(event + EVENT.price)

@@ -5,9 +5,7 @@ farthest of its orders stands. So a lookup reads a bounded number of rows, nearl
 and a row keeps its address while its order lives. Hard rule: an empty row is one with quantity 0, whatever its id says.
 """
 
-from numba import njit
-
-from gateway.core.kernel import kernel
+from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import load_i64, load_u8, load_u32, multiply_wrapping, shift_right, store_u8, store_u32
 from gateway.layout import offsets, size, value
 
@@ -20,25 +18,25 @@ NO_ROW = 0
 TAKEN = -1  # the id is alive already
 
 
-@njit(forceinline=True)
+@leaf
 def home_of(store, order_id):
     """Index of the home row, the first of a cache line: multiply-shift."""
     return shift_right(multiply_wrapping(order_id, load_i64(store + STORE.multiplier)), load_i64(store + STORE.shift)) << 1
 
 
-@njit(forceinline=True)
+@leaf
 def row_at(store, index):
     """Address of row `index`, cyclically."""
     return load_i64(store + STORE.orders) + (index & load_i64(store + STORE.mask)) * ORDER_BYTES
 
 
-@njit(forceinline=True)
+@leaf
 def home_row(store, order_id):
     """Address of the home row, to prefetch."""
     return row_at(store, home_of(store, order_id))
 
 
-@njit(forceinline=True)
+@leaf
 def find_order(store, order_id):
     """Address of the live order's row, or 0."""
     home = home_of(store, order_id)
@@ -53,13 +51,13 @@ def find_order(store, order_id):
     return NO_ROW
 
 
-@njit(forceinline=True)
+@leaf
 def holds(row, order_id):
     """Whether this order lives in this row."""
     return load_i64(row + ORDER.order_id) == order_id and load_u32(row + ORDER.quantity) != 0
 
 
-@njit(forceinline=True)
+@leaf
 def near_row(first, order_id):
     """The row of an order that stands in its home line, or 0."""
     if holds(first, order_id):
@@ -69,7 +67,7 @@ def near_row(first, order_id):
     return NO_ROW
 
 
-@njit(forceinline=True)
+@leaf
 def vacant_row(store, order_id):
     """Address of the row a new order may take; TAKEN when the id is alive, NO_ROW when there is none within reach."""
     home = home_of(store, order_id)
@@ -88,7 +86,7 @@ def vacant_row(store, order_id):
     return vacancy
 
 
-@njit(forceinline=True)
+@leaf
 def keep_reach(store, row, order_id):
     """Lets the home row know of an order just written to `row`, when that is farther than all others."""
     home = home_of(store, order_id)
@@ -100,13 +98,13 @@ def keep_reach(store, row, order_id):
         store_u8(first + ORDER.reach, distance)
 
 
-@njit(forceinline=True)
+@leaf
 def distance_between(store, first, row):
     """Rows from `first` to `row`, cyclically."""
     return ((row - first) // ORDER_BYTES) & load_i64(store + STORE.mask)
 
 
-@njit(forceinline=True)
+@leaf
 def release_row(store, row):
     """Empties a row; the farthest order of a home gives its reach back."""
     home = home_of(store, load_i64(row + ORDER.order_id))

@@ -8,11 +8,9 @@ A core has room for a dozen or two misses; asking for a whole packet at once los
 Hard rule: reads nothing that an event could point outside the store.
 """
 
-from numba import njit
-
 from gateway.core.book_orders import home_row, near_row
 from gateway.core.book_rows import book_of
-from gateway.core.kernel import kernel
+from gateway.core.kernel import kernel, leaf
 from gateway.core.levels import DIGIT_BITS, key_of, known_level, level_at, way_of
 from gateway.core.memory import load_i64, load_u8, load_u32, prefetch
 from gateway.core.nodes import leaf_at
@@ -37,7 +35,7 @@ def prefetch_events(store, events, count):
         prefetch_levels(store, events + index * EVENT_BYTES)
 
 
-@njit(forceinline=True)
+@leaf
 def prefetch_ahead(store, events, index, count):
     """Before event `index` of `count` is applied: asks for what later ones touch."""
     if index + 2 * AHEAD < count:
@@ -46,7 +44,7 @@ def prefetch_ahead(store, events, index, count):
         prefetch_levels(store, events + (index + AHEAD) * EVENT_BYTES)
 
 
-@njit(forceinline=True)
+@leaf
 def prefetch_rows(store, event):
     """Book row and home row; what REPLACE and ADD need besides."""
     kind = load_u8(event + EVENT.kind)
@@ -61,7 +59,7 @@ def prefetch_rows(store, event):
         prefetch(book + BOOK.ask_ways)
 
 
-@njit(forceinline=True)
+@leaf
 def prefetch_levels(store, event):
     """The level an ADD will raise, or the one an order stands at."""
     kind = load_u8(event + EVENT.kind)
@@ -76,7 +74,7 @@ def prefetch_levels(store, event):
             prefetch_target(store, event, load_u8(row + ORDER.side))
 
 
-@njit(forceinline=True)
+@leaf
 def prefetch_target(store, event, side):
     """The level a new order will stand at, when a way knows its leaf."""
     instrument = load_u32(event + EVENT.instrument)
@@ -85,7 +83,7 @@ def prefetch_target(store, event, side):
         prefetch_level(store, known_level(book_of(store, instrument), side, key))
 
 
-@njit(forceinline=True)
+@leaf
 def prefetch_level(store, index):
     """A level and the head of its leaf, which a first or last order touches."""
     prefetch(level_at(store, index))

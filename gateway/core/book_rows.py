@@ -3,9 +3,7 @@
 Hard rule: a row is listed the moment an event first names it, so that a mark over all books reaches all of them.
 """
 
-from numba import njit
-
-from gateway.core.kernel import kernel
+from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import load_i64, load_u32, store_i64, store_u32
 from gateway.layout import offsets, size, value
 
@@ -19,13 +17,13 @@ KNOWN, NAMED = value("BOOK_KNOWN"), value("BOOK_NAMED")
 VALID, STALE, FAULT = value("BOOK_VALID"), value("BOOK_STALE"), value("BOOK_FAULT")
 
 
-@njit(forceinline=True)
+@leaf
 def book_of(store, instrument):
     """Address of an instrument's row."""
     return load_i64(store + STORE.books) + instrument * BOOK_BYTES
 
 
-@njit(forceinline=True)
+@leaf
 def touch_book(store, event, counters):
     """The row an event names, stamped with its time."""
     book = book_of(store, load_u32(event + EVENT.instrument))
@@ -75,7 +73,7 @@ def count_reason(counters, reason):
     return 0
 
 
-@njit(forceinline=True)
+@leaf
 def count_live(store, book, step):
     """One live order more or less, of the book and of all."""
     store_i64(store + STORE.orders_live, load_i64(store + STORE.orders_live) + step)
@@ -99,7 +97,7 @@ def mark_all(store, flags_set, flags_cleared):
     store_u32(store + STORE.marked_cleared, flags_cleared)
 
 
-@njit(forceinline=True)
+@leaf
 def listed_book(store, position):
     """Address of the row that came into use as number `position`."""
     return book_of(store, load_u32(book_of(store, position) + BOOK.listed) - 1)

@@ -3,9 +3,7 @@
 Hard rule: after each change bid and ask of the row are the best levels of the trees; quantity 0 says the side is empty.
 """
 
-from numba import njit
-
-from gateway.core.kernel import kernel
+from gateway.core.kernel import kernel, leaf
 from gateway.core.levels import FINE_BIT, best_level, drop_level, level_at, occupy, root_of, same_leaf_best
 from gateway.core.memory import load_i64, load_u32, store_i64, store_u32
 from gateway.layout import offsets, value
@@ -19,13 +17,13 @@ PRICE, QUANTITY = 0, BOOK.bid_quantity - BOOK.bid_price
 SIDE_BYTES = BOOK.ask_price - BOOK.bid_price
 
 
-@njit(forceinline=True)
+@leaf
 def top_of(book, side):
     """Address of the best price of a side; its quantity follows."""
     return book + BOOK.bid_price + (side - BUY) * SIDE_BYTES
 
 
-@njit(forceinline=True)
+@leaf
 def raise_level(store, book, side, index, price, quantity):
     """One more order at a level. 1 when that is the top now."""
     level = level_at(store, index)
@@ -45,7 +43,7 @@ def raise_level(store, book, side, index, price, quantity):
     return 1
 
 
-@njit(forceinline=True)
+@leaf
 def lower_level(store, book, side, index, price, quantity, orders_gone):
     """Quantity, and with it an order or none, leaves a level. 1 when that was the top."""
     level = level_at(store, index)
@@ -82,7 +80,7 @@ def find_top(store, book, side, index, leaf_stays):
         store_i64(top + QUANTITY, load_i64(level + LEVEL.quantity))
 
 
-@njit(forceinline=True)
+@leaf
 def settle_top(book, counters):
     """Keeps BOOK_CROSSED right after an event moved the top, and counts each time a book becomes crossed."""
     flags = load_u32(book + BOOK.flags)

@@ -9,10 +9,10 @@ Hard rule: memory full of zeros refuses everything, and no two numbers are multi
 Source of the controls: docs/adr/0005-gate.md.
 """
 
-from numba import int64, njit
+from numba import int64
 
 from gateway.core import ring
-from gateway.core.kernel import kernel
+from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import (
     acquire,
     fence_acquire,
@@ -110,7 +110,7 @@ def decide_cancel(path, intent, now_ns):
     return mask
 
 
-@njit(forceinline=True)
+@leaf
 def limits_and_market(row, book, price, quantity, now_ns):
     """STATE, STALE, QTY, PRICE and VALUE: the instrument's limits against its book."""
     bounded_price = (price > 0) & (price <= PRICE_MAX)
@@ -126,7 +126,7 @@ def limits_and_market(row, book, price, quantity, now_ns):
     )
 
 
-@njit(forceinline=True)
+@leaf
 def state_fails(row, book):
     """Permitted, not restricted, limits present, trading open, book neither crossed nor faulty, symbol known."""
     flags = load_i64(row + ROW.flags) & INSTRUMENT_FLAGS
@@ -136,7 +136,7 @@ def state_fails(row, book):
     return int64(flags != TRADABLE) | int64(untrusted != 0) | int64(closed) | int64(nameless)
 
 
-@njit(forceinline=True)
+@leaf
 def stale_fails(row, book, now_ns):
     """The book is valid, no gap is open, and its last event is at most `stale_ns` old; a time that runs backwards fails."""
     flags = load_u32(book + BOOK.flags) & (BOOK_VALID | BOOK_STALE)
@@ -145,7 +145,7 @@ def stale_fails(row, book, now_ns):
     return int64(flags != BOOK_VALID) | int64(not sane) | int64(now_ns - time_ns > load_i64(row + ROW.stale_ns))
 
 
-@njit(forceinline=True)
+@leaf
 def quantity_fails(row, quantity):
     """At most `quantity_max`, a multiple of the lot. The caller bounds the quantity itself."""
     lot = load_i64(row + ROW.lot)
@@ -153,14 +153,14 @@ def quantity_fails(row, quantity):
     return int64(quantity > load_i64(row + ROW.quantity_max)) | int64((lot <= 0) | (lot > QUANTITY_MAX)) | int64(odd)
 
 
-@njit(forceinline=True)
+@leaf
 def tick_fails(row, price):
     """A multiple of the tick. The caller bounds the price itself."""
     tick = load_i64(row + ROW.tick)
     return int64((tick <= 0) | (tick > PRICE_MAX)) | int64(remainder_u32(price, tick) != 0)
 
 
-@njit(forceinline=True)
+@leaf
 def collar_fails(row, book, price):
     """Within `collar_ppm` of the middle of the book, of the last trade where a side is empty; no reference fails.
 
@@ -177,7 +177,7 @@ def collar_fails(row, book, price):
     return int64(outside) | int64(unset) | int64((doubled <= 0) | (beyond != 0))
 
 
-@njit(forceinline=True)
+@leaf
 def position_fails(row, side, quantity):
     """If everything open on this side and this order filled, and nothing of the other side, is the cap kept?"""
     held = load_i64(row + ROW.position)
@@ -190,7 +190,7 @@ def position_fails(row, side, quantity):
     return int64(signed + reserved + quantity > limit) | int64(overflow != 0) | int64(limit <= 0)
 
 
-@njit(forceinline=True)
+@leaf
 def form_fails(intent):
     """A kind, a side and a lifetime this gate knows."""
     kind, side, life = load_u8(intent + INTENT.kind), load_u8(intent + INTENT.side), load_u8(intent + INTENT.time_in_force)
@@ -199,7 +199,7 @@ def form_fails(intent):
     return int64(not (known_kind & known_side & ((life == TIME_DAY) | (life == TIME_IOC))))
 
 
-@njit(forceinline=True)
+@leaf
 def rate_interval_ns(account):
     """Nanoseconds one message costs, rounded up; 0 while rate or burst are unset or absurd."""
     rate, burst = load_i64(account + ACCOUNT.rate_per_second), load_i64(account + ACCOUNT.rate_burst)
@@ -207,7 +207,7 @@ def rate_interval_ns(account):
     return quotient_u32(SECOND_NS + rate - 1, rate) if set_right else 0
 
 
-@njit(forceinline=True)
+@leaf
 def rate_fails(account, interval_ns, now_ns):
     """Token bucket kept as a time, and the day's count. The reserve of the bucket is for cancels."""
     burst, reserve = load_i64(account + ACCOUNT.rate_burst), load_i64(account + ACCOUNT.reserve_percent)
@@ -219,7 +219,7 @@ def rate_fails(account, interval_ns, now_ns):
     return int64(unset) | int64(empty) | int64(spent) | int64((now_ns <= 0) | (now_ns >= TIME_MAX_NS))
 
 
-@njit(forceinline=True)
+@leaf
 def environment(path, intent, reference, now_ns):
     """KILL, FENCE, DISABLED, SESSION, JOURNAL, RING and ORDERS: what does not depend on price and quantity."""
     control = load_i64(path + PATH.control)
@@ -242,7 +242,7 @@ def environment(path, intent, reference, now_ns):
     return mask
 
 
-@njit(forceinline=True)
+@leaf
 def replace_fails(path, intent):
     """The replaced order is live, and of the same instrument and side."""
     order = live_row(path, load_i64(intent + INTENT.order_reference))
@@ -252,7 +252,7 @@ def replace_fails(path, intent):
     return int64(not (instrument & (load_u8(order + ORDER.side) == load_u8(intent + INTENT.side))))
 
 
-@njit(forceinline=True)
+@leaf
 def settle(account, mask, interval_ns, now_ns, accepted_offset):
     """Counts the decision; what passed is charged to the bucket and to the day."""
     store_i64(account + ACCOUNT.decisions, load_i64(account + ACCOUNT.decisions) + 1)

@@ -9,7 +9,7 @@ that is empty is in the free list, clean.
 
 from numba import njit
 
-from gateway.core.kernel import kernel
+from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import leading_zeros, load_i64, load_u32, store_i64, store_u32, trailing_zeros
 from gateway.core.nodes import branch_at, give_branch, give_leaf, leaf_at, take_branch, take_leaf
 from gateway.layout import offsets, size, value
@@ -33,7 +33,7 @@ NODES_DEEP = 7
 HUNDREDTH, HUNDREDTH_SHIFT = 0x51EB851F, 37  # x * HUNDREDTH >> SHIFT == x // 100 for every x below 2^32
 
 
-@njit(forceinline=True)
+@leaf
 def key_of(store, price):
     """Place of a price, 0 <= price < 2^32, in the trees of a side."""
     tick = load_i64(store + STORE.tick)
@@ -52,25 +52,25 @@ def divide(price, tick):
     return price // tick
 
 
-@njit(forceinline=True)
+@leaf
 def level_at(store, index):
     """Address of a level."""
     return leaf_at(store, index >> DIGIT_BITS) + LEAF.levels + (index & DIGIT) * LEVEL_BYTES
 
 
-@njit(forceinline=True)
+@leaf
 def root_of(book, side, key):
     """Address of the root reference of the tree a key belongs to."""
     return book + BOOK.bid_root + (side - BUY) * 4 + (key >> FINE_BIT) * 8
 
 
-@njit(forceinline=True)
+@leaf
 def way_of(book, side, key):
     """Address of the way that may know the leaf of a key."""
     return book + BOOK.bid_ways + (side - BUY) * SIDE_WAYS_BYTES + ((key >> DIGIT_BITS) & (WAYS - 1)) * WAY_BYTES
 
 
-@njit(forceinline=True)
+@leaf
 def known_level(book, side, key):
     """Index of the level of a key when a way knows its leaf, else 0."""
     way = way_of(book, side, key)
@@ -81,7 +81,7 @@ def known_level(book, side, key):
     return 0
 
 
-@njit(forceinline=True)
+@leaf
 def level_for(store, book, side, key):
     """Index of the level of a key, in a leaf made for it when there is none; 0 when the pools are empty."""
     index = known_level(book, side, key)
@@ -167,7 +167,7 @@ def fork(store, root, parent, reference, node_key, key):
     return leaf
 
 
-@njit(forceinline=True)
+@leaf
 def adopt(store, reference, parent):
     """Tells a node who its parent is."""
     if reference & IS_BRANCH:
@@ -176,7 +176,7 @@ def adopt(store, reference, parent):
         store_u32(leaf_at(store, reference) + LEAF.parent, parent)
 
 
-@njit(forceinline=True)
+@leaf
 def occupy(store, index):
     """Marks a level that got its first order."""
     leaf = leaf_at(store, index >> DIGIT_BITS)
@@ -259,7 +259,7 @@ def same_leaf_best(store, index, side):
     return leaf + LEAF.levels + edge_digit(load_i64(leaf + LEAF.occupied), side) * LEVEL_BYTES
 
 
-@njit(forceinline=True)
+@leaf
 def edge_digit(occupied, side):
     """The highest set bit for a bid, the lowest for an ask."""
     return 63 - leading_zeros(occupied) if side == BUY else trailing_zeros(occupied)

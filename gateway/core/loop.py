@@ -14,7 +14,7 @@ from numba import cfunc, types
 from gateway.core import arbitrate, ring
 from gateway.core.admission import admit
 from gateway.core.book import apply_event, begin_session, prefetch_ahead, prefetch_events
-from gateway.core.kernel import kernel
+from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import (
     call_strategy,
     load_be16,
@@ -111,7 +111,7 @@ def on_frame(core, frame, size_bytes, flags):
         arbitrate.count_reason(counters, NOT_OURS)
 
 
-@kernel
+@leaf
 def line_of(feed, datagram):
     """Line 0 or 1 of this feed that the datagram was sent to; -1: neither."""
     address, port = load_u32(datagram + DATAGRAM.destination), load_u16(datagram + DATAGRAM.destination_port)

@@ -4,9 +4,7 @@ A pool grows by its high-water mark and reuses what its free list holds, so zero
 Hard rule: a node in the free list is clean: no level, no child, `occupied` 0.
 """
 
-from numba import njit
-
-from gateway.core.kernel import kernel
+from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import load_i64, load_u32, store_u32
 from gateway.layout import offsets, size
 
@@ -17,13 +15,13 @@ BRANCH = offsets("branch")
 NODE_BYTES = size("book_node")
 
 
-@njit(forceinline=True)
+@leaf
 def leaf_at(store, index):
     """Address of a leaf."""
     return load_i64(store + STORE.nodes) + index * NODE_BYTES + NODE.leaf
 
 
-@njit(forceinline=True)
+@leaf
 def branch_at(store, index):
     """Address of a branch."""
     return load_i64(store + STORE.nodes) + index * NODE_BYTES + NODE.branch

@@ -9,7 +9,7 @@ touch the shared words.
 
 from numba import njit
 
-from gateway.core.kernel import kernel
+from gateway.core.kernel import leaf
 from gateway.core.memory import acquire, copy_bytes, fence_release, load_i64, relaxed, release, store_i64
 from gateway.layout import offsets
 
@@ -19,7 +19,7 @@ WRITER = offsets("ring_writer")
 READER = offsets("ring_reader")
 
 
-@kernel
+@leaf
 def _slot_at(handle, position):
     # writer and reader handles begin alike: slots, header, mask, slot_bytes
     slots = load_i64(handle + WRITER.slots)
@@ -27,7 +27,7 @@ def _slot_at(handle, position):
     return slots + (position & mask) * load_i64(handle + WRITER.slot_bytes)
 
 
-@kernel
+@leaf
 def _room(writer, header, position):
     """Slots the producer may still fill before it meets the reliable reader."""
     depth = load_i64(writer + WRITER.depth)
@@ -42,13 +42,13 @@ def _room(writer, header, position):
     return room
 
 
-@kernel
+@leaf
 def room(writer):
     """Slots that may be filled now, 0 or less when full; the reader's cursor is looked at only when the copy says so."""
     return _room(writer, load_i64(writer + WRITER.header), load_i64(writer + WRITER.position))
 
 
-@kernel
+@leaf
 def claim(writer):
     """Address of the slot to fill, or 0 when the reliable reader has not freed one."""
     header = load_i64(writer + WRITER.header)
@@ -60,7 +60,7 @@ def claim(writer):
     return _slot_at(writer, position)
 
 
-@kernel
+@leaf
 def publish(writer, slot):
     """Makes the claimed slot visible."""
     position = load_i64(writer + WRITER.position) + 1
@@ -68,7 +68,7 @@ def publish(writer, slot):
     release(slot + SLOT.sequence, position)
 
 
-@kernel
+@leaf
 def shed(writer):
     """Counts a record that found no room."""
     count = load_i64(writer + WRITER.shed) + 1
@@ -76,7 +76,7 @@ def shed(writer):
     release(load_i64(writer + WRITER.header) + HEADER.shed, count)
 
 
-@kernel
+@leaf
 def peek(reader):
     """Address of the next record, or 0. Only the reliable reader may use it in place."""
     position = load_i64(reader + READER.position)
@@ -86,13 +86,13 @@ def peek(reader):
     return 0
 
 
-@kernel
+@leaf
 def advance(reader):
     """Steps behind the record last peeked; its slot stays ours until acknowledge."""
     store_i64(reader + READER.position, load_i64(reader + READER.position) + 1)
 
 
-@kernel
+@leaf
 def acknowledge(reader):
     """Gives every slot before our position back to the producer."""
     release(load_i64(reader + READER.header) + HEADER.cursor, load_i64(reader + READER.position))

@@ -149,9 +149,9 @@ class Demo:
             raise kinds.get(code, GatewayError)(f"the {name} ended early (exit code {code}): {self.log(name)}")
 
     def log(self, name: str) -> str:
-        """The last line a process wrote to its log."""
+        """The last two lines a process wrote to its log: what went wrong, and who noticed."""
         lines = (self.folder / f"{name}.log").read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return "; ".join(lines[-2:]) or "it said nothing"
 
     def stop_venue(self) -> dict[str, Any]:
         """Ends the venue; returns its report."""

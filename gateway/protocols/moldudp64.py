@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.core.kernel import kernel
+from gateway.core.kernel import leaf
 from gateway.core.memory import load_be16, load_be64, load_i64, load_u16
 from gateway.protocols.message import Refused
 
@@ -101,25 +101,25 @@ def decode_prefix(data: bytes) -> tuple[Packet, Refused | None]:
     return Packet(session.decode("latin-1").rstrip(" \0"), sequence, count, tuple(messages)), refusal
 
 
-@kernel
+@leaf
 def sequence_of(payload: Any) -> Any:
     """Number of the first message of the packet at `payload`; numbers above 2**63 come out negative."""
     return load_be64(payload + SEQUENCE_OFFSET)
 
 
-@kernel
+@leaf
 def count_of(payload: Any) -> Any:
     """The count word: messages, HEARTBEAT or END_OF_SESSION."""
     return load_be16(payload + COUNT_OFFSET)
 
 
-@kernel
+@leaf
 def session_low(payload: Any) -> Any:
     """The first 8 bytes of the session as one word; compare with another packet's, with session_high."""
     return load_i64(payload)
 
 
-@kernel
+@leaf
 def session_high(payload: Any) -> Any:
     """The last 2 bytes of the session as one word."""
     return load_u16(payload + 8)

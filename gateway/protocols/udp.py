@@ -13,7 +13,7 @@ import struct
 from ipaddress import IPv4Address
 from typing import Any
 
-from gateway.core.kernel import kernel
+from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import (
     load_be16,
     load_be32,
@@ -77,7 +77,7 @@ def parse_frame(frame: int, size: int, flags: int, datagram: int) -> int:
     return _parse_ip(header, frame + size - header, flags, datagram)
 
 
-@kernel
+@leaf
 def _parse_ip(header, room, flags, datagram):
     """The IPv4 header (RFC 791 section 3.1) with `room` bytes of frame from its first byte on."""
     if room < IP_BYTES:
@@ -103,7 +103,7 @@ def _parse_ip(header, room, flags, datagram):
     return _parse_udp(header + header_bytes, total - header_bytes, addresses, flags, datagram)
 
 
-@kernel
+@leaf
 def _parse_udp(header, room, addresses, flags, datagram):
     """The UDP header (RFC 768) with `room` bytes of IP payload from its first byte on."""
     if room < UDP_BYTES:
@@ -123,7 +123,7 @@ def _parse_udp(header, room, addresses, flags, datagram):
     return OK
 
 
-@kernel
+@leaf
 def _sum_words(address, size):
     """Sum of `size` bytes, a multiple of 4, as 32-bit words."""
     total = 0
@@ -151,7 +151,7 @@ def _sum_bytes(address, size):
     return low + high
 
 
-@kernel
+@leaf
 def _fold(total):
     """A ones-complement sum below 2**48 folded to 16 bits."""
     total = (total & 0xFFFF) + ((total >> 16) & 0xFFFF) + (total >> 32)
