@@ -1,8 +1,8 @@
 """The same day over every kind of port, in a network namespace of its own: the books of its replay, to the last level.
 
-    this test ── AF_PACKET ─ veth ═ veth ─ AF_PACKET ── io, core
-    this test ── AF_PACKET ─ kernel ─ TAP ── io, core
-    feeder process ── memif socket ── io, core                 and a DPDK capture device
+this test ── AF_PACKET ─ veth ═ veth ─ AF_PACKET ── io, core
+this test ── AF_PACKET ─ kernel ─ TAP ── io, core
+feeder process ── memif socket ── io, core                 and a DPDK capture device
 """
 
 import ctypes
@@ -23,7 +23,17 @@ from tests.ports.conftest import CLONE_NEWNET, ip
 
 pytestmark = pytest.mark.root
 SETTINGS = {"feed__reorder_window_us": 1_000_000}
-COUNTS = ("messages", "gaps", "gap_messages", "sessions", "instruments", "live_orders", "crossed", "packets", "end_of_session")
+COUNTS = (
+    "messages",
+    "gaps",
+    "gap_messages",
+    "sessions",
+    "instruments",
+    "live_orders",
+    "crossed",
+    "packets",
+    "end_of_session",
+)
 SECONDS = 20
 
 
@@ -169,5 +179,3 @@ def test_over_the_capture_device_of_dpdk_the_books_are_those_of_the_replay(day, 
     _, path, expected = day
     output = finish(start(OVER_DPDK, f"dpdk:net_pcap0,rx_pcap={path},huge=no", expected["packets"], SECONDS))
     assert json.loads(output.splitlines()[-1]) == expected
-
-
