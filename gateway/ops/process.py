@@ -17,6 +17,7 @@ from gateway.ops.appliance import CoreStage, io_stage
 from gateway.stages import Io, Placement, run_loop
 
 CONFIGURATION_FILE = "configuration.json"
+PROBLEM_FILE = "problem"
 MILLISECOND_NS = 1_000_000
 # What each stage touches between a frame and its order: a page fault there costs more than the whole corridor.
 POPULATED = {
@@ -51,7 +52,7 @@ def build(instance: Instance, configuration: Configuration, stages: list[str]) -
 
 
 def main(words: list[str]) -> int:
-    """Runs the named stages of the instance in `FOLDER`; prints one line and an exit code when it cannot."""
+    """Runs the named stages of the instance in `FOLDER`; when it cannot, leaves one line there for control to say."""
     folder, stages = Path(words[0]), words[1].split(",")
     try:
         configuration = Configuration(**json.loads((folder / CONFIGURATION_FILE).read_text()))
@@ -63,7 +64,7 @@ def main(words: list[str]) -> int:
         for row in built:
             row.close()
     except GatewayError as problem:
-        print(f"gateway {'+'.join(stages)}: {problem}", file=sys.stderr, flush=True)
+        (folder / PROBLEM_FILE).write_text(str(problem))
         return problem.exit_code
     return 0
 

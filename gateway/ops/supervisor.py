@@ -24,7 +24,7 @@ from gateway.instance import Instance
 from gateway.ops import kill, kill_file
 from gateway.ops.appliance import order_frames, prepare_account
 from gateway.ops.journal import Journal
-from gateway.ops.process import CONFIGURATION_FILE
+from gateway.ops.process import CONFIGURATION_FILE, PROBLEM_FILE
 
 TICK_SECONDS = 0.02
 START_SECONDS = 900.0  # the first start compiles kernels; a busy machine takes its time
@@ -99,9 +99,12 @@ class Supervisor:
         running = layout.value("PROCESS_RUNNING")
         while self._heartbeat_of(name)["state"] != running:  # type: ignore[index]
             code = self.children[name].poll()
+            if code == 0 and self._input_ended():
+                return True
             if code is not None:
+                problem = _start_error(name, code, self.instance.folder / PROBLEM_FILE)
                 self.stop()
-                raise _start_error(name, code)
+                raise problem
             if time.monotonic() > deadline:
                 self.stop()
                 raise GatewayError(f"{name} did not start within {START_SECONDS:.0f} s")
@@ -110,6 +113,9 @@ class Supervisor:
                 return False
             time.sleep(TICK_SECONDS)
         return True
+
+    def _input_ended(self) -> bool:
+        return bool(self.instance.counters[0]["io"]["end_of_input"])
 
     def beat(self) -> None:
         """Control's sign of life."""
@@ -137,7 +143,7 @@ class Supervisor:
 
     def _on_death(self, name: str, code: int) -> None:
         del self.children[name]
-        if code == 0 and self.instance.counters[0]["io"]["end_of_input"]:
+        if code == 0 and self._input_ended():
             return  # a recording has ended, and with it every stage in its turn
         print(f"gateway run: process {name} ended ({_ending(code)})", file=sys.stderr, flush=True)
         self._heartbeat_of(name)["state"] = layout.value("PROCESS_STOPPED")  # type: ignore[index]
@@ -205,9 +211,10 @@ def _ending(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _start_error(name: str, code: int) -> GatewayError:
+def _start_error(name: str, code: int, said: Path) -> GatewayError:
     kinds = {3: ConfigurationError, 4: CapabilityError}
-    return kinds.get(code, GatewayError)(f"process {name} could not start ({_ending(code)}); its line above says why")
+    why = said.read_text() if said.exists() else "its lines above say why"
+    return kinds.get(code, GatewayError)(f"process {name} could not start ({_ending(code)}): {why}")
 
 
 def end_process(child: "subprocess.Popen[bytes]", patience_seconds: float = 2.0) -> None:
