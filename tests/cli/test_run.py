@@ -85,9 +85,7 @@ def test_a_strategy_without_limits_does_not_start(setup):
     ("port", "code", "said"),
     [
         ("carrier:pigeon", 5, "carrier"),
-        ("pcap:/no/such/day.pcap", 5, "day.pcap"),
         ("af_packet:nosuchinterface", 4, "nosuchinterface"),
-        ("pair:bad/name", 5, "pair"),
     ],
 )
 def test_a_port_that_does_not_exist_is_named(setup, port, code, said):

@@ -63,8 +63,16 @@ def test_a_day_on_a_pair_gives_the_books_of_its_replay_and_stops_in_order(applia
     assert running.left_over() == []
 
 
+def refuse_a_second_run(running):
+    """The same instance cannot run twice, and the first one does not notice."""
+    command = [sys.executable, "-m", "gateway.cli.main", "run", str(running.path)]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert second.returncode == 5 and "already running" in second.stderr and second.stderr.count("\n") == 1
+
+
 def test_the_journal_has_a_decision_for_every_intent_and_a_record_for_every_report(appliance):
     running, feed = appliance(), Feed()
+    refuse_a_second_run(running)
     running.send(opened(feed))
     for number in range(20):
         running.send([feed.packet(feed.add(10 + number, "B", 1, 999_900 - 100 * number))])
@@ -157,14 +165,4 @@ def test_a_signal_to_io_latches_and_nothing_starts_until_a_human_clears_it(appli
     cleared = kill_command("--clear", "--config", str(running.path))
     assert cleared.returncode == 0 and "it was set by: SIGNAL" in cleared.stderr
     running.start()
-    assert running.stop()["exit_code"] == 0
-
-
-def test_a_second_run_of_the_same_instance_is_refused_and_the_first_goes_on(appliance):
-    running, feed = appliance(), Feed()
-    command = [sys.executable, "-m", "gateway.cli.main", "run", str(running.path)]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert second.returncode == 5 and "already running" in second.stderr and second.stderr.count("\n") == 1
-    running.send(opened(feed))
-    wait_messages(running, 4)
     assert running.stop()["exit_code"] == 0

@@ -1,7 +1,5 @@
 """The latch on disk: the first reason stays, what cannot be read is set, clearing is explicit."""
 
-import os
-
 import pytest
 
 from gateway.ops import kill_file
@@ -47,5 +45,5 @@ def test_what_cannot_be_read_is_set(tmp_path):
 
 def test_a_reason_longer_than_the_file_is_cut(tmp_path):
     kill_file.set_latch(tmp_path, "x" * 10_000)
-    assert os.path.getsize(kill_file.path_in(tmp_path)) == kill_file.SIZE_BYTES
+    assert kill_file.path_in(tmp_path).stat().st_size == kill_file.SIZE_BYTES
     assert set(kill_file.reason(tmp_path)) == {"x"}

@@ -1,4 +1,4 @@
-"""Control without real stages: what it starts, what it does about a death, what it leaves. Whole lives: test_corridor_run.py."""
+"""Control over stand-ins for its stages: what it starts, does about a death, and leaves. Whole lives: test_corridor_run.py."""
 
 import subprocess
 import sys
