@@ -1,4 +1,4 @@
-"""Control over stand-ins for its stages: what it starts, does about a death, and leaves. Whole lives: test_corridor_run.py."""
+"""Control over stand-ins for its stages: what it starts, does about a death, and leaves behind."""
 
 import subprocess
 import sys
