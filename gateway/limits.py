@@ -17,7 +17,7 @@ BOOK_NODES_MAX = 1 << 19  # radix nodes, leaves included, of all books
 # One packet
 PACKET_MESSAGES_MAX = 512  # message blocks of one packet; a 2-byte length each keeps it below
 EVENTS_MAX = PACKET_MESSAGES_MAX
-REORDER_PACKETS_MAX = 64  # packets held back while an earlier one is missing
+REORDER_PACKETS_MAX = 256  # packets held back while an earlier one is missing
 SEQUENCE_JUMP_MAX = 1 << 40  # a sequence further ahead than this is not believed
 
 # Own orders

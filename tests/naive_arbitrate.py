@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
-HELD_MAX = 64
+from gateway import limits
+
+HELD_MAX = limits.REORDER_PACKETS_MAX
 
 
 @dataclass
@@ -28,7 +30,7 @@ class NaiveFeed:
         while self.held:
             row = min(self.held, key=lambda row: row[0])
             if row[0] > self.next_sequence:
-                if now_ns - self.hold_since_ns <= self.window_ns:
+                if 0 < self.window_ns and now_ns - self.hold_since_ns <= self.window_ns:
                     return
                 self.output.append(("gap", self.next_sequence, row[0] - self.next_sequence))
                 self.next_sequence = row[0]

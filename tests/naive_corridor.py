@@ -7,11 +7,12 @@ import struct
 from collections import Counter
 from dataclasses import dataclass, field
 
+from gateway import limits
 from gateway.layout import names, value
 from tests.naive import BUY, FAULT, KNOWN, NAMED, SELL, VALID, NaiveBooks
 from tests.naive_packets import FIELDS, decode_packet
 
-HELD_MAX, JUMP_MAX, SEQUENCE_MAX = 64, 1 << 40, 1 << 62
+HELD_MAX, JUMP_MAX, SEQUENCE_MAX = limits.REORDER_PACKETS_MAX, 1 << 40, 1 << 62
 GAP = value("EVENT_GAP")
 REASON = {name.lower(): number for number, name in names("feed_reason", "FEED_").items()}
 
@@ -170,7 +171,7 @@ class NaiveCorridor:
         while self.held:
             row = min(self.held, key=lambda held: (held.sequence, held.count))
             if row.sequence > self.next_sequence:
-                if not over and now_ns - self.hold_since_ns <= self.window_ns:
+                if not over and 0 < self.window_ns and now_ns - self.hold_since_ns <= self.window_ns:
                     return
                 self.gap = range(self.next_sequence, row.sequence)
                 self.counts["gaps"] += 1

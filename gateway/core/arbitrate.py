@@ -23,6 +23,7 @@ DUPLICATE, LATE = value("FEED_DUPLICATE"), value("FEED_LATE")
 INVALID, SESSION_OTHER, FULL = value("FEED_SEQUENCE_INVALID"), value("FEED_SESSION_OTHER"), value("FEED_REORDER_FULL")
 SHORT, AFTER_END = value("FEED_PACKET_SHORT"), value("FEED_END_OF_SESSION")
 HELD_MAX, HELD_BYTES, HELD_ROW_BYTES = value("FEED_HELD_MAX"), value("FEED_HELD_BYTES"), size("held_packet")
+assert HELD_MAX == limits.REORDER_PACKETS_MAX
 JUMP_MAX = limits.SEQUENCE_JUMP_MAX
 SEQUENCE_MAX = 1 << 62  # beyond it a sum of two sequences could overflow
 
@@ -166,7 +167,8 @@ def next_ready(feed, now_ns, counters):
         sequence, count = load_i64(row + HELD.sequence), load_u32(row + HELD.count)
         next_sequence = load_i64(feed + FEED.next_sequence)
         if sequence > next_sequence:
-            if now_ns - load_i64(feed + FEED.hold_since_ns) <= load_i64(feed + FEED.window_ns):
+            window_ns = load_i64(feed + FEED.window_ns)
+            if window_ns > 0 and now_ns - load_i64(feed + FEED.hold_since_ns) <= window_ns:
                 return NOTHING
             return _declare_gap(feed, next_sequence, sequence - next_sequence, counters)
         store_u32(row + HELD.used, 0)

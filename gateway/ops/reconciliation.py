@@ -7,6 +7,7 @@ not compared, it is counted as stale.
 from dataclasses import dataclass, field
 from typing import Any
 
+TOO_LATE = ("late", "reorder_full")  # behind the reorder window, or no room to wait in
 FRAMES_UNSEEN = ("drop_ring_full", "drop_port", "drop_oversized", "drop_truncated")
 
 
@@ -70,8 +71,9 @@ def explain_gaps(result: Reconciliation, summary: dict[str, Any], venue: dict[st
     io, core = summary["io"], summary["core"]
     result.frames_lost = max(0, venue["port"]["frames_transmitted"] - io["frames_published"])
     lost_on_the_way = sum(io[name] for name in FRAMES_UNSEEN) + venue["port"]["frames_unsent"] + result.frames_lost
+    came_too_late = sum(summary["feed_reasons"].get(name, 0) for name in TOO_LATE)
     known = venue["lost_messages"]
-    if core["gap_messages"] != known and lost_on_the_way == 0:
+    if core["gap_messages"] != known and lost_on_the_way + came_too_late == 0:
         result.gap_messages_unexplained = abs(core["gap_messages"] - known)
         result.problems.append(f"{core['gap_messages']} messages declared lost, the venue lost {known} on purpose")
 

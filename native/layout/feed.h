@@ -8,7 +8,7 @@
  */
 enum feed_constant {
     FEED_LINES = 2,
-    FEED_HELD_MAX = 64,
+    FEED_HELD_MAX = 256,
     FEED_HELD_BYTES = 2048
 };
 
@@ -48,5 +48,5 @@ struct feed {
     uint16_t line_port[2];
     uint32_t joined;         /* 1: a session was just adopted; whoever acts on it clears it */
     uint64_t held_bytes;     /* address of FEED_HELD_MAX * FEED_HELD_BYTES */
-    struct held_packet rows[64];
+    struct held_packet rows[256];
 };

@@ -150,6 +150,24 @@ def test_sequence_zero_is_refused_unless_the_feed_is_unsequenced():
     assert len(taken.output) == 2 and taken.counters[0]["unsequenced"] == 2
 
 
+def test_without_a_window_a_hole_is_a_gap_at_once():
+    feed = Feed(window_ns=0)
+    feed.offer(1, messages_of(1, 1), 7)
+    feed.offer(4, messages_of(4, 1), 7)
+    assert feed.output[1:] == [("gap", 2, 2), (4, b"m4")]
+
+
+def test_a_full_waiting_room_declares_the_gap_at_once_and_counts_what_found_no_place():
+    feed, twin = Feed(window_ns=10**12), NaiveFeed(10**12)
+    feed.offer(1, messages_of(1, 1), 0)
+    twin.offer(1, messages_of(1, 1), 0)
+    for index in range(value("FEED_HELD_MAX") + 1):
+        feed.offer(10 + 2 * index, messages_of(10 + 2 * index, 1), 1)
+        twin.offer(10 + 2 * index, messages_of(10 + 2 * index, 1), 1)
+    assert feed.reason("FEED_REORDER_FULL") == 1
+    assert feed.output == twin.output and ("gap", 2, 8) in feed.output
+
+
 @pytest.mark.parametrize("size", range(20))
 def test_a_packet_shorter_than_its_header_is_counted(size):
     feed = Feed()

@@ -15,6 +15,7 @@ VENUE = {
 SUMMARY = {
     "io": {"frames_published": 50, "drop_ring_full": 0, "drop_port": 0, "drop_oversized": 0, "drop_truncated": 0},
     "core": {"gap_messages": 0},
+    "feed_reasons": {},
 }
 
 
