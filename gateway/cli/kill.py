@@ -2,15 +2,17 @@
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 from gateway.cli.output import print_json, print_note
 from gateway.config import Configuration, load
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, AttachError, UsageError
-from gateway.instance import FOLDER, Instance, is_held
+from gateway.instance import FOLDER, Instance, folder_of, is_held
 from gateway.ops import kill, kill_file
 from gateway.ops.appliance import order_frames
 from gateway.ops.process import CONFIGURATION_FILE
+from gateway.ops.supervisor import end_left_over
 
 HELP = "set the kill latch: no new order leaves, everything open is cancelled"
 
@@ -71,10 +73,13 @@ def print_report(report: kill.KillReport) -> None:
 
 
 def clear(arguments: argparse.Namespace) -> int:
-    """Clears the latch on disk; only while the appliance does not run."""
+    """Clears the latch on disk and what a run without control left behind; only while the appliance does not run."""
     configuration = load(arguments.config, {"instance.name": arguments.instance})
-    if is_held(configuration.instance.name, Path(configuration.instance.folder)):
+    name, parent = configuration.instance.name, Path(configuration.instance.folder)
+    if is_held(name, parent):
         raise UsageError("the latch of a running appliance is never cleared; stop it first")
+    end_left_over(folder_of(name, parent))
+    shutil.rmtree(folder_of(name, parent), ignore_errors=True)  # its memory carries the latch too
     why = kill_file.reason(configuration.state_folder)
     kill_file.clear(configuration.state_folder)
     print_note(f"cleared; it was set by: {why}" if why else "the latch was clear")

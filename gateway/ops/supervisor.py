@@ -20,7 +20,7 @@ from pathlib import Path
 from gateway import clock, layout
 from gateway.config import Configuration
 from gateway.errors import AttachError, CapabilityError, ConfigurationError, GatewayError
-from gateway.instance import Instance
+from gateway.instance import Instance, is_held
 from gateway.ops import kill, kill_file
 from gateway.ops.appliance import order_frames, prepare_account
 from gateway.ops.journal import Journal
@@ -44,6 +44,9 @@ class Supervisor:
         self.cancelled_after_death = False
         if configuration.strategy.file:
             configuration.require_limits()
+        left = latch_left_behind(configuration)
+        if left:
+            kill_file.set_latch(self.state, f"{left}, in a run whose control died")
         why = kill_file.reason(self.state)
         if why is not None:
             raise GatewayError(f"the kill latch is set ({why}); look why, then clear it with: gateway kill --clear")
@@ -227,6 +230,18 @@ def end_process(child: "subprocess.Popen[bytes]", patience_seconds: float = 2.0)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def latch_left_behind(configuration: Configuration) -> str:
+    """The latch in the memory of a run that died without writing it down; '' where there is none."""
+    name, parent = configuration.instance.name, Path(configuration.instance.folder)
+    if is_held(name, parent):
+        return ""  # it runs, and will be refused as such
+    try:
+        latch = int(Instance.attach(name, parent).control[0]["kill_latch"])
+    except AttachError:
+        return ""
+    return layout.names("kill_reason", "KILL_")[latch] if latch else ""
 
 
 def end_left_over(folder: Path) -> None:

@@ -114,7 +114,7 @@ def test_an_io_that_is_killed_comes_back_and_what_it_missed_is_a_gap(appliance):
     assert ended["rejects"].keys() == {"stale"} and ended["exit_code"] == 0
 
 
-def test_without_control_io_sets_the_latch_and_the_next_run_ends_what_is_left(appliance):
+def test_without_control_io_sets_the_latch_and_it_outlives_the_run_until_somebody_clears_it(appliance):
     running, feed = appliance(more="\n[watch]\ncontrol_stale_ms = 1000\n"), Feed()
     running.send(opened(feed))
     running.wait_for(running.orders, 20)
@@ -130,8 +130,13 @@ def test_without_control_io_sets_the_latch_and_the_next_run_ends_what_is_left(ap
     time.sleep(0.3)
     assert running.orders() == [], "nothing leaves behind the latch"
     running.peer.close()
+    command = [sys.executable, "-m", "gateway.cli.main"]
+    refused = subprocess.run([*command, "run", str(running.path)], capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 5 and "CONTROL_STALE, in a run whose control died" in refused.stderr
+    words = ["kill", "--clear", "--config", str(running.path)]
+    cleared = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60)
+    assert cleared.returncode == 0 and all(f"ended left-over process {stage}" in cleared.stderr for stage in stages)
     running.start()
-    assert f"ended left-over process {stages[0]}" in running.log and f"ended left-over process {stages[1]}" in running.log
     assert running.latch == 0 and running.pid("PROCESS_IO") not in stages
     assert running.stop()["exit_code"] == 0 and running.left_over() == []
 
