@@ -5,7 +5,7 @@ see, and the functions from the CDEF blocks below. DPDK joins when `pkg-config l
 
     GATEWAY_NATIVE_CPU=1   compile for this very machine (-march=native); the default runs on any x86-64-v2
     GATEWAY_WITHOUT_DPDK=1 leave DPDK out even where it is installed
-    GATEWAY_SANITIZE=1     AddressSanitizer and UBSan (tests/native uses it)
+    GATEWAY_SANITIZE=1     AddressSanitizer and UBSan, for a run by hand (docs/HACKING.md)
 """
 
 import hashlib

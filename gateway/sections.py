@@ -162,7 +162,6 @@ class Session(Section):
     venue_address: Endpoint = Field("10.77.0.2:41002", description="Where orders go.")
     our_mac: Mac = Field("02:00:0a:4d:00:01", description="Hardware address of our side.")
     venue_mac: Mac = Field("02:00:0a:4d:00:02", description="Hardware address of the venue's side, or of the next hop.")
-    username: str = name("GATE01", r"^[A-Z0-9]{1,6}$", "1 to 6 of A-Z 0-9", "Name of the order session.")
     firm: str = name("", r"^[A-Z0-9]{0,4}$", "0 to 4 of A-Z 0-9", "Firm code of every order; empty: the session's own.")
     capacity: Literal["agency", "principal", "riskless", "other"] = Field(
         "principal", description="Capacity of every order."

@@ -11,9 +11,11 @@ The state is struct feed (native/layout/feed.h, with the picture); MoldUDP64 1.0
 """
 
 from gateway import limits
+from gateway.core.counters import add_to, count_reason
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import copy_bytes, load_be16, load_be64, load_i64, load_u16, load_u32, store_i64, store_u32
+from gateway.core.memory import copy_bytes, load_i64, load_u32, store_i64, store_u32
 from gateway.layout import offsets, size, value
+from gateway.protocols.moldudp64 import END_OF_SESSION, HEADER_BYTES, count_of, sequence_of, session_high, session_low
 
 FEED = offsets("feed")
 HELD = offsets("held_packet")
@@ -27,21 +29,6 @@ assert HELD_MAX == limits.REORDER_PACKETS_MAX
 JUMP_MAX = limits.SEQUENCE_JUMP_MAX
 SEQUENCE_MAX = 1 << 62  # beyond it a sum of two sequences could overflow
 
-HEADER_BYTES, SESSION_LAST_OFFSET, SEQUENCE_OFFSET, COUNT_OFFSET = 20, 8, 10, 18
-END_OF_SESSION = 0xFFFF
-
-
-@leaf
-def count_one(counters, offset):
-    """Adds one to a word of struct core_counters."""
-    store_i64(counters + offset, load_i64(counters + offset) + 1)
-
-
-@leaf
-def count_reason(counters, reason):
-    """Adds one to a feed reason."""
-    count_one(counters, COUNTERS.reasons + reason * 8)
-
 
 @kernel
 def offer(feed, payload, size_bytes, line, now_ns, counters):
@@ -49,14 +36,14 @@ def offer(feed, payload, size_bytes, line, now_ns, counters):
     if size_bytes < HEADER_BYTES:
         count_reason(counters, SHORT)
         return NOTHING
-    count_one(counters, COUNTERS.packets)
-    sequence, count = load_be64(payload + SEQUENCE_OFFSET), load_be16(payload + COUNT_OFFSET)
+    add_to(counters + COUNTERS.packets, 1)
+    sequence, count = sequence_of(payload), count_of(payload)
     end = count == END_OF_SESSION
     if end or count == 0:
-        count_one(counters, COUNTERS.end_of_session if end else COUNTERS.heartbeats)
+        add_to(counters + (COUNTERS.end_of_session if end else COUNTERS.heartbeats), 1)
         count = 0
     if sequence == 0 and load_u32(feed + FEED.unsequenced) != 0:
-        count_one(counters, COUNTERS.unsequenced)
+        add_to(counters + COUNTERS.unsequenced, 1)
         return _make_ready(feed, payload, size_bytes, 0, now_ns)
     if not _follow(feed, payload, sequence, counters):
         return NOTHING
@@ -69,7 +56,7 @@ def _follow(feed, payload, sequence, counters):
     if not 0 < sequence < SEQUENCE_MAX:
         count_reason(counters, INVALID)
         return False
-    first, last = load_i64(payload), load_u16(payload + SESSION_LAST_OFFSET)
+    first, last = session_low(payload), session_high(payload)
     known = load_i64(feed + FEED.next_sequence)
     if known != 0 and first == load_i64(feed + FEED.session_first) and last == load_i64(feed + FEED.session_last):
         if sequence - known > JUMP_MAX:
@@ -80,7 +67,7 @@ def _follow(feed, payload, sequence, counters):
         count_reason(counters, SESSION_OTHER)
         return False
     _adopt(feed, first, last, sequence)
-    count_one(counters, COUNTERS.sessions)
+    add_to(counters + COUNTERS.sessions, 1)
     return True
 
 
@@ -114,7 +101,7 @@ def _place(feed, payload, size_bytes, sequence, count, end, line, now_ns, counte
     elif load_u32(feed + FEED.ended) != 0:
         count_reason(counters, AFTER_END)
     else:
-        count_one(counters, COUNTERS.line_a_first if line == 0 else COUNTERS.line_b_first)
+        add_to(counters + (COUNTERS.line_a_first if line == 0 else COUNTERS.line_b_first), 1)
         store_i64(feed + FEED.next_sequence, sequence + count)
         return _make_ready(feed, payload, size_bytes, next_sequence - sequence, now_ns)
     return next_ready(feed, now_ns, counters)
@@ -155,7 +142,7 @@ def _hold(feed, payload, size_bytes, sequence, count, end, now_ns, counters):
     if load_u32(feed + FEED.held) == 0:
         store_i64(feed + FEED.hold_since_ns, now_ns)
     store_u32(feed + FEED.held, load_u32(feed + FEED.held) + 1)
-    count_one(counters, COUNTERS.reordered)
+    add_to(counters + COUNTERS.reordered, 1)
 
 
 @kernel
@@ -202,9 +189,8 @@ def _declare_gap(feed, first, count, counters):
     store_i64(feed + FEED.gap_first, first)
     store_i64(feed + FEED.gap_count, count)
     store_i64(feed + FEED.next_sequence, first + count)
-    count_one(counters, COUNTERS.gaps)
-    lost = load_i64(counters + COUNTERS.gap_messages) + count
-    store_i64(counters + COUNTERS.gap_messages, lost)
+    add_to(counters + COUNTERS.gaps, 1)
+    add_to(counters + COUNTERS.gap_messages, count)
     return GAP
 
 

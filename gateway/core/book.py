@@ -12,9 +12,10 @@ bounded by the layout (native/layout/book.h), not by the feed.
 from gateway.core.book_changes import place, remove
 from gateway.core.book_orders import NO_ROW, find_order
 from gateway.core.book_prefetch import prefetch_ahead, prefetch_events
-from gateway.core.book_rows import book_of, count_reason, doubt, fault, mark_all, name_book, touch_book
+from gateway.core.book_rows import book_of, doubt, fault, mark_all, name_book, touch_book
 from gateway.core.book_sessions import begin_session, clear_book
 from gateway.core.book_top import settle_top, top_of
+from gateway.core.counters import count_reason
 from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import load_i64, load_u8, load_u16, load_u32, store_i64, store_u8, store_u32
 from gateway.layout import offsets, size, value

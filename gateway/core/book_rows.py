@@ -3,6 +3,7 @@
 Hard rule: a row is listed the moment an event first names it, so that a mark over all books reaches all of them.
 """
 
+from gateway.core.counters import count_reason
 from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import load_i64, load_u32, store_i64, store_u32
 from gateway.layout import offsets, size, value
@@ -63,14 +64,6 @@ def fault(book, counters, reason):
 def doubt(book):
     """Marks a book untrusted until it is rebuilt."""
     store_u32(book + BOOK.flags, load_u32(book + BOOK.flags) | FAULT)
-
-
-@kernel
-def count_reason(counters, reason):
-    """One more of enum feed_reason. Returns 0: nothing changed, nothing known."""
-    address = counters + CORE.reasons + reason * 8
-    store_i64(address, load_i64(address) + 1)
-    return 0
 
 
 @leaf

@@ -1,7 +1,7 @@
-"""`@kernel` and `@leaf`: how the data plane's functions are declared: a third less to compile than `@njit`.
+"""`@kernel`, `@leaf`, `@inner`: how numba functions are declared here; a third less to compile than with `@njit`.
 
-Two things are left out that nothing here uses: a C wrapper for every function, and a copy of the function for every literal
-argument (the optimiser folds the constants after inlining anyway). Python may still call a kernel, as tests do.
+Left out is what nothing here uses: a C wrapper for every function, and a copy of the function for every literal argument
+(the optimiser folds the constants after inlining anyway).
 """
 
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from typing import Any
 from numba import njit, types
 
 
-def _declare(function: Callable[..., Any], forceinline: bool) -> Any:
-    dispatcher = njit(no_cfunc_wrapper=True, forceinline=forceinline)(function)
+def _declare(function: Callable[..., Any], **options: bool) -> Any:
+    dispatcher = njit(no_cfunc_wrapper=True, **options)(function)
     with_literals = dispatcher.get_call_template
 
     def get_call_template(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
@@ -22,10 +22,15 @@ def _declare(function: Callable[..., Any], forceinline: bool) -> Any:
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compiles `function` on first use; where a caller passes a literal, the argument has the literal's type."""
-    return _declare(function, forceinline=False)
+    """Compiles `function` on first use; Python may call it too, as tests do."""
+    return _declare(function)
 
 
 def leaf(function: Callable[..., Any]) -> Any:
     """A kernel that is always inlined into its caller: small, on the hot path, never recursive."""
     return _declare(function, forceinline=True)
+
+
+def inner(function: Callable[..., Any]) -> Any:
+    """A kernel that only other kernels call: no wrapper for Python, and quicker still to compile."""
+    return _declare(function, no_cpython_wrapper=True)

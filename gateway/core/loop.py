@@ -14,6 +14,7 @@ from numba import cfunc, types
 from gateway.core import arbitrate, ring
 from gateway.core.admission import admit
 from gateway.core.book import apply_event, begin_session, prefetch_ahead, prefetch_events
+from gateway.core.counters import add_to, count_reason
 from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import (
     call_strategy,
@@ -30,6 +31,7 @@ from gateway.core.reports import apply_refusal, apply_report
 from gateway.core.submit import submit_intents
 from gateway.layout import offsets, size, value
 from gateway.protocols.itch50_decode import decode_packet
+from gateway.protocols.moldudp64 import HEADER_BYTES, count_of
 from gateway.protocols.udp import parse_frame
 
 CORE = offsets("core")
@@ -90,13 +92,13 @@ def on_record(core, slot):
 def on_frame(core, frame, size_bytes, flags):
     """④ Ethernet, IPv4 and UDP are believed or counted; the datagram goes to the feed or to the order session."""
     counters, datagram = load_i64(core + CORE.counters), load_i64(core + CORE.datagram)
-    arbitrate.count_one(counters, COUNTERS.frames)
+    add_to(counters + COUNTERS.frames, 1)
     reason = parse_frame(frame, size_bytes, flags, datagram)
     if reason != 0:
-        arbitrate.count_reason(counters, reason)
+        count_reason(counters, reason)
         return
     if load_u32(datagram + DATAGRAM.checksum_absent) != 0:
-        arbitrate.count_one(counters, COUNTERS.checksum_absent)
+        add_to(counters + COUNTERS.checksum_absent, 1)
     payload, payload_bytes = load_i64(datagram + DATAGRAM.payload), load_u32(datagram + DATAGRAM.size)
     feed, reports = load_i64(core + CORE.feed), load_i64(core + CORE.reports)
     line = line_of(feed, datagram)
@@ -108,7 +110,7 @@ def on_frame(core, frame, size_bytes, flags):
         code = arbitrate.offer(reports, payload, payload_bytes, 0, load_i64(core + CORE.now_ns), report_counters)
         drain_reports(core, reports, code)
     else:
-        arbitrate.count_reason(counters, NOT_OURS)
+        count_reason(counters, NOT_OURS)
 
 
 @leaf
@@ -153,7 +155,7 @@ def on_packet(core, feed):
         events,
         counters,
     )
-    store_i64(counters + COUNTERS.events, load_i64(counters + COUNTERS.events) + count)
+    add_to(counters + COUNTERS.events, count)
     prefetch_events(store, events, count)
     for index in range(count):
         event = events + index * EVENT_BYTES
@@ -171,7 +173,7 @@ def on_event(core, event):
     """⑥ asks the strategy, ⑦ the gate judges what it intends, ⑧ what passes leaves."""
     book = load_i64(core + CORE.books) + load_u32(event + EVENT.instrument) * BOOK_BYTES
     intents = load_i64(core + CORE.intents)
-    arbitrate.count_one(load_i64(core + CORE.counters), COUNTERS.strategy_calls)
+    add_to(load_i64(core + CORE.counters) + COUNTERS.strategy_calls, 1)
     store_i64(intents + INTENTS.time_ns, load_i64(core + CORE.now_ns))
     call_strategy(load_i64(core + CORE.strategy), load_i64(core + CORE.strategy_state), event, book, intents)
     if load_u32(intents + INTENTS.count) != 0:
@@ -205,14 +207,13 @@ def drain_reports(core, reports, code):
     if load_u32(reports + FEED.joined) != 0:
         store_u32(reports + FEED.joined, 0)
         if load_i64(reports + FEED.first_sequence) != 1:
-            store_i64(account + ACCOUNT.session_lost, load_i64(account + ACCOUNT.session_lost) + 1)
+            add_to(account + ACCOUNT.session_lost, 1)
     while code != NOTHING:
         if code == PACKET:
             on_reports(core, reports)
         else:
-            lost = load_i64(account + ACCOUNT.session_lost) + load_i64(reports + FEED.gap_count)
-            store_i64(account + ACCOUNT.session_lost, lost)
-            arbitrate.count_one(load_i64(core + CORE.counters), COUNTERS.report_gaps)
+            add_to(account + ACCOUNT.session_lost, load_i64(reports + FEED.gap_count))
+            add_to(load_i64(core + CORE.counters) + COUNTERS.report_gaps, 1)
         code = arbitrate.next_ready(reports, load_i64(core + CORE.now_ns), report_counters)
 
 
@@ -221,12 +222,11 @@ def on_reports(core, reports):
     """Each message block of one report packet; a block that leaves the packet loses the rest."""
     block = load_i64(reports + FEED.ready_payload)
     end = block + load_u32(reports + FEED.ready_size)
-    count, skip = load_be16(block + arbitrate.COUNT_OFFSET), load_u32(reports + FEED.ready_skip)
-    block += arbitrate.HEADER_BYTES
+    count, skip = count_of(block), load_u32(reports + FEED.ready_skip)
+    block += HEADER_BYTES
     for index in range(count):
         if end - block < 2 or end - block - 2 < load_be16(block):
-            account = load_i64(core + CORE.account)
-            store_i64(account + ACCOUNT.session_lost, load_i64(account + ACCOUNT.session_lost) + count - index)
+            add_to(load_i64(core + CORE.account) + ACCOUNT.session_lost, count - index)
             return
         message_bytes = load_be16(block)
         if index >= skip:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numba import int64
 
+from gateway.core.counters import add_to
 from gateway.core.kernel import kernel
 from gateway.core.memory import load_i64, load_u8, load_u32, multiply_wrapping, shift_right, store_i64, store_u8, store_u32
 from gateway.layout import offsets, size, value
@@ -80,12 +81,6 @@ def may_open(path, reference):
 def gate_row_of(path, order):
     """Address of the struct gate_row whose reservation an order row belongs to."""
     return load_i64(path + PATH.rows) + load_u32(order + ORDER.instrument) * ROW_BYTES
-
-
-@kernel
-def add_to(address, amount):
-    """*address += amount."""
-    store_i64(address, load_i64(address) + amount)
 
 
 @kernel

@@ -10,13 +10,13 @@ short to read, a fill of an order we do not have) makes positions uncertain: it 
 import numpy as np
 from numba import int64
 
+from gateway.core.counters import add_to, count_reason
 from gateway.core.kernel import kernel
 from gateway.core.memory import load_be16, load_be32, load_be64, load_i64, load_u8, store_i64, store_u8
 from gateway.core.orders import (
     CANCELLED,
     CANCELLING,
     REJECTED,
-    add_to,
     apply_fill,
     break_fill,
     decrement,
@@ -42,7 +42,7 @@ CANCEL, AIQ, BREAK = offsets_of("OrderCanceled"), offsets_of("AIQCanceled"), off
 REJECT, PRIORITY, MODIFY = offsets_of("Rejected"), offsets_of("OrderPriorityUpdate"), offsets_of("OrderModified")
 IS_ACCEPT, IS_REPLACE, IS_EXECUTE = type_of("OrderAccepted"), type_of("OrderReplaced"), type_of("OrderExecuted")
 IS_CANCEL, IS_AIQ, IS_BREAK = type_of("OrderCanceled"), type_of("AIQCanceled"), type_of("BrokenTrade")
-IS_REJECT, IS_PRIORITY, IS_MODIFY = type_of("Rejected"), type_of("OrderPriorityUpdate"), type_of("OrderModified")
+IS_REJECT, IS_PRIORITY = type_of("Rejected"), type_of("OrderPriorityUpdate")
 IS_CANCEL_REJECT = type_of("CancelReject")
 ORDER_DEAD = ord("D")  # OUCH 5.0, 3.2, Order State: accepted and cancelled at once
 
@@ -237,8 +237,7 @@ def unknown(path, kind, match, reference):
 @kernel
 def count(path, reason):
     """Counts a report that changed nothing; returns 0."""
-    add_to(load_i64(path + PATH.counters) + COUNTERS.reasons + 8 * int64(reason), 1)
-    return 0
+    return count_reason(load_i64(path + PATH.counters), int64(reason))
 
 
 @kernel

@@ -7,6 +7,7 @@ a full journal stops new risk, never a cancel.
 """
 
 from gateway.core import ring
+from gateway.core.counters import add_to
 from gateway.core.gate import decide_cancel, decide_new
 from gateway.core.kernel import kernel
 from gateway.core.memory import (
@@ -23,7 +24,7 @@ from gateway.core.memory import (
     store_u32,
     ticks,
 )
-from gateway.core.orders import CANCELLING, add_to, live_row, open_order
+from gateway.core.orders import CANCELLING, live_row, open_order
 from gateway.layout import offsets, size, value
 from gateway.protocols.ouch50 import offsets_of
 

@@ -28,7 +28,6 @@ from gateway.ops.rescue import is_silent, working_io
 
 CONFIRM_SECONDS = 5.0  # cancels are out and confirmed within this, or named
 POLL_SECONDS = 0.005
-ORDER_SLOT = layout.offsets("order_slot")
 SLOT_BYTES = layout.size("order_slot")
 
 

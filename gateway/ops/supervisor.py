@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway import clock, layout
+from gateway import clock, layout, pipeline
 from gateway.config import Configuration
 from gateway.errors import AttachError, CapabilityError, ConfigurationError, GatewayError
 from gateway.instance import Instance, is_held
@@ -41,7 +41,6 @@ class Supervisor:
         self.state = configuration.state_folder
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.io_restarts = 0
-        self.cancelled_after_death = False
         if configuration.strategy.file:
             configuration.require_limits()
         left = latch_left_behind(configuration)
@@ -72,7 +71,8 @@ class Supervisor:
     @property
     def stages(self) -> list[str]:
         """The processes to run, each a comma-separated list of stages."""
-        return ["io,core"] if self.configuration.placement.together else ["io", "core"]
+        names = [stage.name for stage in pipeline.STAGES]
+        return [",".join(names)] if self.configuration.placement.together else names
 
     def start(self, waiting: Callable[[], bool] = lambda: True) -> None:
         """Starts every process and returns once all of them run.

@@ -137,7 +137,6 @@ _TABLE: list[tuple[str, str, str, list[tuple[str, int, str]]]] = [
 MESSAGES: dict[str, Message] = {type_: make_message(type_, name, section, fields) for type_, name, section, fields in _TABLE}
 BY_NAME: dict[str, Message] = {message.name: message for message in MESSAGES.values()}
 LENGTHS: dict[str, int] = {type_: message.size for type_, message in MESSAGES.items()}
-LENGTH_MAX = max(LENGTHS.values())
 
 
 def _message(name: str) -> Message:

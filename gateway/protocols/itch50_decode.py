@@ -14,6 +14,7 @@ What does not fit the path (a state letter, a wrong length, a side that is neith
 from numba import njit
 
 from gateway import limits
+from gateway.core.counters import add_to, count_reason
 from gateway.core.memory import load_be16, load_be64, load_i64, load_u8, load_u32, store_i64, store_u8
 from gateway.layout import offsets, size, value
 from gateway.protocols.itch50 import MESSAGES
@@ -78,7 +79,7 @@ def decode_packet(table: int, payload: int, size: int, skip: int, time_receive_n
     EVENT_GAP for itself and everything behind it.
     """
     if size < HEADER_BYTES:
-        _count_reason(counters, PACKET_SHORT)
+        count_reason(counters, PACKET_SHORT)
         return 0
     count = count_of(payload)
     if count == END_OF_SESSION:
@@ -127,13 +128,13 @@ def _decode_blocks(table, block, end, sequence, count, time_receive_ns, events, 
         block += 2 + load_be16(block)
         event += EVENT_BYTES
     written = (event - events) // EVENT_BYTES
-    _add(counters + COUNTERS.messages, written - refused)
+    add_to(counters + COUNTERS.messages, written - refused)
     if written < count:
-        _count_reason(counters, BLOCK_OVERRUN)
+        count_reason(counters, BLOCK_OVERRUN)
         _write_gap(event, sequence + written, count - written, 0, time_receive_ns)
         return written + 1
     if block != end:
-        _count_reason(counters, PACKET_TRAILING if block < end else BLOCK_OVERRUN)
+        count_reason(counters, PACKET_TRAILING if block < end else BLOCK_OVERRUN)
     return written
 
 
@@ -180,8 +181,8 @@ def _finish_special(message, event, counters):
         store_i64(event + EVENT.price, TICK)
     else:
         sequence = load_i64(event + EVENT.sequence)
-        _count_reason(counters, MESSAGE_FIELD)
-        _add(counters + COUNTERS.messages_by_type + 8 * kind, -1)
+        count_reason(counters, MESSAGE_FIELD)
+        add_to(counters + COUNTERS.messages_by_type + 8 * kind, -1)
         _write_gap(event, sequence, 1, kind, load_i64(event + EVENT.time_receive_ns))
         return 1
     return 0
@@ -210,11 +211,11 @@ def _refuse_message(table, block, sequence, time_receive_ns, event, counters):
     """A whole block that is no message of the specification: unknown type, or known type of another length."""
     kind = load_u8(block + 2) if load_be16(block) > 0 else 0
     if load_be16(block) > 0 and load_u32(table + kind * ROW_BYTES + ROW_LENGTH) == LENGTH_UNKNOWN:
-        _count_reason(counters, MESSAGE_UNKNOWN)
+        count_reason(counters, MESSAGE_UNKNOWN)
         _write_gap(event, sequence, 0, kind, time_receive_ns)
         store_u8(event + EVENT.kind, INFORMATION)
     else:
-        _count_reason(counters, MESSAGE_LENGTH)
+        count_reason(counters, MESSAGE_LENGTH)
         _write_gap(event, sequence, 1, kind, time_receive_ns)
 
 
@@ -229,13 +230,3 @@ def _write_gap(event, sequence, quantity, kind, time_receive_ns):
     store_i64(event + EVENT.quantity, quantity)
     store_i64(event + WORD_INSTRUMENT, (GAP << SHIFT_KIND) | (kind << SHIFT_TYPE))
     store_i64(event + EVENT.time_receive_ns, time_receive_ns)
-
-
-@njit(inline="always")
-def _add(counter, amount):
-    store_i64(counter, load_i64(counter) + amount)
-
-
-@njit(inline="always")
-def _count_reason(counters, reason):
-    _add(counters + COUNTERS.reasons + 8 * reason, 1)

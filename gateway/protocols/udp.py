@@ -11,7 +11,6 @@ and capture trailers fall away, and no load leaves the frame.
 
 import struct
 from ipaddress import IPv4Address
-from typing import Any
 
 from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import (
@@ -216,8 +215,3 @@ def frame(
     types = [TYPE_TAG_OUTER, TYPE_TAG] if len(vlans) == TAGS_MAX else [TYPE_TAG]
     tags = b"".join(struct.pack(">HH", kind, tag) for kind, tag in zip(types, vlans, strict=False))
     return _mac(destination_mac) + _mac(source_mac) + tags + struct.pack(">H", TYPE_IPV4) + ip + udp
-
-
-def addresses_text(address: Any) -> str:
-    """Dotted text of an IPv4 address in host order."""
-    return str(IPv4Address(int(address)))

@@ -88,7 +88,6 @@ struct core_counters {
     uint64_t checksum_absent; /* frames with an IP checksum of 0: taken on trust, counted */
     uint64_t venue_accepts;
     uint64_t venue_cancels;
-    uint64_t events_dropped;
     uint64_t strategy_faults; /* times the strategy raised: it is halted after the first */
     uint64_t reserved[2];
     uint64_t reasons[32];          /* by enum feed_reason */

@@ -5,12 +5,13 @@ cancels, 6 % replaces and 4 % executions; symbols by Zipf's law; prices close to
 Hard rule: every choice is drawn from the flow's own generator, so that faults and clients do not shift it.
 """
 
+from gateway.core.counters import add_to
+from gateway.core.kernel import inner
 from gateway.core.memory import load_i64, load_u8, load_u32
 from gateway.layout import value
 from gateway.venues.simulator.draws import below
 from gateway.venues.simulator.feed import SIDE_BUY, SYMBOL, symbol_at
-from gateway.venues.simulator.frames import COUNTERS, VENUE, count
-from gateway.venues.simulator.kernel import kernel
+from gateway.venues.simulator.frames import COUNTERS, VENUE
 from gateway.venues.simulator.ladder import LEVEL, LEVELS, ORDER, level_at, order_at
 from gateway.venues.simulator.matching import (
     cancelled,
@@ -33,12 +34,12 @@ DEPTH_MAX = 48  # ticks behind the touch
 ADDS, REPLACES, REDUCES, TAKES = 455, 61, 31, 29
 
 
-@kernel
+@inner
 def _draw(venue, limit):
     return below(venue + VENUE.random_flow, limit)
 
 
-@kernel
+@inner
 def _pick_symbol(venue):
     """A symbol by popularity: the first whose cumulative share is above the draw."""
     drawn = _draw(venue, 1 << 31)
@@ -53,7 +54,7 @@ def _pick_symbol(venue):
     return low
 
 
-@kernel
+@inner
 def _pick_row(venue):
     """A live order of the flow, or 0."""
     members = load_i64(venue + VENUE.pool_count)
@@ -62,7 +63,7 @@ def _pick_row(venue):
     return load_u32(load_i64(venue + VENUE.pool) + _draw(venue, members) * 4)
 
 
-@kernel
+@inner
 def _size(venue):
     """Shares of an order: mostly one round lot, sometimes several, sometimes an odd lot."""
     drawn = _draw(venue, 10)
@@ -71,7 +72,7 @@ def _size(venue):
     return (1 + _draw(venue, 10)) * 100 if drawn < 8 else 1 + _draw(venue, 99)
 
 
-@kernel
+@inner
 def _touch(symbol, side):
     """The best level of a side, or a level near the middle when that side is empty."""
     if side == SIDE_BUY:
@@ -81,7 +82,7 @@ def _touch(symbol, side):
     return ask if ask < LEVELS else max(MIDDLE + 2, bid + 2)
 
 
-@kernel
+@inner
 def _passive_level(venue, symbol, side):
     """A level that does not trade: often at the touch, sometimes inside the spread, else behind it, thinning out."""
     away = -1 if side == SIDE_BUY else 1
@@ -99,7 +100,7 @@ def _passive_level(venue, symbol, side):
     return min(LEVELS - 1, max(level, opposite + 1))
 
 
-@kernel
+@inner
 def _add(venue):
     index = _pick_symbol(venue)
     symbol = symbol_at(venue, index)
@@ -112,7 +113,7 @@ def _add(venue):
     return COUNTERS.actions_add
 
 
-@kernel
+@inner
 def _taker_side(venue, symbol):
     """Either side, but never further away once the market has wandered off."""
     bid, ask = load_i64(symbol + SYMBOL.best_bid), load_i64(symbol + SYMBOL.best_ask)
@@ -122,7 +123,7 @@ def _taker_side(venue, symbol):
     return SIDE_BUY if ask < MIDDLE - BAND else side
 
 
-@kernel
+@inner
 def _take(venue):
     """A marketable order: mostly part or all of the first order in the queue, sometimes a sweep of a few levels."""
     index = _pick_symbol(venue)
@@ -148,7 +149,7 @@ def _take(venue):
     return COUNTERS.actions_take
 
 
-@kernel
+@inner
 def _replace(venue):
     row = _pick_row(venue)
     if row == 0:
@@ -160,7 +161,7 @@ def _replace(venue):
     return COUNTERS.actions_replace
 
 
-@kernel
+@inner
 def _reduce(venue):
     """Takes part of an order away, where it has a part to lose."""
     row = _pick_row(venue)
@@ -171,7 +172,7 @@ def _reduce(venue):
     return COUNTERS.actions_reduce if quantity > 1 else COUNTERS.actions_cancel
 
 
-@kernel
+@inner
 def _cancel(venue):
     row = _pick_row(venue)
     if row == 0:
@@ -180,7 +181,7 @@ def _cancel(venue):
     return COUNTERS.actions_cancel
 
 
-@kernel
+@inner
 def _cancel_or_add(venue, drawn):
     """The depth asked for is kept: below it more orders come than go, above it more go."""
     wanted = load_i64(venue + VENUE.symbols) * load_i64(venue + VENUE.depth)
@@ -193,7 +194,7 @@ def _cancel_or_add(venue, drawn):
     return _add(venue) if adds else _cancel(venue)
 
 
-@kernel
+@inner
 def act(venue):
     """One action of the flow."""
     drawn = _draw(venue, 1000)
@@ -205,4 +206,4 @@ def act(venue):
         counter = _reduce(venue)
     else:
         counter = _take(venue)
-    count(load_i64(venue + VENUE.counters) + (counter if counter != 0 else COUNTERS.actions_void), 1)
+    add_to(load_i64(venue + VENUE.counters) + (counter if counter != 0 else COUNTERS.actions_void), 1)

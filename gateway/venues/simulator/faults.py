@@ -5,11 +5,12 @@ line is named in the list of lost ranges, whether the plan or chance took it. He
 client's reports are never touched.
 """
 
+from gateway.core.counters import add_to
+from gateway.core.kernel import inner
 from gateway.core.memory import copy_bytes, load_i64, load_u32, store_i64, store_u32
 from gateway.layout import offsets, size, value
 from gateway.venues.simulator.draws import below
-from gateway.venues.simulator.frames import COUNTERS, TEMPLATE_BYTES, VENUE, build, count, place
-from gateway.venues.simulator.kernel import kernel
+from gateway.venues.simulator.frames import COUNTERS, TEMPLATE_BYTES, VENUE, build, place
 
 HELD = offsets("venue_held")
 LOST = offsets("venue_lost")
@@ -26,7 +27,7 @@ DELAY = value("VENUE_FAULT_DELAY")
 MILLION = 1_000_000
 
 
-@kernel
+@inner
 def _decide(venue, line):
     """The fault of the next packet on one line; VENUE_FAULTS: none."""
     drawn = below(venue + VENUE.random_fault, MILLION)
@@ -37,13 +38,13 @@ def _decide(venue, line):
     return FAULTS
 
 
-@kernel
+@inner
 def _hold(venue, line, size_bytes, release_ns):
     """Keeps the scratch frame back; 0 when there is no room."""
     held = load_i64(venue + VENUE.held_count)
     counters = load_i64(venue + VENUE.counters)
     if held >= HELD_MAX:
-        count(counters + COUNTERS.held_full, 1)
+        add_to(counters + COUNTERS.held_full, 1)
         return 0
     row = load_i64(venue + VENUE.held) + held * HELD_BYTES
     store_i64(row + HELD.release_ns, release_ns)
@@ -54,20 +55,20 @@ def _hold(venue, line, size_bytes, release_ns):
     return 1
 
 
-@kernel
+@inner
 def _send(venue, line, frame, size_bytes):
     place(venue, frame, size_bytes)
-    count(load_i64(venue + VENUE.counters) + COUNTERS.line_frames + line * 8, 1)
+    add_to(load_i64(venue + VENUE.counters) + COUNTERS.line_frames + line * 8, 1)
 
 
-@kernel
+@inner
 def _keep(rows, kept, index):
     """Moves a held row down to its place among those that stay."""
     if kept != index:
         copy_bytes(rows + kept * HELD_BYTES, rows + index * HELD_BYTES, HELD_BYTES)
 
 
-@kernel
+@inner
 def release_reordered(venue, line):
     """Sends what waited for a packet of `line` to overtake it; line -1: of every line."""
     rows = load_i64(venue + VENUE.held)
@@ -84,7 +85,7 @@ def release_reordered(venue, line):
     store_i64(venue + VENUE.held_count, kept)
 
 
-@kernel
+@inner
 def release_delayed(venue, until_ns):
     """Sends what was delayed until `until_ns` or earlier. Returns how many frames left."""
     rows = load_i64(venue + VENUE.held)
@@ -102,41 +103,41 @@ def release_delayed(venue, until_ns):
     return held - kept
 
 
-@kernel
+@inner
 def _transmit(venue, line, fault, payload, size_bytes, total):
     """One packet on one line under its fault. Returns 1 when the line lost it."""
     counters = load_i64(venue + VENUE.counters)
     if fault == DROP:
-        count(counters + COUNTERS.line_dropped + line * 8, 1)
+        add_to(counters + COUNTERS.line_dropped + line * 8, 1)
         return 1
     size_frame = build(venue, venue + VENUE.templates + line * TEMPLATE_BYTES, payload, size_bytes, total)
     if fault == REORDER and _hold(venue, line, size_frame, 0) != 0:
-        count(counters + COUNTERS.line_reordered + line * 8, 1)
+        add_to(counters + COUNTERS.line_reordered + line * 8, 1)
         return 0
     if fault == DELAY:
         release_ns = load_i64(venue + VENUE.now_ns) + load_i64(venue + VENUE.delay_ns)
         if _hold(venue, line, size_frame, release_ns) != 0:
-            count(counters + COUNTERS.line_delayed + line * 8, 1)
+            add_to(counters + COUNTERS.line_delayed + line * 8, 1)
             return 0
     _send(venue, line, venue + VENUE.scratch, size_frame)
     if fault == DUPLICATE:
         _send(venue, line, venue + VENUE.scratch, size_frame)
-        count(counters + COUNTERS.line_duplicated + line * 8, 1)
+        add_to(counters + COUNTERS.line_duplicated + line * 8, 1)
     release_reordered(venue, line)
     return 0
 
 
-@kernel
+@inner
 def _note_lost(venue, sequence, messages):
     """Names a range that left on neither line; it grows the last range when it follows on."""
     counters = load_i64(venue + VENUE.counters)
-    count(counters + COUNTERS.lost_packets, 1)
-    count(counters + COUNTERS.lost_messages, messages)
+    add_to(counters + COUNTERS.lost_packets, 1)
+    add_to(counters + COUNTERS.lost_messages, messages)
     ranges = load_i64(counters + COUNTERS.lost_ranges)
     if ranges > 0:
         last = load_i64(venue + VENUE.lost) + (ranges - 1) * LOST_BYTES
         if ranges <= LOST_MAX and load_i64(last + LOST.sequence) + load_i64(last + LOST.count) == sequence:
-            count(last + LOST.count, messages)
+            add_to(last + LOST.count, messages)
             return
     if ranges < LOST_MAX:
         row = load_i64(venue + VENUE.lost) + ranges * LOST_BYTES
@@ -145,12 +146,12 @@ def _note_lost(venue, sequence, messages):
         store_i64(counters + COUNTERS.lost_ranges, ranges + 1)
 
 
-@kernel
+@inner
 def transmit_lines(venue, sequence, messages, payload, size_bytes, total):
     """One packet of the feed on lines A and B, under the plan."""
     both = below(venue + VENUE.random_fault, MILLION) < load_i64(venue + VENUE.drop_both_ppm)
     if both:
-        count(load_i64(venue + VENUE.counters) + COUNTERS.drop_both, 1)
+        add_to(load_i64(venue + VENUE.counters) + COUNTERS.drop_both, 1)
     lost = 0
     for line in range(LINES):
         drawn = _decide(venue, line)

@@ -4,6 +4,8 @@ Beside the corridor, inside the venue. Hard rule: layouts come from the protocol
 message a thing that happened in the market becomes. Stock locate is the symbol's index plus one.
 """
 
+from gateway.core.counters import add_to
+from gateway.core.kernel import inner
 from gateway.core.memory import (
     load_i64,
     load_u32,
@@ -15,8 +17,7 @@ from gateway.core.memory import (
 )
 from gateway.layout import offsets, size, value
 from gateway.protocols.itch50 import LENGTHS, offsets_of
-from gateway.venues.simulator.frames import COUNTERS, VENUE, count
-from gateway.venues.simulator.kernel import kernel
+from gateway.venues.simulator.frames import COUNTERS, VENUE
 from gateway.venues.simulator.letters import LETTERS
 from gateway.venues.simulator.packets import reserve
 
@@ -30,13 +31,13 @@ EXECUTED, CANCEL, DELETE, REPLACE = (offsets_of(letter) for letter in "EXDU")
 S_BYTES, R_BYTES, H_BYTES, A_BYTES, E_BYTES, X_BYTES, D_BYTES, U_BYTES = (LENGTHS[letter] for letter in "SRHAEXDU")
 
 
-@kernel
+@inner
 def symbol_at(venue, symbol):
     """Address of a symbol's row."""
     return load_i64(venue + VENUE.symbols_rows) + symbol * SYMBOL_BYTES
 
 
-@kernel
+@inner
 def _begin(venue, letter, size_bytes, locate):
     """A message with its header: type, locate, tracking number 0, nanoseconds since midnight in six bytes."""
     message = reserve(venue, venue + VENUE.feed, size_bytes)
@@ -47,19 +48,19 @@ def _begin(venue, letter, size_bytes, locate):
     store_be16(message + ADD.timestamp, time_ns >> 32)
     store_be32(message + ADD.timestamp + 2, time_ns & 0xFFFFFFFF)
     counters = load_i64(venue + VENUE.counters)
-    count(counters + COUNTERS.feed_messages, 1)
-    count(counters + COUNTERS.messages_by_type + letter * 8, 1)
+    add_to(counters + COUNTERS.feed_messages, 1)
+    add_to(counters + COUNTERS.messages_by_type + letter * 8, 1)
     return message
 
 
-@kernel
+@inner
 def say_system(venue, event_code):
     """S: system event, section 1.1."""
     message = _begin(venue, LETTERS.S, S_BYTES, 0)
     store_u8(message + SYSTEM.event_code, event_code)
 
 
-@kernel
+@inner
 def say_directory(venue, symbol):
     """R: a round-lot common stock of 100, section 1.2.1."""
     message = _begin(venue, LETTERS.R, R_BYTES, symbol + 1)
@@ -80,7 +81,7 @@ def say_directory(venue, symbol):
     store_u8(message + DIRECTORY.inverse_indicator, LETTERS.N)
 
 
-@kernel
+@inner
 def say_trading(venue, symbol):
     """H: trading on Nasdaq, section 1.2.2."""
     message = _begin(venue, LETTERS.H, H_BYTES, symbol + 1)
@@ -91,7 +92,7 @@ def say_trading(venue, symbol):
         store_u8(message + ACTION.reason + index, LETTERS.BLANK)
 
 
-@kernel
+@inner
 def say_add(venue, symbol, order_id, side, quantity, price):
     """A: an order came to rest, section 1.3.1."""
     message = _begin(venue, LETTERS.A, A_BYTES, symbol + 1)
@@ -102,7 +103,7 @@ def say_add(venue, symbol, order_id, side, quantity, price):
     store_be32(message + ADD.price, price)
 
 
-@kernel
+@inner
 def say_executed(venue, order, quantity, match_number):
     """E: a resting order traded at its own price, section 1.4.1. The last execution removes it: no D follows."""
     message = _begin(venue, LETTERS.E, E_BYTES, load_u32(order + ORDER.symbol) + 1)
@@ -111,7 +112,7 @@ def say_executed(venue, order, quantity, match_number):
     store_be64(message + EXECUTED.match_number, match_number)
 
 
-@kernel
+@inner
 def say_cancel(venue, order, quantity):
     """X: a resting order lost part of its shares and kept its place, section 1.4.3."""
     message = _begin(venue, LETTERS.X, X_BYTES, load_u32(order + ORDER.symbol) + 1)
@@ -119,14 +120,14 @@ def say_cancel(venue, order, quantity):
     store_be32(message + CANCEL.canceled_shares, quantity)
 
 
-@kernel
+@inner
 def say_delete(venue, order):
     """D: a resting order is gone, section 1.4.4."""
     message = _begin(venue, LETTERS.D, D_BYTES, load_u32(order + ORDER.symbol) + 1)
     store_be64(message + DELETE.order_reference_number, load_i64(order + ORDER.order_id))
 
 
-@kernel
+@inner
 def say_replace(venue, symbol, old_id, new_id, quantity, price):
     """U: an order was replaced by one at the end of its queue, section 1.4.5."""
     message = _begin(venue, LETTERS.U, U_BYTES, symbol + 1)

@@ -4,6 +4,8 @@ Beside the corridor, inside the venue. Hard rule: a frame that finds core_io ful
 but the fault plan may lose one, and `frames_lost` counts it if that ever fails.
 """
 
+from gateway.core.counters import add_to
+from gateway.core.kernel import inner
 from gateway.core.memory import (
     copy_bytes,
     load_be16,
@@ -18,7 +20,6 @@ from gateway.core.memory import (
 )
 from gateway.core.ring import claim, publish
 from gateway.layout import offsets, size, value
-from gateway.venues.simulator.kernel import kernel
 
 VENUE = offsets("venue")
 COUNTERS = offsets("venue_counters")
@@ -37,13 +38,7 @@ IP = 14
 UDP = 34
 
 
-@kernel
-def count(address, amount):
-    """Adds to one counter word."""
-    store_i64(address, load_i64(address) + amount)
-
-
-@kernel
+@inner
 def fold(total):
     """One's complement sum of 16-bit words, carries brought home (RFC 1071)."""
     total = (total & 0xFFFF) + shift_right(total, 16)
@@ -51,7 +46,7 @@ def fold(total):
     return (total & 0xFFFF) + shift_right(total, 16)
 
 
-@kernel
+@inner
 def payload_sum(payload, size_bytes):
     """Sum of a payload's 16-bit network-order words; eight bytes behind it are set to zero."""
     store_i64(payload + size_bytes, 0)
@@ -63,7 +58,7 @@ def payload_sum(payload, size_bytes):
     return (total & 0xFF) << 8 | total >> 8
 
 
-@kernel
+@inner
 def build(venue, template, payload, size_bytes, total):
     """Writes headers and payload into the scratch frame; `total` is payload_sum. Returns the frame's size."""
     frame = venue + VENUE.scratch
@@ -85,7 +80,7 @@ def build(venue, template, payload, size_bytes, total):
     return HEADERS_BYTES + size_bytes
 
 
-@kernel
+@inner
 def _hand_over(venue, frame, size_bytes):
     """Publishes a frame in core_io; 0 when the ring is full."""
     writer = load_i64(venue + VENUE.writer)
@@ -107,7 +102,7 @@ def _hand_over(venue, frame, size_bytes):
     return 1
 
 
-@kernel
+@inner
 def place(venue, frame, size_bytes):
     """Sends a frame on its way: into core_io, or behind those that already wait for room."""
     waiting = load_i64(venue + VENUE.outbox_count)
@@ -115,7 +110,7 @@ def place(venue, frame, size_bytes):
         return
     index = load_i64(venue + VENUE.outbox_head) + waiting
     if index >= OUTBOX_FRAMES:
-        count(load_i64(venue + VENUE.counters) + COUNTERS.frames_lost, 1)
+        add_to(load_i64(venue + VENUE.counters) + COUNTERS.frames_lost, 1)
         return
     row = load_i64(venue + VENUE.outbox) + index * FRAME_ROW_BYTES
     store_u32(row + FRAME.size, size_bytes)
@@ -123,7 +118,7 @@ def place(venue, frame, size_bytes):
     store_i64(venue + VENUE.outbox_count, waiting + 1)
 
 
-@kernel
+@inner
 def drain_outbox(venue):
     """Hands waiting frames over while core_io has room. Returns how many left."""
     head = load_i64(venue + VENUE.outbox_head)

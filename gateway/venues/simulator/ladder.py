@@ -6,6 +6,8 @@ Hard rule: level quantity, level order count, occupancy bit and best prices chan
     symbol ─ level 0 … 1023 ─ head ⇄ order ⇄ order ⇄ tail        oldest first
 """
 
+from gateway.core.counters import add_to
+from gateway.core.kernel import inner
 from gateway.core.memory import (
     leading_zeros,
     load_i64,
@@ -18,8 +20,7 @@ from gateway.core.memory import (
 )
 from gateway.layout import offsets, size, value
 from gateway.venues.simulator.feed import ORDER, SIDE_BUY, SYMBOL, symbol_at
-from gateway.venues.simulator.frames import COUNTERS, VENUE, count
-from gateway.venues.simulator.kernel import kernel
+from gateway.venues.simulator.frames import COUNTERS, VENUE
 
 LEVEL = offsets("venue_level")
 LEVEL_BYTES = size("venue_level")
@@ -29,25 +30,25 @@ WORDS = value("VENUE_LADDER_WORDS")
 CLIENT_ROWS = value("VENUE_CLIENT_ROWS")
 
 
-@kernel
+@inner
 def order_at(venue, row):
     """Address of an order's row."""
     return load_i64(venue + VENUE.orders) + row * ORDER_BYTES
 
 
-@kernel
+@inner
 def level_at(symbol, level):
     """Address of a level; `symbol` is the address of a symbol's row."""
     return load_i64(symbol + SYMBOL.levels) + level * LEVEL_BYTES
 
 
-@kernel
+@inner
 def price_of(symbol, level):
     """A level's price in 1/10000."""
     return load_i64(symbol + SYMBOL.floor_price) + level * load_i64(symbol + SYMBOL.tick)
 
 
-@kernel
+@inner
 def level_of(symbol, price):
     """The level of a price; -1 when it is outside the window or between two ticks."""
     floor, tick = load_i64(symbol + SYMBOL.floor_price), load_i64(symbol + SYMBOL.tick)
@@ -57,7 +58,7 @@ def level_of(symbol, price):
     return (price - floor) // tick
 
 
-@kernel
+@inner
 def _next_below(symbol, level):
     """The highest occupied level below `level`, or -1."""
     word = (level - 1) >> 6
@@ -76,7 +77,7 @@ def _next_below(symbol, level):
     return -1
 
 
-@kernel
+@inner
 def _next_above(symbol, level):
     """The lowest occupied level above `level`, or LEVELS."""
     level += 1
@@ -92,7 +93,7 @@ def _next_above(symbol, level):
     return (word << 6) + trailing_zeros(bits)
 
 
-@kernel
+@inner
 def _occupy(symbol, level, side):
     word = symbol + SYMBOL.occupied + (level >> 6) * 8
     store_i64(word, load_i64(word) | (1 << (level & 63)))
@@ -103,7 +104,7 @@ def _occupy(symbol, level, side):
         store_i64(symbol + SYMBOL.best_ask, level)
 
 
-@kernel
+@inner
 def _vacate(symbol, level, side):
     word = symbol + SYMBOL.occupied + (level >> 6) * 8
     store_i64(word, load_i64(word) & ~(1 << (level & 63)))
@@ -114,7 +115,7 @@ def _vacate(symbol, level, side):
         store_i64(symbol + SYMBOL.best_ask, _next_above(symbol, level))
 
 
-@kernel
+@inner
 def queue_last(venue, row, symbol, side, level, quantity):
     """Puts an order at the end of its level's queue; `symbol` is the address of the symbol's row."""
     order, rung = order_at(venue, row), level_at(symbol, level)
@@ -131,24 +132,24 @@ def queue_last(venue, row, symbol, side, level, quantity):
         _occupy(symbol, level, side)
     store_u32(rung + LEVEL.tail, row)
     store_u32(rung + LEVEL.orders, load_u32(rung + LEVEL.orders) + 1)
-    count(rung + LEVEL.quantity, quantity)
-    count(symbol + SYMBOL.orders, 1)
+    add_to(rung + LEVEL.quantity, quantity)
+    add_to(symbol + SYMBOL.orders, 1)
     counters = load_i64(venue + VENUE.counters)
-    count(counters + COUNTERS.resting_orders, 1)
-    count(counters + COUNTERS.resting_shares, quantity)
+    add_to(counters + COUNTERS.resting_orders, 1)
+    add_to(counters + COUNTERS.resting_shares, quantity)
 
 
-@kernel
+@inner
 def take_shares(venue, row, quantity):
     """Takes shares off a resting order, which keeps its place. The caller removes it when none are left."""
     order = order_at(venue, row)
     symbol = symbol_at(venue, load_u32(order + ORDER.symbol))
     store_u32(order + ORDER.quantity, load_u32(order + ORDER.quantity) - quantity)
-    count(level_at(symbol, load_u32(order + ORDER.level)) + LEVEL.quantity, -quantity)
-    count(load_i64(venue + VENUE.counters) + COUNTERS.resting_shares, -quantity)
+    add_to(level_at(symbol, load_u32(order + ORDER.level)) + LEVEL.quantity, -quantity)
+    add_to(load_i64(venue + VENUE.counters) + COUNTERS.resting_shares, -quantity)
 
 
-@kernel
+@inner
 def leave_queue(venue, row):
     """Takes an order with whatever it has left out of its level."""
     order = order_at(venue, row)
@@ -168,5 +169,5 @@ def leave_queue(venue, row):
     store_u32(rung + LEVEL.orders, orders)
     if orders == 0:
         _vacate(symbol, level, load_u8(order + ORDER.side))
-    count(symbol + SYMBOL.orders, -1)
-    count(load_i64(venue + VENUE.counters) + COUNTERS.resting_orders, -1)
+    add_to(symbol + SYMBOL.orders, -1)
+    add_to(load_i64(venue + VENUE.counters) + COUNTERS.resting_orders, -1)

@@ -4,6 +4,8 @@ Beside the corridor, inside the venue. Hard rule: an order trades before it rest
 first; every share entered is traded, cancelled or resting, and the counters add up at any moment.
 """
 
+from gateway.core.counters import add_to
+from gateway.core.kernel import inner
 from gateway.core.memory import load_i64, load_u8, load_u32, store_i64, store_u32
 from gateway.venues.simulator.feed import (
     SIDE_BUY,
@@ -15,8 +17,7 @@ from gateway.venues.simulator.feed import (
     say_replace,
     symbol_at,
 )
-from gateway.venues.simulator.frames import COUNTERS, VENUE, count
-from gateway.venues.simulator.kernel import kernel
+from gateway.venues.simulator.frames import COUNTERS, VENUE
 from gateway.venues.simulator.ladder import (
     LEVEL,
     LEVELS,
@@ -33,20 +34,20 @@ from gateway.venues.simulator.reports import report_executed
 from gateway.venues.simulator.rows import give_row, take_row
 
 
-@kernel
+@inner
 def opposite_best(symbol, side):
     """The level an order of `side` would trade at first; outside the ladder when there is none."""
     return load_i64(symbol + SYMBOL.best_ask) if side == SIDE_BUY else load_i64(symbol + SYMBOL.best_bid)
 
 
-@kernel
+@inner
 def crosses(symbol, side, level):
     """Whether an order of `side` at `level` would trade now."""
     best = opposite_best(symbol, side)
     return (best <= level and best < LEVELS) if side == SIDE_BUY else best >= level and best >= 0
 
 
-@kernel
+@inner
 def tradable(symbol, side, level, quantity):
     """Shares of `quantity` that would trade now, without trading them."""
     found = 0
@@ -58,19 +59,19 @@ def tradable(symbol, side, level, quantity):
     return min(found, quantity)
 
 
-@kernel
+@inner
 def _settle(venue, symbol, side, quantity, price, reference, liquidity, match_number):
     """What a trade means for the client when one of its orders took part."""
     if reference == 0:
         return
     signed = quantity if side == SIDE_BUY else -quantity
-    count(symbol + SYMBOL.client_position, signed)
-    count(symbol + SYMBOL.client_cash, -signed * price)
-    count(symbol + (SYMBOL.client_bought if side == SIDE_BUY else SYMBOL.client_sold), quantity)
+    add_to(symbol + SYMBOL.client_position, signed)
+    add_to(symbol + SYMBOL.client_cash, -signed * price)
+    add_to(symbol + (SYMBOL.client_bought if side == SIDE_BUY else SYMBOL.client_sold), quantity)
     report_executed(venue, reference, quantity, price, liquidity, match_number)
 
 
-@kernel
+@inner
 def _trade(venue, symbol, side, row, quantity, reference):
     """One match of an incoming order of `side` with the resting order `row`."""
     order = order_at(venue, row)
@@ -81,8 +82,8 @@ def _trade(venue, symbol, side, row, quantity, reference):
     say_executed(venue, order, quantity, match_number)
     store_i64(symbol + SYMBOL.last_price, price)
     counters = load_i64(venue + VENUE.counters)
-    count(counters + COUNTERS.matches, 1)
-    count(counters + COUNTERS.shares_traded, quantity)
+    add_to(counters + COUNTERS.matches, 1)
+    add_to(counters + COUNTERS.shares_traded, quantity)
     take_shares(venue, row, quantity)
     store_u32(order + ORDER.executed, load_u32(order + ORDER.executed) + quantity)
     _settle(venue, symbol, load_u8(order + ORDER.side), quantity, price, resting, LETTERS.A, match_number)
@@ -92,7 +93,7 @@ def _trade(venue, symbol, side, row, quantity, reference):
         give_row(venue, row)
 
 
-@kernel
+@inner
 def match(venue, symbol_index, side, level, quantity, reference):
     """Trades an incoming order as far as its level allows. Returns the shares traded."""
     symbol = symbol_at(venue, symbol_index)
@@ -105,7 +106,7 @@ def match(venue, symbol_index, side, level, quantity, reference):
     return quantity - left
 
 
-@kernel
+@inner
 def new_order_id(venue):
     """The next order reference number."""
     order_id = load_i64(venue + VENUE.next_order_id)
@@ -113,7 +114,7 @@ def new_order_id(venue):
     return order_id
 
 
-@kernel
+@inner
 def rest(venue, symbol_index, side, level, quantity, order_id, reference, executed, replaced_id):
     """Lets what is left of an order rest: A on the feed, or U when it takes the place of `replaced_id`.
 
@@ -130,19 +131,19 @@ def rest(venue, symbol_index, side, level, quantity, order_id, reference, execut
     return row
 
 
-@kernel
+@inner
 def entered(venue, quantity):
     """Counts shares that come in."""
-    count(load_i64(venue + VENUE.counters) + COUNTERS.shares_entered, quantity)
+    add_to(load_i64(venue + VENUE.counters) + COUNTERS.shares_entered, quantity)
 
 
-@kernel
+@inner
 def cancelled(venue, quantity):
     """Counts shares that go without a trade."""
-    count(load_i64(venue + VENUE.counters) + COUNTERS.shares_cancelled, quantity)
+    add_to(load_i64(venue + VENUE.counters) + COUNTERS.shares_cancelled, quantity)
 
 
-@kernel
+@inner
 def remove(venue, row):
     """Takes a resting order out of the market without a word on the feed. Returns the shares it had left."""
     quantity = load_u32(order_at(venue, row) + ORDER.quantity)
@@ -152,7 +153,7 @@ def remove(venue, row):
     return quantity
 
 
-@kernel
+@inner
 def reduce(venue, row, keep):
     """Leaves `keep` shares of a resting order, or none: X or D on the feed. Returns the shares taken off."""
     order = order_at(venue, row)
@@ -168,7 +169,7 @@ def reduce(venue, row, keep):
     return quantity - keep
 
 
-@kernel
+@inner
 def replace(venue, row, level, quantity, reference, order_id, immediate):
     """Puts an order of its own id, price and size in place of a resting one; it trades first if it can.
 

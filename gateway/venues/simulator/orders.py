@@ -5,14 +5,15 @@ wrong with an order is answered with the specification's reject reason, never wi
 has it, are only a user reference that is not new and a cancel of an order that is not open.
 """
 
+from gateway.core.counters import add_to
+from gateway.core.kernel import inner
 from gateway.core.memory import load_be16, load_be32, load_be64, load_i64, load_u8, load_u32, store_i64
 from gateway.layout import value
 from gateway.protocols.ouch50 import offsets_of, size_of
 from gateway.venues.simulator.draws import below
 from gateway.venues.simulator.faults import MILLION
 from gateway.venues.simulator.feed import SYMBOL, symbol_at
-from gateway.venues.simulator.frames import COUNTERS, VENUE, count
-from gateway.venues.simulator.kernel import kernel
+from gateway.venues.simulator.frames import COUNTERS, VENUE
 from gateway.venues.simulator.ladder import ORDER, level_of, order_at
 from gateway.venues.simulator.letters import LETTERS
 from gateway.venues.simulator.matching import cancelled, entered, match, new_order_id, reduce, replace, rest, tradable
@@ -50,17 +51,17 @@ REASON_SYMBOL = 0x0017
 REASON_PRICE = 0x001D
 
 
-@kernel
+@inner
 def _counted(venue, offset):
-    count(load_i64(venue + VENUE.counters) + offset, 1)
+    add_to(load_i64(venue + VENUE.counters) + offset, 1)
 
 
-@kernel
+@inner
 def _drawn(venue, ppm):
     return below(venue + VENUE.random_fault, MILLION) < ppm
 
 
-@kernel
+@inner
 def _new_reference(venue, reference):
     """Whether a user reference is above every one before it, section 1.2; others are ignored and counted."""
     if reference <= load_i64(venue + VENUE.last_reference):
@@ -70,7 +71,7 @@ def _new_reference(venue, reference):
     return True
 
 
-@kernel
+@inner
 def _side_of(letter):
     """Buy, or one of the three ways to sell."""
     if letter == LETTERS.B:
@@ -78,7 +79,7 @@ def _side_of(letter):
     return SIDE_SELL if letter == LETTERS.S or letter == LETTERS.T or letter == LETTERS.E else SIDE_NONE
 
 
-@kernel
+@inner
 def _terms_refused(venue, symbol, quantity, price, life, display, reference):
     """Why an order or a replacement cannot be taken, 0: it can."""
     if load_i64(venue + VENUE.phase) != OPEN:
@@ -98,7 +99,7 @@ def _terms_refused(venue, symbol, quantity, price, life, display, reference):
     return 0
 
 
-@kernel
+@inner
 def _work(venue, symbol, side, level, quantity, reference, order_id, immediate):
     """Matches an accepted order and decides what becomes of the rest."""
     possible = tradable(symbol_at(venue, symbol), side, level, quantity)
@@ -118,7 +119,7 @@ def _work(venue, symbol, side, level, quantity, reference, order_id, immediate):
         rest(venue, symbol, side, level, left, order_id, reference, traded, 0)
 
 
-@kernel
+@inner
 def _on_enter(venue, message):
     reference = load_be32(message + ENTER.user_ref_num)
     if not _new_reference(venue, reference):
@@ -143,7 +144,7 @@ def _on_enter(venue, message):
     _work(venue, symbol, side, level, quantity, reference, order_id, life == LETTERS.THREE)
 
 
-@kernel
+@inner
 def _on_replace(venue, message):
     """The quantity asked for is the whole order's, shares already executed included, section 2.2."""
     reference = load_be32(message + CHANGE.user_ref_num)
@@ -171,7 +172,7 @@ def _on_replace(venue, message):
         report_canceled(venue, reference, left, LETTERS.I)
 
 
-@kernel
+@inner
 def _withdraw(venue, row, keep):
     """Takes shares off a client's open order and says so."""
     reference = load_u32(order_at(venue, row) + ORDER.user_reference)
@@ -181,7 +182,7 @@ def _withdraw(venue, row, keep):
     return taken
 
 
-@kernel
+@inner
 def _on_cancel(venue, message):
     """The quantity asked for is the size the order may reach in all, executed shares included, section 2.3."""
     reference = load_be32(message + WITHDRAW.user_ref_num)
@@ -197,7 +198,7 @@ def _on_cancel(venue, message):
         _counted(venue, COUNTERS.cancels_ignored)
 
 
-@kernel
+@inner
 def _on_mass_cancel(venue, message):
     """Every open order of the client, or those of one symbol; a blank symbol means all, section 2.5."""
     _counted(venue, COUNTERS.mass_cancels_received)
@@ -219,20 +220,20 @@ def _on_mass_cancel(venue, message):
         row = following
 
 
-@kernel
+@inner
 def _whole(message, size_bytes, fixed_bytes):
     """Whether a message with an appendage has exactly the length it states."""
     return size_bytes >= fixed_bytes and size_bytes - fixed_bytes == load_be16(message + fixed_bytes - 2)
 
 
-@kernel
+@inner
 def _received(venue, counter, stamp, time_ns):
     counters = load_i64(venue + VENUE.counters)
-    count(counters + counter, 1)
+    add_to(counters + counter, 1)
     store_i64(counters + stamp, time_ns)
 
 
-@kernel
+@inner
 def on_message(venue, message, size_bytes, time_ns):
     """One OUCH message of the client, received at `time_ns`. Options behind the fixed fields are not served."""
     kind = load_u8(message) if size_bytes > 0 else 0

@@ -7,11 +7,11 @@ Hard rule: no clock is read here but the one the venue was given.
 
 import numpy as np
 
+from gateway.core.kernel import inner
 from gateway.core.memory import load_i64, shift_right, store_i64, ticks
 from gateway.layout import offsets
 from gateway.venues.simulator.draws import mix
 from gateway.venues.simulator.frames import COUNTERS, VENUE
-from gateway.venues.simulator.kernel import kernel
 
 CLOCK = offsets("clock_calibration")
 INTERVAL_NS = 10_000_000
@@ -21,7 +21,7 @@ MESSAGE_COST = 10_000_000_000  # one message: a second's nanoseconds, in tenths
 CREDIT_MAX = 4096 * MESSAGE_COST  # what a stopped process may catch up
 
 
-@kernel
+@inner
 def _ticks_to_ns(calibration, now):
     """struct clock_calibration in 64-bit steps; equal to native/clock.h for every tick after the base."""
     passed = now - load_i64(calibration + CLOCK.ticks_base)
@@ -31,7 +31,7 @@ def _ticks_to_ns(calibration, now):
     return load_i64(calibration + CLOCK.ns_base) + span
 
 
-@kernel
+@inner
 def read_clock(venue):
     """Now, by the simulated clock when there is one, else by the instance's calibration."""
     word = load_i64(venue + VENUE.clock_word)
@@ -40,7 +40,7 @@ def read_clock(venue):
     return _ticks_to_ns(load_i64(venue + VENUE.calibration), ticks())
 
 
-@kernel
+@inner
 def _intensity(venue, now_ns):
     """Tenths of the configured rate that hold in the interval of `now_ns`."""
     interval = (now_ns - load_i64(venue + VENUE.open_ns)) // INTERVAL_NS
@@ -49,7 +49,7 @@ def _intensity(venue, now_ns):
     return BURST_TENTHS if interval % INTERVALS == burst else CALM_TENTHS
 
 
-@kernel
+@inner
 def earn(venue, now_ns):
     """Credits the time since the last call, at most one interval of it at one intensity."""
     passed = min(now_ns - load_i64(venue + VENUE.flow_ns), INTERVAL_NS)
@@ -60,7 +60,7 @@ def earn(venue, now_ns):
     store_i64(venue + VENUE.credit, min(credit, CREDIT_MAX))
 
 
-@kernel
+@inner
 def may_act(venue):
     """Whether the flow has credit left; with rate 0 it always has."""
     limit = load_i64(venue + VENUE.message_limit)
@@ -69,7 +69,7 @@ def may_act(venue):
     return load_i64(venue + VENUE.rate) == 0 or load_i64(venue + VENUE.credit) >= MESSAGE_COST
 
 
-@kernel
+@inner
 def pay(venue, messages):
     """Charges messages sent."""
     store_i64(venue + VENUE.credit, load_i64(venue + VENUE.credit) - messages * MESSAGE_COST)

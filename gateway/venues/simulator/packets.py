@@ -4,11 +4,12 @@ Beside the corridor, inside the venue. MoldUDP64 1.00: session 10, sequence 8, c
 Hard rule: a sequence number is spent exactly once, whatever the fault plan does to the packet that carries it.
 """
 
+from gateway.core.counters import add_to
+from gateway.core.kernel import inner
 from gateway.core.memory import copy_bytes, load_be16, load_i64, store_be16, store_be64, store_i64
 from gateway.layout import offsets, value
 from gateway.venues.simulator.faults import release_reordered, transmit_lines
-from gateway.venues.simulator.frames import COUNTERS, TEMPLATE_BYTES, VENUE, build, count, payload_sum, place
-from gateway.venues.simulator.kernel import kernel
+from gateway.venues.simulator.frames import COUNTERS, TEMPLATE_BYTES, VENUE, build, payload_sum, place
 
 PACKET = offsets("venue_packet")
 PAYLOAD_MAX = value("VENUE_PAYLOAD_MAX")
@@ -18,7 +19,7 @@ REPORTS = 2  # index of the reports' template
 COUNT_END = 0xFFFF  # message count of an end-of-session packet
 
 
-@kernel
+@inner
 def _finish_header(packet, messages):
     """Writes session, next sequence and count. Returns the payload's address."""
     payload = packet + PACKET.payload
@@ -28,28 +29,28 @@ def _finish_header(packet, messages):
     return payload
 
 
-@kernel
+@inner
 def _report(venue, payload, size_bytes):
     template = venue + VENUE.templates + REPORTS * TEMPLATE_BYTES
     size_frame = build(venue, template, payload, size_bytes, payload_sum(payload, size_bytes))
     place(venue, venue + VENUE.scratch, size_frame)
-    count(load_i64(venue + VENUE.counters) + COUNTERS.report_frames, 1)
+    add_to(load_i64(venue + VENUE.counters) + COUNTERS.report_frames, 1)
 
 
-@kernel
+@inner
 def reserve(venue, packet, size_bytes):
     """Address where the next message of `size_bytes` goes, its length already written before it."""
     used = load_i64(packet + PACKET.blocks_size)
     block = load_i64(packet + PACKET.blocks) + used
     store_be16(block, size_bytes)
     if used + 2 + size_bytes > load_i64(packet + PACKET.blocks_limit):
-        count(load_i64(venue + VENUE.counters) + COUNTERS.frames_lost, 1)
+        add_to(load_i64(venue + VENUE.counters) + COUNTERS.frames_lost, 1)
     else:
         store_i64(packet + PACKET.blocks_size, used + 2 + size_bytes)
     return block + 2
 
 
-@kernel
+@inner
 def _cut(packet, offset):
     """Fills the payload with the blocks from `offset` on that fit one packet. Returns messages << 32 | payload bytes."""
     blocks, end = load_i64(packet + PACKET.blocks), load_i64(packet + PACKET.blocks_size)
@@ -65,7 +66,7 @@ def _cut(packet, offset):
     return messages << 32 | (HEADER_BYTES + offset - begin)
 
 
-@kernel
+@inner
 def _flush(venue, packet, is_feed):
     """Cuts everything gathered into packets and sends them. Returns how many."""
     offset, sent = 0, 0
@@ -87,17 +88,17 @@ def _flush(venue, packet, is_feed):
     return sent
 
 
-@kernel
+@inner
 def flush(venue):
     """Ends a step: what was said leaves, the client's reports before the feed."""
     counters = load_i64(venue + VENUE.counters)
-    count(counters + COUNTERS.report_packets, _flush(venue, venue + VENUE.reports, False))
-    count(counters + COUNTERS.feed_packets, _flush(venue, venue + VENUE.feed, True))
+    add_to(counters + COUNTERS.report_packets, _flush(venue, venue + VENUE.reports, False))
+    add_to(counters + COUNTERS.feed_packets, _flush(venue, venue + VENUE.feed, True))
     store_i64(counters + COUNTERS.report_sequence, load_i64(venue + VENUE.reports + PACKET.sequence))
     store_i64(counters + COUNTERS.feed_sequence, load_i64(venue + VENUE.feed + PACKET.sequence))
 
 
-@kernel
+@inner
 def _send_bare(venue, packet, messages):
     """A packet without messages: on both lines for the feed, to the client for the reports."""
     payload = _finish_header(packet, messages)
@@ -109,17 +110,17 @@ def _send_bare(venue, packet, messages):
     for line in range(REPORTS):
         size_frame = build(venue, venue + VENUE.templates + line * TEMPLATE_BYTES, payload, HEADER_BYTES, total)
         place(venue, venue + VENUE.scratch, size_frame)
-        count(load_i64(venue + VENUE.counters) + COUNTERS.line_frames + line * 8, 1)
+        add_to(load_i64(venue + VENUE.counters) + COUNTERS.line_frames + line * 8, 1)
     release_reordered(venue, -1)
 
 
-@kernel
+@inner
 def _silent(venue, packet):
     silent_ns = load_i64(venue + VENUE.now_ns) - load_i64(packet + PACKET.time_sent_ns)
     return silent_ns >= load_i64(venue + VENUE.heartbeat_ns)
 
 
-@kernel
+@inner
 def heartbeat_feed(venue, messages):
     """A heartbeat (`messages` 0) or an end of session on both lines once the feed was silent for `heartbeat_ns`.
 
@@ -131,22 +132,22 @@ def heartbeat_feed(venue, messages):
         end_of_session(venue)
     else:
         _send_bare(venue, venue + VENUE.feed, 0)
-        count(load_i64(venue + VENUE.counters) + COUNTERS.feed_heartbeats, 1)
+        add_to(load_i64(venue + VENUE.counters) + COUNTERS.feed_heartbeats, 1)
     return 1
 
 
-@kernel
+@inner
 def heartbeat_reports(venue):
     """A heartbeat to the client once its session was silent for `heartbeat_ns`. Returns packets sent."""
     if not _silent(venue, venue + VENUE.reports):
         return 0
     _send_bare(venue, venue + VENUE.reports, 0)
-    count(load_i64(venue + VENUE.counters) + COUNTERS.report_heartbeats, 1)
+    add_to(load_i64(venue + VENUE.counters) + COUNTERS.report_heartbeats, 1)
     return 1
 
 
-@kernel
+@inner
 def end_of_session(venue):
     """An end-of-session packet on both lines of the feed; its messages must have left."""
     _send_bare(venue, venue + VENUE.feed, COUNT_END)
-    count(load_i64(venue + VENUE.counters) + COUNTERS.feed_ends, 1)
+    add_to(load_i64(venue + VENUE.counters) + COUNTERS.feed_ends, 1)

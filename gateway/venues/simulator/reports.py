@@ -4,6 +4,8 @@ Beside the corridor, inside the venue. Hard rule: layouts come from the protocol
 from the client's own message, as the specification asks; only what the venue decided is written anew.
 """
 
+from gateway.core.counters import add_to
+from gateway.core.kernel import inner
 from gateway.core.memory import (
     copy_bytes,
     load_i64,
@@ -16,8 +18,7 @@ from gateway.core.memory import (
 from gateway.layout import value
 from gateway.protocols.ouch50 import offsets_of, size_of
 from gateway.venues.simulator.feed import SYMBOL, symbol_at
-from gateway.venues.simulator.frames import COUNTERS, VENUE, count
-from gateway.venues.simulator.kernel import kernel
+from gateway.venues.simulator.frames import COUNTERS, VENUE
 from gateway.venues.simulator.letters import LETTERS
 from gateway.venues.simulator.packets import reserve
 
@@ -33,7 +34,7 @@ CL_ORD_ID_BYTES = 14
 SIDE_BUY = value("SIDE_BUY")
 
 
-@kernel
+@inner
 def _begin(venue, letter, size_bytes, reference):
     """A message with its header: type, nanoseconds since midnight, user reference."""
     message = reserve(venue, venue + VENUE.reports, size_bytes)
@@ -43,12 +44,12 @@ def _begin(venue, letter, size_bytes, reference):
     return message
 
 
-@kernel
+@inner
 def _counted(venue, offset):
-    count(load_i64(venue + VENUE.counters) + offset, 1)
+    add_to(load_i64(venue + VENUE.counters) + offset, 1)
 
 
-@kernel
+@inner
 def report_accepted(venue, request, reference, order_id):
     """Accepted, section 3.2: every term of the Enter Order at `request`, the venue's order id, state live."""
     message = _begin(venue, LETTERS.A, ACCEPTED_BYTES, reference)
@@ -62,7 +63,7 @@ def report_accepted(venue, request, reference, order_id):
     _counted(venue, COUNTERS.orders_accepted)
 
 
-@kernel
+@inner
 def report_replaced(venue, request, original, reference, symbol, side, quantity, order_id):
     """Replaced, section 3.3: `quantity` is what is open now; capacity and cross type are the venue's usual ones."""
     message = reserve(venue, venue + VENUE.reports, REPLACED_BYTES)
@@ -85,7 +86,7 @@ def report_replaced(venue, request, original, reference, symbol, side, quantity,
     _counted(venue, COUNTERS.orders_replaced)
 
 
-@kernel
+@inner
 def report_executed(venue, reference, quantity, price, liquidity, match_number):
     """Executed, section 3.6; liquidity 'A' added, 'R' removed."""
     message = _begin(venue, LETTERS.E, EXECUTED_BYTES, reference)
@@ -95,11 +96,11 @@ def report_executed(venue, reference, quantity, price, liquidity, match_number):
     store_be64(message + EXECUTED.match_number, match_number)
     store_be16(message + EXECUTED.appendage_length, 0)
     counters = load_i64(venue + VENUE.counters)
-    count(counters + COUNTERS.executions, 1)
-    count(counters + COUNTERS.executed_shares, quantity)
+    add_to(counters + COUNTERS.executions, 1)
+    add_to(counters + COUNTERS.executed_shares, quantity)
 
 
-@kernel
+@inner
 def report_canceled(venue, reference, quantity, reason):
     """Canceled, section 3.4: `quantity` shares were taken off the order."""
     message = _begin(venue, LETTERS.C, CANCELED_BYTES, reference)
@@ -108,7 +109,7 @@ def report_canceled(venue, reference, quantity, reason):
     _counted(venue, COUNTERS.orders_canceled)
 
 
-@kernel
+@inner
 def report_rejected(venue, reference, reason, client_order_id):
     """Rejected, section 3.8; `client_order_id` is the address of the request's own."""
     message = _begin(venue, LETTERS.J, REJECTED_BYTES, reference)
@@ -118,14 +119,14 @@ def report_rejected(venue, reference, reason, client_order_id):
     _counted(venue, COUNTERS.rejects + (reason & 63) * 8)
 
 
-@kernel
+@inner
 def report_cancel_rejected(venue, reference):
     """Cancel Reject, section 3.10: the session is over, the order stays as it is."""
     _begin(venue, LETTERS.I, REFUSED_BYTES, reference)
     _counted(venue, COUNTERS.cancels_rejected)
 
 
-@kernel
+@inner
 def report_mass_cancel(venue, request, reference):
     """Mass Cancel Response, section 3.14: firm and symbol as asked for."""
     message = _begin(venue, LETTERS.X, ANSWER_BYTES, reference)

@@ -4,13 +4,13 @@ Beside the corridor, inside the venue. Hard rule: a live row belongs to exactly 
 (so that a draw finds it) or in the client's chain (oldest first, so that a mass cancel answers in order of entry).
 """
 
+from gateway.core.kernel import inner
 from gateway.core.memory import load_i64, load_u32, store_i64, store_u32
 from gateway.venues.simulator.frames import VENUE
-from gateway.venues.simulator.kernel import kernel
 from gateway.venues.simulator.ladder import CLIENT_ROWS, ORDER, order_at
 
 
-@kernel
+@inner
 def _join_flow(venue, row, order):
     members = load_i64(venue + VENUE.pool_count)
     store_u32(load_i64(venue + VENUE.pool) + members * 4, row)
@@ -18,7 +18,7 @@ def _join_flow(venue, row, order):
     store_i64(venue + VENUE.pool_count, members + 1)
 
 
-@kernel
+@inner
 def _leave_flow(venue, order):
     last = load_i64(venue + VENUE.pool_count) - 1
     pool = load_i64(venue + VENUE.pool)
@@ -28,7 +28,7 @@ def _leave_flow(venue, order):
     store_i64(venue + VENUE.pool_count, last)
 
 
-@kernel
+@inner
 def _join_client(venue, row, order, reference):
     tail = load_i64(venue + VENUE.client_tail)
     store_u32(order + ORDER.client_previous, tail)
@@ -42,7 +42,7 @@ def _join_client(venue, row, order, reference):
     store_u32(load_i64(venue + VENUE.client_rows) + (reference & (CLIENT_ROWS - 1)) * 4, row)
 
 
-@kernel
+@inner
 def _leave_client(venue, order, reference):
     before, behind = load_u32(order + ORDER.client_previous), load_u32(order + ORDER.client_next)
     if before != 0:
@@ -57,7 +57,7 @@ def _leave_client(venue, order, reference):
     store_u32(load_i64(venue + VENUE.client_rows) + (reference & (CLIENT_ROWS - 1)) * 4, 0)
 
 
-@kernel
+@inner
 def take_row(venue, symbol, order_id, reference, executed):
     """A row for a new resting order of the client (`reference`) or of the flow (0); 0 when none is free."""
     row = load_i64(venue + VENUE.free_row)
@@ -76,7 +76,7 @@ def take_row(venue, symbol, order_id, reference, executed):
     return row
 
 
-@kernel
+@inner
 def give_row(venue, row):
     """Gives a row back; the order has left its queue."""
     order = order_at(venue, row)
@@ -90,13 +90,13 @@ def give_row(venue, row):
     store_i64(venue + VENUE.free_row, row)
 
 
-@kernel
+@inner
 def row_taken(venue, reference):
     """Whether another open order stands where a new `reference` would be kept."""
     return load_u32(load_i64(venue + VENUE.client_rows) + (reference & (CLIENT_ROWS - 1)) * 4) != 0
 
 
-@kernel
+@inner
 def client_row(venue, reference):
     """The row of the client's open order with this user reference, or 0."""
     row = load_u32(load_i64(venue + VENUE.client_rows) + (reference & (CLIENT_ROWS - 1)) * 4)

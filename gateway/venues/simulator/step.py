@@ -16,14 +16,15 @@ from typing import Any
 from numba import cfunc, njit, types
 
 from gateway.core import ring
+from gateway.core.counters import add_to
+from gateway.core.kernel import inner
 from gateway.core.memory import load_i64, load_u16, load_u32, store_i64
 from gateway.layout import offsets, size, value
 from gateway.protocols.udp import parse_frame
 from gateway.venues.simulator.activity import act
 from gateway.venues.simulator.faults import release_delayed, release_reordered
 from gateway.venues.simulator.feed import say_directory, say_system, say_trading
-from gateway.venues.simulator.frames import COUNTERS, VENUE, count, drain_outbox
-from gateway.venues.simulator.kernel import kernel
+from gateway.venues.simulator.frames import COUNTERS, VENUE, drain_outbox
 from gateway.venues.simulator.letters import LETTERS
 from gateway.venues.simulator.orders import on_message
 from gateway.venues.simulator.pacing import earn, may_act, pay, read_clock
@@ -47,13 +48,13 @@ ACTIONS_PER_STEP = 32
 ENDS = 3  # end-of-session packets at once; more follow instead of heartbeats
 
 
-@kernel
+@inner
 def _on_frame(venue, slot):
     """A datagram to our order port is an order message; everything else on the wire is counted."""
     if load_u16(slot + FRAME.flags) & NO_FRAME:
         return
     counters, datagram = load_i64(venue + VENUE.counters), load_i64(venue + VENUE.datagram)
-    count(counters + COUNTERS.frames_received, 1)
+    add_to(counters + COUNTERS.frames_received, 1)
     frame, size_bytes = slot + FRAME_HEADER_BYTES, load_u32(slot + FRAME.size)
     reason = parse_frame(frame, size_bytes, load_u16(slot + FRAME.flags), datagram)
     if (
@@ -61,13 +62,13 @@ def _on_frame(venue, slot):
         or load_u32(datagram + DATAGRAM.destination) != load_i64(venue + VENUE.order_address)
         or load_u16(datagram + DATAGRAM.destination_port) != load_i64(venue + VENUE.order_port)
     ):
-        count(counters + COUNTERS.frames_foreign, 1)
+        add_to(counters + COUNTERS.frames_foreign, 1)
         return
     time_ns = load_i64(slot + FRAME.time_receive_ns)
     on_message(venue, load_i64(datagram + DATAGRAM.payload), load_u32(datagram + DATAGRAM.size), time_ns)
 
 
-@kernel
+@inner
 def _receive(venue):
     """Orders of the client, as long as their answers find room. Returns how many frames were read."""
     reader = load_i64(venue + VENUE.reader)
@@ -86,13 +87,13 @@ def _receive(venue):
     return read
 
 
-@kernel
+@inner
 def _enter_phase(venue, phase):
     store_i64(venue + VENUE.phase, phase)
     store_i64(load_i64(venue + VENUE.counters) + COUNTERS.phase, phase)
 
 
-@kernel
+@inner
 def _opening_act(venue):
     """One start-of-day message: S(O), then R for each symbol, then H for each symbol, then S(S) and S(Q)."""
     cursor, symbols = load_i64(venue + VENUE.opening_cursor), load_i64(venue + VENUE.symbols)
@@ -111,7 +112,7 @@ def _opening_act(venue):
     store_i64(venue + VENUE.opening_cursor, cursor + 1)
 
 
-@kernel
+@inner
 def _trade_on(venue):
     """The start of day, then the flow, as far as the pace allows. Returns how many actions there were."""
     phase = load_i64(venue + VENUE.phase)
@@ -132,7 +133,7 @@ def _trade_on(venue):
     return acted
 
 
-@kernel
+@inner
 def _close(venue):
     """The day's last messages; the session itself ends with `_end`."""
     say_system(venue, LETTERS.M)
@@ -140,7 +141,7 @@ def _close(venue):
     _enter_phase(venue, CLOSED)
 
 
-@kernel
+@inner
 def _end(venue):
     """The last message, everything that was held back, then the end of the session."""
     say_system(venue, LETTERS.C)
@@ -152,7 +153,7 @@ def _end(venue):
         end_of_session(venue)
 
 
-@kernel
+@inner
 def _leave(venue, now_ns):
     """Asks the loop to stop when nobody else did for long."""
     leave_ns, word = load_i64(venue + VENUE.leave_ns), load_i64(venue + VENUE.stop_word)
@@ -160,7 +161,7 @@ def _leave(venue, now_ns):
         store_i64(word, 1)
 
 
-@kernel
+@inner
 def _follow_the_day(venue, now_ns):
     """Phases by the clock. A day that closes before it opened ends without having traded."""
     phase = load_i64(venue + VENUE.phase)
@@ -176,7 +177,7 @@ def _follow_the_day(venue, now_ns):
         _leave(venue, now_ns)
 
 
-@kernel
+@inner
 def _heartbeats(venue):
     """Heartbeats on silent sessions; behind the end of the feed's session its end is said again instead."""
     messages = COUNT_END if load_i64(venue + VENUE.phase) == ENDED else 0
@@ -193,7 +194,7 @@ def turn(venue):
     if load_i64(venue + VENUE.outbox_count) != 0:
         worked = drain_outbox(venue)
         if load_i64(venue + VENUE.outbox_count) != 0:
-            count(load_i64(venue + VENUE.counters) + COUNTERS.steps_blocked, 1)
+            add_to(load_i64(venue + VENUE.counters) + COUNTERS.steps_blocked, 1)
             return worked
     worked += release_delayed(venue, now_ns)
     worked += _receive(venue)

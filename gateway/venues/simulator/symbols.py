@@ -6,11 +6,11 @@ Beside the corridor, inside the venue. Hard rule: everything about a symbol foll
 import numpy as np
 
 from gateway import layout
+from gateway.core.kernel import inner
 from gateway.core.memory import address_of, load_i64, load_u32
 from gateway.venues.simulator.draws import mix
 from gateway.venues.simulator.feed import SYMBOL, symbol_at
 from gateway.venues.simulator.frames import VENUE
-from gateway.venues.simulator.kernel import kernel
 
 SLOTS = layout.value("VENUE_SYMBOL_SLOTS")
 LEVELS = layout.value("VENUE_LADDER_LEVELS")
@@ -21,7 +21,7 @@ ZIPF_EXPONENT = 1.1
 SHARE_WHOLE = 1 << 31
 
 
-@kernel
+@inner
 def find_symbol(venue, word):
     """Index of the symbol whose 8 characters are `word`, or -1."""
     table = load_i64(venue + VENUE.symbol_slots)

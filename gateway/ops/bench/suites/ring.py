@@ -40,7 +40,6 @@ RUN_SECONDS_MAX = 0.5  # of one run: far below what the kernel lets a real-time 
 HOP_UNITS = {"hop p50": "ns", "hop p99": "ns", "hop p99.9": "ns"}
 BURST_UNITS = {"burst": "ns/record"}
 TARGET_TIMES = 1.5
-PEER_SECONDS_MAX = 120
 CALIBRATION_NS = 100_000_000
 
 
