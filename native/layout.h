@@ -13,8 +13,11 @@
 #include "layout/ring.h"
 #include "layout/frame.h"
 #include "layout/datagram.h"
+#include "layout/packet.h"
 #include "layout/feed.h"
 #include "layout/event.h"
+#include "layout/decoder.h"
+#include "layout/instrument.h"
 #include "layout/book.h"
 #include "layout/order.h"
 #include "layout/gate.h"
@@ -37,6 +40,8 @@ static_assert(sizeof(struct ring_writer) == 64 && sizeof(struct ring_reader) == 
 static_assert(sizeof(struct frame_slot) == 32, "a frame's stamps leave half a line for its first bytes");
 static_assert(sizeof(struct held_packet) == 32, "a held packet's row is half a line");
 static_assert(sizeof(struct event) == 64, "an event is one line");
+static_assert(sizeof(struct decoder) == 128, "a decoder is two lines");
+static_assert(sizeof(struct instrument) == 128, "an instrument is two lines");
 static_assert(sizeof(struct book) == 256 && offsetof(struct book, bid_root) == 64, "the top of a book is one line");
 static_assert(offsetof(struct book, bid_ways) == 128 && sizeof(struct leaf_way) == 8, "a side's ways are one line");
 static_assert(sizeof(struct level) == 16 && sizeof(struct leaf) == 64 + 1024, "a line, then 64 levels of 16 bytes");
@@ -57,6 +62,6 @@ static_assert(offsetof(struct control_block, kill_latch) == 64, "the latch has i
 static_assert(offsetof(struct control_block, epoch) == 128, "the epoch has its own line");
 static_assert(sizeof(struct gate_row) == 128 && offsetof(struct gate_row, position) == 64, "limits, then state");
 static_assert(sizeof(struct venue_order) == 64 && sizeof(struct venue_symbol) == 256, "the venue's rows are whole lines");
-static_assert(GATE_REASONS <= 32 && FEED_REASONS <= 32, "reason counters fit");
+static_assert(GATE_REASONS <= 32 && FEED_REASONS <= 64, "reason counters fit");
 
 #endif

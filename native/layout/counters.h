@@ -56,7 +56,19 @@ enum feed_reason {
     FEED_REPORT_UNKNOWN = 26,   /* a report for an order we do not have */
     FEED_INSTRUMENT_MISMATCH = 27, /* a message about an order names another instrument */
     FEED_END_OF_SESSION = 28,   /* data behind the session's declared end */
-    FEED_REASONS = 32
+    FEED_JSON_MALFORMED = 29,   /* no JSON, cut short, or a field is missing or of another kind */
+    FEED_BOOK_CHECKSUM = 30,    /* the venue's checksum of its book is not ours */
+    FEED_INSTRUMENT_GAP = 31,   /* the sequence of one instrument does not follow */
+    FEED_OFF_TICK = 32,         /* a price that is no multiple of the tick */
+    FEED_INSTRUMENTS_FULL = 33, /* no row for another instrument */
+    FEED_SCHEMA_OTHER = 34,     /* the message header names another schema */
+    FEED_COMPRESSION = 35,      /* a compressed packet that does not decompress */
+    FEED_LEVEL_UNKNOWN = 36,    /* deletes or changes a price level the book does not have */
+    FEED_GROUP_OVERRUN = 37,    /* a group or variable data leaves the message */
+    FEED_SNAPSHOT_USELESS = 38, /* a snapshot that is incomplete, or older than what we can still add to it */
+    FEED_SEQUENCE_RESET = 39,   /* a channel began anew at 1 */
+    FEED_EVENTS_FULL = 40,      /* no room to keep an event until its instrument is healed */
+    FEED_REASONS = 64
 };
 
 struct core_counters {
@@ -90,7 +102,7 @@ struct core_counters {
     uint64_t venue_cancels;
     uint64_t strategy_faults; /* times the strategy raised: it is halted after the first */
     uint64_t reserved[2];
-    uint64_t reasons[32];          /* by enum feed_reason */
+    uint64_t reasons[64];          /* by enum feed_reason */
     uint64_t messages_by_type[256]; /* by the venue's type byte */
 };
 

@@ -8,7 +8,9 @@ enum frame_flag {
     FRAME_CHECKSUM_UNREADY = 1, /* the kernel says the transport checksum is not filled in yet */
     FRAME_END_OF_INPUT = 2,     /* no frame: the port (a capture) has nothing more */
     FRAME_ORDER_REFUSED = 4,    /* no frame: struct order_refusal, an order that io did not transmit */
-    FRAME_TIME = 8              /* no frame: the port is quiet and its clock goes on; time enters core only by records */
+    FRAME_TIME = 8,             /* no frame: the port is quiet and its clock goes on; time enters core only by records */
+    FRAME_MESSAGE = 16,         /* no frame: a message, or a part of one, of a session over TCP (WebSocket) */
+    FRAME_MORE = 32             /* the message goes on in the next slot */
 };
 
 enum refusal_reason {
