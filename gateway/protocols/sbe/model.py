@@ -5,7 +5,6 @@ whoever reads it never looks up a name, and every offset in it is a byte offset 
 """
 
 from dataclasses import dataclass, field
-from typing import Union
 
 REQUIRED, OPTIONAL, CONSTANT = "required", "optional", "constant"
 
@@ -123,7 +122,7 @@ class Composite:
         return self.member("mantissa") is not None and self.member("exponent") is not None
 
 
-FieldType = Union[Type, Enum, Set, Composite]
+FieldType = Type | Enum | Set | Composite
 
 
 @dataclass(frozen=True)
