@@ -40,27 +40,3 @@ struct event {
     uint8_t message_type;    /* the venue's own type byte; SBE: low byte of the template id */
     int64_t time_receive_ns; /* of the frame that carried it */
 };
-enum trading_state {
-    TRADING_UNKNOWN = 0,
-    TRADING_OPEN = 1,
-    TRADING_HALTED = 2,
-    TRADING_PAUSED = 3,
-    TRADING_QUOTE_ONLY = 4,
-    TRADING_AUCTION = 5, /* orders gather, a crossed book is normal */
-    TRADING_CLOSED = 6
-};
-
-struct event {
-    uint64_t sequence;       /* the venue's sequence number of the message */
-    int64_t time_venue_ns;   /* as the venue states it (ITCH: since midnight) */
-    uint64_t order_id;
-    uint64_t other_id;       /* new order id, or match number */
-    int64_t price;
-    int64_t quantity;
-    uint32_t instrument;     /* index of the book, gate and instrument rows (ITCH: stock locate) */
-    uint8_t kind;            /* enum event_kind */
-    uint8_t side;            /* enum event_side */
-    uint8_t flags;           /* enum event_flag */
-    uint8_t message_type;    /* the venue's own type byte; SBE: low byte of the template id */
-    int64_t time_receive_ns; /* of the frame that carried it */
-};
