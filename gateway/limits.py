@@ -18,6 +18,9 @@ INSTRUMENTS_MAX = 65536  # ITCH stock locate is 16 bits wide: every value has it
 BOOK_ORDERS_MAX = 1 << 22  # rows of the order table, half of them used at most
 BOOK_NODES_MAX = 1 << 19  # radix nodes, leaves included, of all books
 
+QUALITY_GROUPS_MAX = 256  # groups of instruments that are compared with one another
+QUALITY_MEMBERS_MAX = 16  # rows of one group
+
 # One packet
 PACKET_MESSAGES_MAX = 512  # message blocks of one packet; a 2-byte length each keeps it below
 EVENTS_MAX = PACKET_MESSAGES_MAX

@@ -38,15 +38,16 @@ DAY, IOC = value("TIME_DAY"), value("TIME_IOC")
 OPEN, HALTED = value("TRADING_OPEN"), value("TRADING_HALTED")
 PAUSED, QUOTE_ONLY = value("TRADING_PAUSED"), value("TRADING_QUOTE_ONLY")
 VALID, STALE = value("BOOK_VALID"), value("BOOK_STALE")
-CROSSED, FAULT = value("BOOK_CROSSED"), value("BOOK_FAULT")
+CROSSED, FAULT, QUIET = value("BOOK_CROSSED"), value("BOOK_FAULT"), value("BOOK_QUIET")
+OUTLIER, DIVERGENT = value("EVENT_OUTLIER"), value("EVENT_DIVERGENT")  # of event.flags
 
 
-TRUST = VALID | STALE | CROSSED | FAULT
+TRUST = VALID | STALE | CROSSED | FAULT | QUIET
 
 
 @kernel
 def trusted(book):
-    """Whether the book was followed from the first message on, without an open gap, a crossed price or a contradiction."""
+    """Whether the book was followed from message 1 on, without open gap, crossed price, contradiction or long silence."""
     return (int64(book.flags) & TRUST) == VALID
 
 

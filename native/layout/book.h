@@ -21,7 +21,8 @@ enum book_flag {
     BOOK_CROSSED = 4, /* best bid >= best ask */
     BOOK_FAULT = 8,   /* the feed contradicted the book, or a capacity ended: untrusted until rebuilt */
     BOOK_KNOWN = 16,  /* the row is in use and listed */
-    BOOK_NAMED = 32   /* the symbol is set */
+    BOOK_NAMED = 32,  /* the symbol is set */
+    BOOK_QUIET = 65536 /* no event for longer than the bound of [quality]; the next one clears it */
 };
 
 enum book_constant {
