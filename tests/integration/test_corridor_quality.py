@@ -85,11 +85,19 @@ def test_a_gap_leaves_the_book_readable_marked_and_untradable(scene):
     assert result["books"][1]["flags"] & (VALID | STALE) == STALE and result["decisions"] >= 6
 
 
+def test_a_feed_that_falls_silent_is_refused_by_age_without_a_mark(tmp_path):
+    probe = Probe(tmp_path)
+    probe.ring(1001 * MILLISECOND_NS)
+    result = probe.run()
+    refused(result, "stale")
+    assert not result["books"][1]["flags"] & QUIET and not any(result["quality"].values())
+
+
 def test_a_feed_that_falls_silent_leaves_books_marked_and_untradable(scene):
     silent = scene()
     silent.silence(1200)
     silent.silence(2)
-    result = silent.run()
+    result = silent.run(quality__stale_after_ms=1000)
     held(result)
     assert result["books"][1]["flags"] & QUIET and result["quality"]["quiet"] == 2
 
