@@ -195,6 +195,11 @@ class Message:
     since: int = 0
 
 
+def block_length_at(block: Message | Group, version: int, schema_version: int) -> int:
+    """Block length that a writer of this acting version used: the schema's, or up to the last field there was then."""
+    return block.block_length if version >= schema_version else block_end(block.fields, version)
+
+
 @dataclass(frozen=True)
 class Schema:
     """A whole schema. `header` is the composite before every message; `digest` identifies the model, not the file's text.

@@ -77,8 +77,11 @@ class Types:
 
     def resolve(self, element: Element) -> FieldType:
         """The type an element defines."""
-        readers = {"type": self._type, "enum": self._enum, "set": self._set, "composite": self._composite}
-        return readers[element.tag](element)
+        if element.tag == "type":
+            return self._type(element)
+        if element.tag == "enum":
+            return self._enum(element)
+        return self._set(element) if element.tag == "set" else self._composite(element)
 
     def all(self) -> dict[str, FieldType]:
         """Every named type."""
@@ -99,7 +102,7 @@ class Types:
         length = element.number("length", 1)
         if length * PRIMITIVES[primitive][0] > SCHEMA_TYPE_BYTES_MAX:
             raise element.error(f"length={length}: a type has {SCHEMA_TYPE_BYTES_MAX} bytes at most")
-        constant = None
+        constant: int | float | str | None = None
         if presence == CONSTANT:
             constant = self.referred(element, primitive) if "valueRef" in element.attributes else None
             constant = read_constant(element, primitive, length) if constant is None else constant
