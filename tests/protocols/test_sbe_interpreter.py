@@ -174,11 +174,26 @@ def test_scalars_written_by_hand_decode_to_their_values():
     values, size = decode_body(features(), features().messages[1], parts.ljust(160, b"\xaa") + b"rest", 160)
     assert size == 160
     assert values == {
-        **{"c": "x", "i8": -1, "i16": -2, "i32": -3, "i64": -4, "u8": 250, "u16": 65535, "u32": 2**32 - 1, "u64": 2**64 - 1},
-        **{"f": 0.5, "d": -0.25},
+        "c": "x",
+        "i8": -1,
+        "i16": -2,
+        "i32": -3,
+        "i64": -4,
+        "u8": 250,
+        "u16": 65535,
+        "u32": 2**32 - 1,
+        "u64": 2**64 - 1,
+        "f": 0.5,
+        "d": -0.25,
         **dict.fromkeys(("co", "i8o", "i16o", "i32o", "i64o", "u8o", "u16o", "u32o", "u64o", "fo", "do")),
-        **{"byteStrict": 200, "byteLoose": None, "name": "ab cd", "nameOptional": None, "words": [1, -2, 3]},
-        **{"wordsOptional": None, "reals": [1.5, 2.5], "raw": "0x000102ff"},
+        "byteStrict": 200,
+        "byteLoose": None,
+        "name": "ab cd",
+        "nameOptional": None,
+        "words": [1, -2, 3],
+        "wordsOptional": None,
+        "reals": [1.5, 2.5],
+        "raw": "0x000102ff",
     }
 
 
@@ -186,9 +201,23 @@ def test_choices_and_constants_written_by_hand_decode_to_their_names():
     data = b"B\0" + struct.pack("<bbBBIQ", -1, 9, 1, 0b10000010, 1 << 31 | 1 << 4, 1 << 63)
     values, _ = decode_body(features(), features().messages[2], data, len(data))
     assert values == {
-        **{"side": "Buy", "sideOptional": None, "state": "Closed", "stateOptional": None, "phase": "Late"},
-        **{"bits8": ["H", 1], "bits32": ["high", 4], "bits64": ["Top"], "constantSide": "Sell", "constantByName": "B"},
-        **{"constantNumber": -1, "market": "XETR", "blank": " ", "seven": 7, "half": 0.5, "buyer": "B", "own": 42},
+        "side": "Buy",
+        "sideOptional": None,
+        "state": "Closed",
+        "stateOptional": None,
+        "phase": "Late",
+        "bits8": ["H", 1],
+        "bits32": ["high", 4],
+        "bits64": ["Top"],
+        "constantSide": "Sell",
+        "constantByName": "B",
+        "constantNumber": -1,
+        "market": "XETR",
+        "blank": " ",
+        "seven": 7,
+        "half": 0.5,
+        "buyer": "B",
+        "own": 42,
     }
 
 
@@ -198,10 +227,19 @@ def test_decimals_written_by_hand_print_every_digit():
     data += struct.pack("<HB", 21, 1) + struct.pack("<bqQi", 3, 5, 7, -1)
     values, _ = decode_body(features(), features().messages[3], data, 60)
     assert values == {
-        **{"priceExponent": -2, "price": "-0.00001", "priceMaybe": None, "priceOptional": "1500"},
-        **{"floating": "18446744073709551.615", "scaled": "123.45"},
+        "priceExponent": -2,
+        "price": "-0.00001",
+        "priceMaybe": None,
+        "priceOptional": "1500",
+        "floating": "18446744073709551.615",
+        "scaled": "123.45",
         "quote": {
-            **{"bid": "1.00000", "ask": None, "kind": "Indicative", "flags": ["Last"], "fixed": "Q", "side": ord("Z")},
+            "bid": "1.00000",
+            "ask": None,
+            "kind": "Indicative",
+            "flags": ["Last"],
+            "fixed": "Q",
+            "side": ord("Z"),
             "place": {"row": -1, "column": None},
         },
         "rows": [{"quantityExponent": 3, "price": "0.05", "quantity": "7000", "fixed": "-0.001"}],
@@ -265,6 +303,15 @@ def test_each_kind_of_damage_has_its_reason(offset: int, format_: str, value: in
     with pytest.raises(Refused) as refusal:
         decode(features(), data)
     assert refusal.value.reason == reason
+
+
+def test_an_entry_that_leaves_the_message_behind_a_longer_one_is_refused():
+    data = bytearray(by_hand("<"))
+    struct.pack_into("<H", data, 26, 2)
+    later = data.index(struct.pack("<HB", 6, 1) + b"ab")
+    with pytest.raises(Refused, match="entry 1 leaves") as refusal:
+        decode(features(), data[: later + 5])
+    assert refusal.value.reason == "group_overrun"
 
 
 def test_entries_of_no_length_are_bounded_by_the_bytes_left():
