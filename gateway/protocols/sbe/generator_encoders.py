@@ -145,9 +145,9 @@ def _group(inner: Inner, row: str, big_endian: bool) -> Lines:
 
 
 def _most(leaf: Leaf) -> int:
-    """The largest number that an unsigned leaf says, its null value left out; rows count to 32 bits."""
+    """The largest number that a leaf says; rows count to 32 bits."""
     bits = 8 * leaf.width - (leaf.kind == "int")
-    return min((1 << bits) - 2, (1 << 32) - 1)
+    return min((1 << bits) - 1, (1 << 32) - 1)
 
 
 def _data(item: Data, place: Place, row: str, big_endian: bool) -> Lines:
@@ -157,7 +157,7 @@ def _data(item: Data, place: Place, row: str, big_endian: bool) -> Lines:
     bits = 8 * kind.size
     return [
         f"{name}_bytes = {_word(row, place, 1)}",
-        f"if {name}_bytes > {min((1 << bits) - 2, (1 << 32) - 1)}:",
+        f"if {name}_bytes > {min((1 << bits) - 1, (1 << 32) - 1)}:",
         TOO_MANY,
         f"if end - cursor < {prefix} + {name}_bytes:",
         NO_ROOM,
