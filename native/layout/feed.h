@@ -19,6 +19,12 @@ enum feed_constant {
     FEED_SEEN_MAX = 1024   /* packets whose second copy is still recognised; a power of two */
 };
 
+enum channel_role {
+    CHANNEL_INCREMENTAL = 0,
+    CHANNEL_SNAPSHOT = 1,  /* a loop of snapshots: a gap in it makes no book stale */
+    CHANNEL_DEFINITION = 2 /* a loop of instrument definitions */
+};
+
 enum feed_ready {
     READY_NOTHING = 0,
     READY_PACKET = 1,   /* ready_payload, ready_size, ready_skip, ready_sequence, ready_time_ns */
@@ -123,6 +129,10 @@ struct feed {
 
     uint64_t decoder;        /* struct decoder of the feed this channel belongs to */
     uint32_t channel;        /* index of this row */
+    uint32_t role;           /* enum channel_role */
+    uint32_t key_address;    /* destination that names the channel: its line A's, or what a rule made of it */
+    uint32_t key_port;
+    uint32_t attempts;       /* requests since the hole last shrank */
     uint32_t snapshot_of;    /* index of the channel whose books it says; itself: in band, or no snapshots */
     uint32_t unsequenced;    /* 1: packets with sequence 0 are taken as they come; 0: refused, unless the format says so */
     uint32_t joined;         /* 1: a session was just adopted; whoever acts on it clears it */
@@ -137,7 +147,7 @@ struct feed {
     int64_t restart_ns;      /* how old a run without times is before sequence 1 means a new one; 0: never */
 
     /* retransmission */
-    uint64_t request;        /* struct request_route; 0: there is no request server */
+    uint64_t request;        /* struct order_frame of a request packet; 0: there is no request server */
     int64_t deadline_ns;     /* how long a gap may take to fill */
     int64_t give_up_ns;      /* when this one is given up */
     uint64_t hole_end;       /* first number behind the gap being filled */
@@ -145,8 +155,6 @@ struct feed {
     uint64_t request_count;
     int64_t request_sent_ns;
     int64_t request_due_ns;  /* when the next request may leave */
-    uint32_t attempts;       /* requests since the hole last shrank */
-    uint32_t reserved;
     uint64_t random;         /* state of the jitter, never 0 */
 
     uint64_t cursors[3];     /* per line: the seen packet its next copy should be of */
