@@ -133,7 +133,9 @@ def _event_of_snapshot(message: bytes, kind: str) -> tuple[dict[str, Any], int]:
     return {**header, "kind": 17 if kind == "g" else 18, "quantity": sequence, "flags": 4}, 0
 
 
-def decode_packet(payload: bytes, skip: int, time_receive_ns: int, snapshot: bool = False) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+def decode_packet(
+    payload: bytes, skip: int, time_receive_ns: int, snapshot: bool = False
+) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
     """(events as tuples in FIELDS order, {"messages", "by_type", "reasons"})."""
     counts: dict[str, Any] = {"messages": 0, "by_type": {}, "reasons": {}}
     events: list[dict[str, Any]] = []

@@ -114,7 +114,7 @@ def _send_bare(venue, packet, messages):
         size_frame = build(venue, venue + VENUE.templates + line * TEMPLATE_BYTES, payload, HEADER_BYTES, total)
         place(venue, venue + VENUE.scratch, size_frame)
         add_to(load_i64(venue + VENUE.counters) + COUNTERS.line_frames + line * 8, 1)
-    release_reordered(venue, -1)
+    release_reordered(venue, SNAPSHOTS if of_snapshots else -1)
 
 
 @inner
