@@ -295,7 +295,6 @@ struct venue {
     int64_t outbox_count;
     int64_t snapshot_cursor; /* symbol of the next snapshot */
     int64_t snapshot_sent;   /* bytes of the gathered snapshot that have left */
-    int64_t snapshots_left;  /* behind the end of the session */
     uint64_t reserved[1];
 
     struct venue_packet feed;
