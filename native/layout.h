@@ -45,11 +45,12 @@ static_assert(sizeof(struct line) == 16, "four lines of a feed a line of cache")
 static_assert(sizeof(struct event) == 64, "an event is one line");
 static_assert(sizeof(struct decoder) == 128, "a decoder is two lines");
 static_assert(sizeof(struct instrument) == 128, "an instrument is two lines");
-static_assert(sizeof(struct book) == 256 && offsetof(struct book, bid_root) == 64, "the top of a book is one line");
-static_assert(offsetof(struct book, bid_ways) == 128 && sizeof(struct leaf_way) == 8, "a side's ways are one line");
+static_assert(sizeof(struct book) == 256 && offsetof(struct book, symbol) == 64, "the top of a book is one line");
+static_assert(offsetof(struct book, bid) == 128 && sizeof(struct book_side) == 64, "a side of a book is one line");
 static_assert(sizeof(struct level) == 16 && sizeof(struct leaf) == 64 + 1024, "a line, then 64 levels of 16 bytes");
 static_assert(sizeof(struct branch) == 64 + 256, "a line, then 64 references");
-static_assert(sizeof(struct book_node) == 22 * 64 && sizeof(struct book_store) == 128, "whole lines");
+static_assert(sizeof(struct book_node) == 22 * 64, "whole lines");
+static_assert(sizeof(struct book_store) == 128 + 16 * BOOK_CHANNELS, "the handle is two lines, then the channels");
 static_assert(sizeof(struct book_order) == 32, "two order rows a line");
 static_assert(sizeof(struct intent) == 64, "an intent is one line");
 static_assert(offsetof(struct intents, rows) == 64, "intents: one line, then rows");
