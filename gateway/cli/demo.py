@@ -106,9 +106,10 @@ def trade(demo: Demo, view: bool) -> tuple[dict[str, Any], Reconciliation]:
     with live_view(demo.instance, view, demo.options.seconds) as show:
         for _ in demo.flowing():
             show()
+    venue = demo.stop_venue()
+    demo.take_the_rest()
     whole = summary(demo.instance)
     books, positions = appliance_books(demo.instance), appliance_positions(demo.instance)
-    venue = demo.stop_venue()
     demo.stop_appliance()
     check = reconcile(books, positions, whole, venue)
     return report(demo, whole, venue, check), check

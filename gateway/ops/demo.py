@@ -32,6 +32,7 @@ STRATEGY = Path(__file__).resolve().parent.parent / "strategies" / "imbalance.py
 START_SECONDS = 930.0  # the first start compiles every kernel; the supervisor gives up before this
 DRAIN_SECONDS = 20.0
 QUIET_SECONDS = 0.5  # nothing new for so long: everything has arrived
+REST_SECONDS = 0.2  # the venue is gone: what it sent lies in the port
 HEAL_SECONDS = 3.0  # the same while a book is stale: what heals it may still be on its way
 POLL_SECONDS = 0.02
 
@@ -155,6 +156,16 @@ class Demo:
         """How many of the venue's books the appliance holds for stale; its rows are the venue's locates, from 1 on."""
         flags = instance.rows("books")["flags"][1 : self.options.symbols + 1]
         return int((flags & layout.value("BOOK_STALE") != 0).sum())
+
+    def take_the_rest(self) -> None:
+        """Waits until the appliance has worked off what an ended venue still said: heartbeats, snapshots."""
+        assert self.instance is not None
+        counters = self.instance.counters[0]
+        quiet_since, seen = time.monotonic(), -1
+        while time.monotonic() - quiet_since < REST_SECONDS:
+            if (now := int(counters["core"]["frames"]) + int(counters["io"]["frames_received"])) != seen:
+                seen, quiet_since = now, time.monotonic()
+            time.sleep(POLL_SECONDS)
 
     def _require_alive(self, name: str, process: "subprocess.Popen[bytes]") -> None:
         code = process.poll()
