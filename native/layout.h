@@ -40,7 +40,9 @@ static_assert(offsetof(struct ring_header, claimed) == 128, "the producer owns i
 static_assert(offsetof(struct ring_header, cursor) == 192, "the reader owns its line");
 static_assert(sizeof(struct ring_writer) == 64 && sizeof(struct ring_reader) == 64, "handles are one line");
 static_assert(sizeof(struct frame_slot) == 32, "a frame's stamps leave half a line for its first bytes");
-static_assert(sizeof(struct held_packet) == 32, "a held packet's row is half a line");
+static_assert(sizeof(struct held_packet) == 64, "a held packet's row is one line");
+static_assert(sizeof(struct line_statistics) == 64 && sizeof(struct channel_statistics) == 256, "whole lines");
+static_assert(offsetof(struct feed, ready_payload) == 64, "what every packet reads is one line");
 static_assert(sizeof(struct line) == 16, "four lines of a feed a line of cache");
 static_assert(sizeof(struct event) == 64, "an event is one line");
 static_assert(sizeof(struct decoder) == 128, "a decoder is two lines");
