@@ -19,6 +19,7 @@
 #include "layout/feed.h"
 #include "layout/event.h"
 #include "layout/decoder.h"
+#include "layout/json.h"
 #include "layout/instrument.h"
 #include "layout/book.h"
 #include "layout/order.h"
@@ -44,6 +45,8 @@ static_assert(sizeof(struct held_packet) == 32, "a held packet's row is half a l
 static_assert(sizeof(struct line) == 16, "four lines of a feed a line of cache");
 static_assert(sizeof(struct event) == 64, "an event is one line");
 static_assert(sizeof(struct decoder) == 128, "a decoder is two lines");
+static_assert(sizeof(struct json_key) == 48 && sizeof(struct json_row) == 40, "keys and rows are packed");
+static_assert(sizeof(struct json_slot) == 32 && sizeof(struct json_shape) == 16, "no padding");
 static_assert(sizeof(struct instrument) == 128, "an instrument is two lines");
 static_assert(sizeof(struct instrument_slot) == 16 && sizeof(struct instrument_table) == 128, "four slots a line");
 static_assert(sizeof(struct book) == 256 && offsetof(struct book, bid_root) == 64, "the top of a book is one line");
