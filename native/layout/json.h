@@ -20,7 +20,8 @@ enum json_kind {
     JSON_OBJECT = 5,  /* an object of shape `child`, or an array of such objects */
     JSON_BIDS = 6,    /* an array of levels, each an array */
     JSON_ASKS = 7,
-    JSON_CHANGES = 8  /* an array of levels that name their side first */
+    JSON_CHANGES = 8, /* an array of levels that name their side first */
+    JSON_BEST = 9     /* an array: first a price, third a quantity for slot `child` */
 };
 
 /* What was found, whatever the venue calls it. */
@@ -50,7 +51,10 @@ enum json_slot_name {
     SLOT_SNAPSHOT_ID = 22,
     SLOT_ARGUMENT = 23,
     SLOT_TIME_TRADE = 24,
-    SLOT_RESULT = 25
+    SLOT_RESULT = 25,
+    SLOT_BIDS_ALL = 26,  /* of a snapshot, where its key is another */
+    SLOT_ASKS_ALL = 27,
+    SLOT_SYMBOL_HERE = 28 /* of an object that is one of several: they must all name the same */
 };
 
 enum json_message {
@@ -114,7 +118,6 @@ struct json_context {
     uint64_t shuffles;   /* how to bring the digits of a decimal to the right, by point and end */
     uint64_t present;    /* bit per slot found */
     uint64_t row_count;
-    uint64_t reason;     /* enum feed_reason that refused */
 
     /* what becomes events */
     uint64_t kind;       /* enum json_message; 0: not known (yet) */
@@ -128,13 +131,16 @@ struct json_context {
     uint64_t depth;      /* levels a side that the venue keeps; 0: all */
     uint64_t method;     /* enum checksum_method of `checksum` */
     uint64_t checksum;
+    int64_t price_exponent;     /* of the instrument's units */
+    int64_t quantity_exponent;
     uint64_t price_printed;    /* decimals as printed: what a checksum is taken over */
     uint64_t quantity_printed;
-    uint64_t first_seen; /* 1: the instrument got its row with this message */
+    uint64_t announced;  /* address of a byte per row: its EVENT_INSTRUMENT was sent */
     uint64_t numbered;   /* 1: the venue numbers its updates, a lost one shows by itself */
-    uint64_t only_instrument; /* row + 1 of the only instrument seen; all ones: there are more */
-    int64_t price_exponent;
-    int64_t quantity_exponent;
+    uint64_t only_instrument; /* row + 1 of the only instrument seen; all ones: there are more; 0: none yet */
+    uint64_t levels_named;    /* 1: the first element of a level may be a text: its side, or what becomes of it */
+    uint64_t levels_counted;  /* 1: the fourth element of a level is the number of orders at it */
+    uint64_t levels_timed;    /* 1: the third is its time in seconds */
     uint64_t stack[8];
     struct json_slot slots[32];
 };

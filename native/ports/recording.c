@@ -33,13 +33,13 @@ struct recording_state {
 
 enum line_kind { LINE_NOTHING, LINE_MESSAGE, LINE_CONNECTION, LINE_SENT, LINE_UNKNOWN };
 
-struct line {
+struct text_line {
     const uint8_t *at;
     const uint8_t *end;
 };
 
 /* The next line without its end; 0 at the end of the file. */
-static int next_line(struct recording_state *state, struct line *line)
+static int next_line(struct recording_state *state, struct text_line *line)
 {
     uint64_t left = state->mapping.size - state->position;
     if (left == 0)
@@ -54,7 +54,7 @@ static int next_line(struct recording_state *state, struct line *line)
 }
 
 /* Digits at the line's front as a number; how many there were, 0 also when there are more than `most`. */
-static int take_digits(struct line *line, int most, int64_t *number)
+static int take_digits(struct text_line *line, int most, int64_t *number)
 {
     int count = 0;
     uint64_t value = 0; /* 19 digits fit */
@@ -65,7 +65,7 @@ static int take_digits(struct line *line, int most, int64_t *number)
 }
 
 /* "<seconds>[.<fraction>]": what stands behind nine digits of the fraction is less than a nanosecond. */
-static int take_fraction(struct line *line, int64_t seconds, int64_t *time_ns)
+static int take_fraction(struct text_line *line, int64_t seconds, int64_t *time_ns)
 {
     int64_t scale = 1000000000;
     if (seconds >= INT64_MAX / scale)
@@ -78,7 +78,7 @@ static int take_fraction(struct line *line, int64_t seconds, int64_t *time_ns)
     return 1;
 }
 
-static int take_text(struct line *line, const char *text)
+static int take_text(struct text_line *line, const char *text)
 {
     size_t bytes = strlen(text);
     if ((size_t)(line->end - line->at) < bytes || memcmp(line->at, text, bytes) != 0)
@@ -88,7 +88,7 @@ static int take_text(struct line *line, const char *text)
 }
 
 /* A line that begins with an address: what the recorder wrote about the session itself. */
-static enum line_kind read_marker(struct line *line, int64_t *time_ns)
+static enum line_kind read_marker(struct text_line *line, int64_t *time_ns)
 {
     size_t bytes = (size_t)(line->end - line->at), reach = bytes < ADDRESS_BYTES_MAX ? bytes : ADDRESS_BYTES_MAX;
     int64_t seconds;
@@ -104,10 +104,10 @@ static enum line_kind read_marker(struct line *line, int64_t *time_ns)
 }
 
 /* What the line is; of a message, `line` becomes its text. */
-static enum line_kind read_line(struct line *line, int64_t *time_ns)
+static enum line_kind read_line(struct text_line *line, int64_t *time_ns)
 {
     int64_t number, time_before_ns = *time_ns;
-    struct line whole = *line;
+    struct text_line whole = *line;
     if (line->at == line->end)
         return LINE_NOTHING;
     if (*line->at < '0' || *line->at > '9')
@@ -124,7 +124,7 @@ static enum line_kind read_line(struct line *line, int64_t *time_ns)
 /* The next line that becomes a record; 0 at the end of the file. An empty message says that a connection was opened. */
 static int next_message(struct port *port, struct recording_state *state)
 {
-    struct line line;
+    struct text_line line;
     while (next_line(state, &line)) {
         enum line_kind kind = read_line(&line, &port->time_ns);
         state->statistics.frames_transmitted += kind == LINE_SENT;
