@@ -19,6 +19,7 @@
 #include "layout/feed.h"
 #include "layout/event.h"
 #include "layout/decoder.h"
+#include "layout/json.h"
 #include "layout/instrument.h"
 #include "layout/book.h"
 #include "layout/quality.h"
@@ -47,6 +48,8 @@ static_assert(offsetof(struct feed, ready_payload) == 64, "what every packet rea
 static_assert(sizeof(struct line) == 16, "four lines of a feed a line of cache");
 static_assert(sizeof(struct event) == 64, "an event is one line");
 static_assert(sizeof(struct decoder) == 128, "a decoder is two lines");
+static_assert(sizeof(struct json_key) == 48 && sizeof(struct json_row) == 40, "keys and rows are packed");
+static_assert(sizeof(struct json_slot) == 32 && sizeof(struct json_shape) == 16, "no padding");
 static_assert(sizeof(struct instrument) == 128, "an instrument is two lines");
 static_assert(sizeof(struct book) == 256 && offsetof(struct book, symbol) == 64, "the top of a book is one line");
 static_assert(offsetof(struct book, bid) == 128 && sizeof(struct book_side) == 64, "a side of a book is one line");
