@@ -70,4 +70,5 @@ def summary(instance: Instance) -> dict[str, Any]:
         "rejects": reasons(account["rejects"], "gate_reason", "GATE_"),
         "quality": {name: int(quality[name]) for name in QUALITY},
         **spans(counters),
+        "stale_ns": span(counters["stale"]),
     }
