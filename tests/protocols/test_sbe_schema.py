@@ -58,7 +58,10 @@ TYPES_WRONG = [
     ('<type name="t" primitiveType="char" presence="constant">€</type>', "more than one byte"),
     ('<type name="t" primitiveType="uint8" sinceVersion="3"/>', "sinceVersion=3 is above the schema's version 2"),
     ('<type name="t" primitiveType="uint8" sinceVersion="x"/>', "sinceVersion='x' is not a whole number"),
-    ('<type name="t" primitiveType="uint8" presence="constant" valueRef="e.B"/>' + enum(VALUE_A), "e has no value named 'B'"),
+    (
+        '<type name="t" primitiveType="uint8" presence="constant" valueRef="e.B"/>' + enum(VALUE_A),
+        "e has no value named 'B'",
+    ),
     ('<type name="t" primitiveType="uint8" presence="constant" valueRef="B"/>', "write it as Enum.Name"),
     ('<tpye name="t" primitiveType="uint8"/>', "<tpye> inside <types>: expected <type>, <enum>, <set>, <composite>"),
     (enum(VALUE_A, "float"), "encodingType='float' is float"),
@@ -92,7 +95,10 @@ TYPES_WRONG = [
         '<composite name="c"><type name="a" primitiveType="uint8" length="0"/><type name="b" primitiveType="uint8"/></composite>',
         "it must be the last",
     ),
-    ('<composite name="c"><type name="a" primitiveType="uint8"/><type name="a" primitiveType="uint8"/></composite>', "twice"),
+    (
+        '<composite name="c"><type name="a" primitiveType="uint8"/><type name="a" primitiveType="uint8"/></composite>',
+        "twice",
+    ),
 ]
 
 BODIES_WRONG = [
@@ -101,7 +107,10 @@ BODIES_WRONG = [
     ('<field name="a" id="x" type="uint8"/>', "id='x' is not a whole number"),
     ('<field name="a" id="1" type="uint8"/><field name="a" id="2" type="uint8"/>', "'a' stands twice"),
     ('<field name="a" id="1" type="uint8"/><field name="b" id="1" type="uint8"/>', "the id 1 stands twice"),
-    ('<field name="a" id="1" type="uint16"/><field name="b" id="2" type="uint8" offset="1"/>', "offset=1 of 'b' lies inside"),
+    (
+        '<field name="a" id="1" type="uint16"/><field name="b" id="2" type="uint8" offset="1"/>',
+        "offset=1 of 'b' lies inside",
+    ),
     ('<field name="a" id="1" type="uint8" offset="70000"/>', "65536 is the most"),
     ('<field name="a" id="1" type="uint8" presence="constant"/>', "is constant and has no value"),
     ('<field name="a" id="1" type="uint8" presence="constant" valueRef="none.A"/>', "the type 'none' is not defined"),
@@ -129,7 +138,11 @@ WHOLES_WRONG = [
     (schema(root='headerType="groupSizeEncoding"'), 5, "has no member templateId"),
     (schema().replace("<message ", "<massage ").replace("</message>", "</massage>"), 9, "<massage> inside <messageSchema>"),
     (schema().replace('name="M" id="1"', 'name="M"'), 9, "<message> has no id"),
-    (schema().replace("</messageSchema>", '<message name="N" id="1"/></messageSchema>'), 12, "the message id 1 stands twice"),
+    (
+        schema().replace("</messageSchema>", '<message name="N" id="1"/></messageSchema>'),
+        12,
+        "the message id 1 stands twice",
+    ),
     (schema().replace("</messageSchema>", '<message name="M" id="2"/></messageSchema>'), 12, "the message 'M' stands twice"),
     (re.sub(r"<message .*</message>", "", schema(), flags=re.DOTALL), 1, "the schema has no messages"),
 ]
