@@ -88,11 +88,11 @@ TYPES_WRONG = [
     ('<composite name="c"><ref name="x" type="absent"/></composite>', "the type 'absent' is not defined"),
     ('<composite name="c"><ref name="x"/></composite>', "<ref> has no type"),
     (
-        '<composite name="c"><type name="a" primitiveType="uint32"/><type name="b" primitiveType="uint8" offset="3"/></composite>',
+        '<composite name="c"><ref name="a" type="int32"/><ref name="b" type="int8" offset="3"/></composite>',
         "offset=3 of 'b' lies inside what stands before it, which ends at 4",
     ),
     (
-        '<composite name="c"><type name="a" primitiveType="uint8" length="0"/><type name="b" primitiveType="uint8"/></composite>',
+        '<composite name="c"><type name="a" primitiveType="int8" length="0"/><ref name="b" type="int8"/></composite>',
         "it must be the last",
     ),
     (
@@ -123,6 +123,7 @@ BODIES_WRONG = [
     (group(dimension=' blockLength="0"'), "blockLength=0 of 'g' is less than its fields take: 1"),
     ('<data name="d" id="3" type="groupSizeEncoding"/>', "does not end with bytes"),
     ('<data name="d" id="3" type="uint8"/>', "is no variable data"),
+    ('<field name="a" id="1" type="int8" exponent="999"/>', "exponent=999 is beyond ±255"),
     ('<feild name="a" id="1" type="uint8"/>', "<feild> inside <message>: expected <field>, <group>, <data>"),
 ]
 

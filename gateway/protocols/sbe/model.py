@@ -122,7 +122,9 @@ class Composite:
     def is_decimal(self) -> bool:
         """Whether it is a decimal number: a whole number and its exponent, nothing else."""
         whole = all(isinstance(member.type, Type) and _is_whole(member.type) for member in self.members)
-        return whole and len(self.members) == 2 and sum(member.name == "exponent" for member in self.members) == 1
+        if not whole or len(self.members) != 2 or sum(member.name == "exponent" for member in self.members) != 1:
+            return False
+        return self.mantissa.presence != CONSTANT
 
     @property
     def mantissa(self) -> Field:
