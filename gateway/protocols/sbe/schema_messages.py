@@ -1,6 +1,7 @@
 """Messages of an SBE schema ④: fields, groups and variable data, with every offset and block length worked out.
 
-FIX SBE 1.0, section 4. Hard rule: fields, then groups, then data, as on the wire; a block is at least as long as its fields.
+FIX SBE 1.0, sections 3 and 4.5. Hard rule: fields, then groups, then data, as on the wire; a block is at least as
+long as its fields.
 """
 
 from dataclasses import replace

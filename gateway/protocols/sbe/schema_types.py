@@ -1,7 +1,7 @@
 """Types of an SBE schema ④: simple types, enumerations, sets and composites, resolved wherever they refer to each other.
 
-FIX SBE 1.0, section 2 and the RC variants: `<types>` several times, in any order, references forward and back. Hard rule:
-every type is resolved once and completely, or there is a SchemaError at the line that cannot be.
+FIX SBE 1.0, sections 2 and 4.4, and the RC variants: `<types>` several times, in any order, references forward and back.
+Hard rule: every type is resolved once and completely, or there is a SchemaError at the line that cannot be.
 """
 
 from collections.abc import Iterator
