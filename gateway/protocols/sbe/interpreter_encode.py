@@ -18,6 +18,7 @@ from gateway.protocols.sbe.interpreter_values import (
 )
 from gateway.protocols.sbe.model import (
     CONSTANT,
+    MESSAGE_LENGTHS,
     OPTIONAL,
     Composite,
     Data,
@@ -49,7 +50,7 @@ def encode(
         "templateId": message.id,
         "schemaId": schema.id,
         "version": acting,
-        "messageLength": schema.header.size + len(body),
+        **dict.fromkeys(MESSAGE_LENGTHS, schema.header.size + len(body)),
         "numGroups": sum(group.since <= acting for group in message.groups),
         "numVarDataFields": sum(data.since <= acting for data in message.data),
     }
