@@ -115,13 +115,22 @@ def block_least(fields: tuple[Field, ...], version: str = "version") -> str:
     return text
 
 
-def check_root(fields: tuple[Field, ...], block_bytes: str, size: str, refuse: Refuse) -> Lines:
-    """Lines that refuse a root block that leaves the message, or is shorter than the fields of the acting version."""
+def check_root(fields: tuple[Field, ...], block_bytes: str, size: str, refuse: Refuse, behind: int = 0) -> Lines:
+    """Lines that refuse a root block that leaves the message, or is shorter than the fields of the acting version; and one
+    that has not `behind` bytes behind it, which are a group's dimension. One question for a sound message.
+    """
     least = block_least(fields)
-    condition = f"{block_bytes} > {size}"
+    short = f"{block_bytes} > {size}" + (f" or {block_bytes} < {least}" if least != "0" else "")
+    if not behind and least == "0":
+        return [f"if {short}:", INDENT + refuse(MESSAGE_LENGTH)]
+    terms = [f"({size} - {block_bytes} - {behind})" if behind else f"({size} - {block_bytes})"]
     if least != "0":
-        condition = f"(({size} - {block_bytes}) | ({block_bytes} - {least})) < 0"
-    return [f"if {condition}:", INDENT + refuse(MESSAGE_LENGTH)]
+        terms.append(f"({block_bytes} - {least})")
+    lines = [f"if ({' | '.join(terms)}) < 0:"]
+    if not behind:
+        return [*lines, INDENT + refuse(MESSAGE_LENGTH)]
+    reasons = [f"if {short}:", INDENT + refuse(MESSAGE_LENGTH), "else:", INDENT + refuse(GROUP_OVERRUN)]
+    return [*lines, *indent(reasons)]
 
 
 def is_null(leaf: Leaf, value: str) -> str:
@@ -175,26 +184,30 @@ def walk_group(
     refuse: Refuse,
     before: Lines | None = None,
     room: str = "",
+    checked: bool = False,
 ) -> Lines:
     """Lines that read a group's dimension at `cursor` and run over its entries, leaving `cursor` behind it.
 
     `name` is an identifier of its own for each group walked at the same time: the text has variables NAME (the entry's
     address), NAME_bytes (block length on the wire) and NAME_count. `body(entry, bytes)` gives the lines for one entry,
     which find the entry's block checked; for a group with groups or data of its own it also has to walk these (see
-    pass_inner). `before` stands between the dimension and the entries; `room` is as in walk_dimension. The version check
-    of the group is the caller's: `since_guard`.
+    pass_inner). `before` stands between the dimension and the entries; `room` and `checked` are as in walk_dimension. The
+    version check of the group is the caller's: `since_guard`.
     """
-    head = walk_dimension(group, name, big_endian, refuse, room) + (before or [])
+    head = walk_dimension(group, name, big_endian, refuse, room, checked) + (before or [])
     step = [f"{name} = cursor", f"cursor += {name}_bytes"]
     if group.groups or group.data:
         step = [f"if {name}_bytes > end - cursor:", INDENT + refuse(GROUP_OVERRUN), *step]
     return [*head, f"for _ in range({name}_count):", *indent(step + body(name, f"{name}_bytes"))]
 
 
-def walk_dimension(group: Group, name: str, big_endian: bool, refuse: Refuse, room: str = "") -> Lines:
+def walk_dimension(
+    group: Group, name: str, big_endian: bool, refuse: Refuse, room: str = "", checked: bool = False
+) -> Lines:
     """Lines that read NAME_bytes and NAME_count at `cursor`, move it behind the dimension and check what can be checked
     for all entries at once: that their blocks fit into the message and are long enough for the version's fields, and, with
     `room`, an expression, that there are no more of them. One question for a sound group; the reason is found behind it.
+    `checked`: that the dimension itself is inside has been asked before (check_root).
     """
     overrun = refuse(GROUP_OVERRUN)
     size, count, left = f"{name}_bytes", f"{name}_count", f"{name}_left"
@@ -203,9 +216,9 @@ def walk_dimension(group: Group, name: str, big_endian: bool, refuse: Refuse, ro
         part: load(found[part], "cursor", big_endian) if part in found else str(constant_count(group, part))
         for part in ("blockLength", "numInGroup")
     }
+    outside = [f"if end - cursor < {group.dimension.size}:", INDENT + overrun]
     lines = [
-        f"if end - cursor < {group.dimension.size}:",
-        INDENT + overrun,
+        *([] if checked else outside),
         f"{size} = {wire['blockLength']}",
         f"{count} = {wire['numInGroup']}",
         f"cursor += {group.dimension.size}",

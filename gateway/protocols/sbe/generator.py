@@ -47,21 +47,29 @@ def reader(message: Message, big_endian: bool) -> str:
     arrays = arguments(root)
     parameters = ["address", "size", "block_length", "version", "root"]
     parameters += [name for array in arrays for name in (array, f"{array}_max")]
-    body = [*emit.check_root(message.fields, "block_length", "size", refuse), "end = address + size"]
+    first = message.groups[0].dimension.size if _begins_with_group(message) else 0
+    body = [*emit.check_root(message.fields, "block_length", "size", refuse, first), "end = address + size"]
     body += [f"{array}_used = 0" for array in arrays]
     body += _block(root, "root", "address", big_endian)
     if root.acting is not None:
         body += _words(root.acting, "root", ["version"])
-    body += ["cursor = address + block_length", *_inside(root, "root", big_endian), "return cursor - address"]
+    inside = _inside(root, "root", big_endian, bool(first))
+    body += ["cursor = address + block_length", *inside, "return cursor - address"]
     head = f"def {reader_name(message)}({', '.join(parameters)}):"
     return "\n".join([head, *indent([f'"""Template {message.id}."""', *body])]) + "\n"
 
 
-def _inside(block: Block, row: str, big_endian: bool) -> Lines:
+def _begins_with_group(message: Message) -> bool:
+    """Whether a group's dimension stands behind the root block in every version."""
+    return bool(message.groups) and not message.groups[0].since
+
+
+def _inside(block: Block, row: str, big_endian: bool, checked: bool = False) -> Lines:
     """Groups and variable data behind a block, into their rows and into the words of `row`."""
     lines: Lines = []
-    for inner in block.inner:
-        lines += _absent_when_old(inner.group.since, _group(inner, row, big_endian), inner.place, row)
+    for index, inner in enumerate(block.inner):
+        group = _group(inner, row, big_endian, checked and index == 0)
+        lines += _absent_when_old(inner.group.since, group, inner.place, row)
     for item, place in block.data:
         lines += _absent_when_old(item.since, _data(item, place, row, big_endian), place, row)
     return lines
@@ -74,7 +82,7 @@ def _absent_when_old(since: int, lines: Lines, place: Place, row: str) -> Lines:
     return [*emit.since_guard(since, lines), "else:", *indent(zero)]
 
 
-def _group(inner: Inner, row: str, big_endian: bool) -> Lines:
+def _group(inner: Inner, row: str, big_endian: bool, checked: bool) -> Lines:
     block, group = inner.block, inner.group
     array, entry = f"rows_{identifier(block.path)}", f"at_{identifier(block.path)}"
     target = f"row_{identifier(block.path)}"
@@ -90,8 +98,8 @@ def _group(inner: Inner, row: str, big_endian: bool) -> Lines:
             lines = _block(block, target, address, big_endian)
             return [*lines, *_inside(block, target, big_endian), f"{target} += {block.size}"]
 
-        return emit.walk_group(group, entry, big_endian, nested, refuse, before, room)
-    dimension = emit.walk_dimension(group, entry, big_endian, refuse, room)
+        return emit.walk_group(group, entry, big_endian, nested, refuse, before, room, checked)
+    dimension = emit.walk_dimension(group, entry, big_endian, refuse, room, checked)
     return [*dimension, *before, *_flat_entries(block, entry, target, big_endian)]
 
 
