@@ -115,6 +115,12 @@ def block_least(fields: tuple[Field, ...], version: str = "version") -> str:
     return text
 
 
+def check_block(fields: tuple[Field, ...], block_bytes: str, refuse: Refuse) -> Lines:
+    """Lines that refuse a block shorter than the fields of the acting version."""
+    least = block_least(fields)
+    return [] if least == "0" else [f"if {block_bytes} < {least}:", INDENT + refuse(MESSAGE_LENGTH)]
+
+
 def check_root(fields: tuple[Field, ...], block_bytes: str, size: str, refuse: Refuse, behind: int = 0) -> Lines:
     """Lines that refuse a root block that leaves the message, or is shorter than the fields of the acting version; and one
     that has not `behind` bytes behind it, which are a group's dimension. One question for a sound message.
