@@ -1,14 +1,16 @@
 """Messages of an SBE schema ④: fields, groups and variable data, with every offset and block length worked out.
 
-FIX SBE 1.0, section 4. Hard rule: fields, then groups, then data, as on the wire; a block is at least as long as its fields.
+FIX SBE 1.0, sections 3 and 4.5. Hard rule: fields, then groups, then data, as on the wire; a block is at least as
+long as its fields.
 """
 
 from dataclasses import replace
 from typing import Any
 
-from gateway.limits import SCHEMA_TYPE_BYTES_MAX
+from gateway.limits import DECIMAL_EXPONENT_MAX, SCHEMA_TYPE_BYTES_MAX
 from gateway.protocols.sbe.model import CONSTANT, PRIMITIVES, Composite, Data, Field, Group, Message, Type
 from gateway.protocols.sbe.schema_types import Types, known_children, unique
+from gateway.protocols.sbe.schema_values import read_number
 from gateway.protocols.sbe.schema_xml import Element
 
 BODY_TAGS = ("field", "group", "data")
@@ -40,8 +42,11 @@ def _body(element: Element, types: Types, around: tuple[str, ...], header: Compo
     groups: list[Group] = []
     data: list[Data] = []
     names: dict[str, Element] = {}
+    ids: dict[int, Element] = {}
     for child in known_children(element, *BODY_TAGS):
         unique(child, "the name", child.name, names)
+        if "id" in child.attributes:
+            unique(child, "the id", child.number("id"), ids)
         if child.tag == "field":
             if groups or data:
                 raise child.error(f"the field {child.name!r} stands behind a group or data: move it before them")
@@ -77,8 +82,10 @@ def _exponent(element: Element, field: Field, before: list[Field], around: tuple
     if not name:
         return field
     known = {*around, *(other.name for other in before)}
-    if name not in known and not name.lstrip("-").isdecimal():
+    if name not in known and not name.removeprefix("-").isdecimal():
         raise element.error(f"exponent={name!r} names no field before {field.name!r}: correct the name")
+    if name not in known and abs(int(read_number(element, "int64", name))) > DECIMAL_EXPONENT_MAX:
+        raise element.error(f"exponent={name} is beyond ±{DECIMAL_EXPONENT_MAX}: no number is meant")
     if (
         not isinstance(field.type, Type)
         or field.type.length != 1
@@ -116,7 +123,8 @@ def _data(element: Element, types: Types) -> Data:
     if not isinstance(kind, Composite) or len(kind.members) != 2 or not is_count(kind.members[0]):
         raise element.error(f"{element.name!r} has the type {kind.name!r}, which is no variable data: {mend}")
     last = kind.members[1].type
-    if not isinstance(last, Type) or last.presence == CONSTANT or PRIMITIVES[last.primitive][0] != 1:
+    is_unbounded = isinstance(last, Type) and (last.length == 0 or kind.members[1].name == "varData")
+    if not isinstance(last, Type) or not is_unbounded or last.presence == CONSTANT or PRIMITIVES[last.primitive][0] != 1:
         raise element.error(f"{element.name!r}: {kind.name!r} does not end with bytes: {mend}")
     composite = _unbounded(kind, last)
     semantic = element.attributes.get("semanticType", "")
