@@ -39,3 +39,8 @@ def inner(function: Callable[..., Any]) -> Any:
 def cached(function: Callable[..., Any]) -> Any:
     """A kernel whose machine code is kept on the disk: for generated modules, each its own unit (kernel_cache.py)."""
     return _declare(function, cache=True)
+
+
+def cached_leaf(function: Callable[..., Any]) -> Any:
+    """The same, and always inlined into a kernel that calls it."""
+    return _declare(function, cache=True, forceinline=True)
