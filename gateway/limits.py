@@ -9,6 +9,10 @@ ORDER_RING_DEPTH = 1024
 JOURNAL_SLOT_BYTES = 128
 JOURNAL_RING_DEPTH = 65536
 
+# Channels and messages
+CHANNELS_MAX = 64  # sequenced channels of market data that one core follows
+MESSAGE_BYTES_MAX = 4 << 20  # one message of a TCP session, snapshots included
+
 # Instruments and books
 INSTRUMENTS_MAX = 65536  # ITCH stock locate is 16 bits wide: every value has its row
 BOOK_ORDERS_MAX = 1 << 22  # rows of the order table, half of them used at most

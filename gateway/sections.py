@@ -141,7 +141,7 @@ class Feed(Section):
     line_a: Endpoint = Field("239.192.1.1:31001", description="Group and port of line A.")
     line_b: Endpoint = Field("239.192.1.2:31002", description="Group and port of line B.")
     any_destination: bool = Field(
-        False, description="Take every UDP datagram as line A, whatever its destination; for captures."
+        False, description="Take a UDP datagram to any other destination as line A; for captures."
     )
     reorder_window_us: int = Field(
         limits.REORDER_WINDOW_NS // MICROSECOND_NS,

@@ -13,6 +13,8 @@
 #include "layout/ring.h"
 #include "layout/frame.h"
 #include "layout/datagram.h"
+#include "layout/line.h"
+#include "layout/message.h"
 #include "layout/packet.h"
 #include "layout/feed.h"
 #include "layout/event.h"
@@ -39,6 +41,7 @@ static_assert(offsetof(struct ring_header, cursor) == 192, "the reader owns its 
 static_assert(sizeof(struct ring_writer) == 64 && sizeof(struct ring_reader) == 64, "handles are one line");
 static_assert(sizeof(struct frame_slot) == 32, "a frame's stamps leave half a line for its first bytes");
 static_assert(sizeof(struct held_packet) == 32, "a held packet's row is half a line");
+static_assert(sizeof(struct line) == 16, "four lines of a feed a line of cache");
 static_assert(sizeof(struct event) == 64, "an event is one line");
 static_assert(sizeof(struct decoder) == 128, "a decoder is two lines");
 static_assert(sizeof(struct instrument) == 128, "an instrument is two lines");

@@ -290,6 +290,17 @@ def call_strategy(typing_context, function, state, event, book, orders):
     return types.void(*[types.int64] * 5), generate
 
 
+@intrinsic
+def call_decoder(typing_context, function, decoder):
+    """Calls the C function at address `function`: int64(struct decoder *)."""
+
+    def generate(context, builder, signature, arguments):
+        kind = ir.FunctionType(I64, [I64])
+        return builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+
+    return types.int64(types.int64, types.int64), generate
+
+
 def address_of(array: np.ndarray) -> int:
     """Address of an array's first byte; the caller keeps the array alive."""
     return int(array.ctypes.data)

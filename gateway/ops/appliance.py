@@ -24,9 +24,10 @@ from gateway.core.strategy_file import load_strategy
 from gateway.errors import GatewayError
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi
-from gateway.protocols.itch50_decode import make_table
-from gateway.sections import PRICE_UNITS, endpoint, mac
+from gateway.ops.channels import Channels
+from gateway.sections import MICROSECOND_NS, PRICE_UNITS, endpoint, mac
 from gateway.stages import Io, Stage
+from gateway.venues.feed import Feed, itch50
 
 MILLISECOND_NS = 1_000_000
 EPOCH_SINGLE_NODE = 1
@@ -95,7 +96,7 @@ class CoreStage:
         self.step = core_step()  # compiled, or loaded, before the first frame
         self.core: Any = ffi.new("struct core *")
         self._attach_rings()
-        self._make_feeds(configuration)
+        self._make_channels(configuration)
         self._make_path(configuration)
         self._make_scratch(configuration)
         self.core.strategy = self.strategy.address
@@ -111,18 +112,11 @@ class CoreStage:
         self.core_io = self.instance.writer("core_io")
         self.core_journal = self.instance.writer("core_journal")
 
-    def _make_feeds(self, configuration: Configuration) -> None:
-        feed = configuration.feed
-        self.feed = make_feed(feed.reorder_window_us * 1000, [endpoint(feed.line_a), endpoint(feed.line_b)])
-        self.feed["any_destination"] = feed.any_destination
-        self.feed["unsequenced"] = feed.unsequenced
-        ours = endpoint(configuration.session.our_address)
-        self.reports = make_feed(feed.reorder_window_us * 1000, [ours, ours])
-        for name, array in (("feed", self.feed), ("reports", self.reports)):
-            held = np.zeros(layout.value("FEED_HELD_MAX") * layout.value("FEED_HELD_BYTES"), dtype=np.uint8)
-            array["held_bytes"] = self._kept(held)
-            setattr(self.core, name, self._kept(array))
-        self.core.frame_flags = 0 if feed.checksum else layout.value("FRAME_CHECKSUM_UNREADY")
+    def _make_channels(self, configuration: Configuration) -> None:
+        counters = self.instance.address("counters") + layout.offsets("counters").core
+        self.channels = Channels(feed_of(configuration), endpoint(configuration.session.our_address), counters)
+        self.channels.fill(self.core)
+        self.core.frame_flags = 0 if configuration.feed.checksum else layout.value("FRAME_CHECKSUM_UNREADY")
 
     def _make_path(self, configuration: Configuration) -> None:
         instance = self.instance
@@ -152,8 +146,7 @@ class CoreStage:
         self._keep += keep
         core.admission = self._kept(admission)
         core.datagram = self._kept(np.zeros(1, dtype=layout.dtype("datagram")))
-        core.events = self._kept(np.zeros(limits.EVENTS_MAX, dtype=layout.dtype("event")))
-        core.decode_table = self._kept(make_table())
+        core.events = self._kept(np.zeros(1, dtype=layout.dtype("event")))
         core.store = self._kept(self.store)
         core.books = instance.body("books")
         core.counters = instance.address("counters") + layout.offsets("counters").core
@@ -169,11 +162,12 @@ class CoreStage:
         return Stage(self.step.address, handle_address(self.core), [self])
 
 
-def make_feed(window_ns: int, lines: list[tuple[int, int]]) -> np.ndarray:
-    """A struct feed (array of one) for two lines given as (IPv4 in host order, UDP port)."""
-    feed = np.zeros(1, dtype=layout.dtype("feed"))
-    feed["window_ns"] = window_ns
-    for index, (address, port) in enumerate(lines):
-        feed["line_address"][0][index] = address
-        feed["line_port"][0][index] = port
-    return feed
+def feed_of(configuration: Configuration) -> Feed:
+    """The feed that the configuration names."""
+    feed = configuration.feed
+    return itch50(
+        (endpoint(feed.line_a), endpoint(feed.line_b)),
+        feed.reorder_window_us * MICROSECOND_NS,
+        any_destination=feed.any_destination,
+        unsequenced=feed.unsequenced,
+    )

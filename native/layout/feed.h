@@ -1,5 +1,5 @@
 /*
- * feed.h — one sequenced feed on two lines: what arbitration remembers between packets. Process-local to core.
+ * feed.h — one sequenced channel of a feed on two lines: what arbitration remembers between packets. Process-local.
  *
  *                 in order, or overlapping what is next ──────────────► deliver (skip what was seen)
  *   packet ──┬──► all of it seen already ─────────────────────────────► counted DUPLICATE or LATE
@@ -43,10 +43,11 @@ struct feed {
     uint32_t held;
     uint32_t ended;          /* end of session delivered: the next session may begin */
     uint32_t unsequenced;    /* 1: packets with sequence 0 are taken as they come; 0: refused */
-    uint32_t any_destination; /* 1: every datagram is line A (captures) */
-    uint32_t line_address[2]; /* IPv4 destination of each line */
-    uint16_t line_port[2];
     uint32_t joined;         /* 1: a session was just adopted; whoever acts on it clears it */
+    uint32_t channel;        /* index of this row */
+    uint32_t reserved;
+    uint64_t decoder;        /* struct decoder of the feed this channel belongs to */
+    uint64_t format;         /* struct packet_format of its packets */
     uint64_t held_bytes;     /* address of FEED_HELD_MAX * FEED_HELD_BYTES */
     struct held_packet rows[256];
 };

@@ -1,0 +1,76 @@
+"""Lays out what core needs to follow a feed: channels, the table of lines, decoders and their scratch.
+
+Hard rule: nothing here runs while frames flow; it fills structs with addresses and keeps what they point to alive.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from gateway import layout, limits
+from gateway.core.lines import REPORTS, Line, make_lines
+from gateway.core.memory import address_of
+from gateway.errors import ConfigurationError
+from gateway.venues.feed import Destination, Feed
+
+HELD_BYTES = layout.value("FEED_HELD_MAX") * layout.value("FEED_HELD_BYTES")
+
+
+class Channels:
+    """The channels of one feed and the order session's stream of reports, as arrays core reads."""
+
+    def __init__(self, feed: Feed, reports: Destination, counters: int):
+        if not 1 <= len(feed.channels) <= limits.CHANNELS_MAX:
+            raise ConfigurationError(
+                f"feed {feed.name}: {len(feed.channels)} channels; list 1 to {limits.CHANNELS_MAX} of them"
+            )
+        self._keep: list[Any] = [feed]
+        self.rows = np.zeros(len(feed.channels), layout.dtype("feed"))
+        self.reports = np.zeros(1, layout.dtype("feed"))
+        self.decoder = self._make_decoder(feed, counters)
+        for index, row in enumerate(self.rows):
+            row["channel"], row["unsequenced"] = index, feed.unsequenced
+            row["decoder"] = address_of(self.decoder)
+            row["format"] = self.decoder["format"][0]
+        for array in (self.rows, self.reports):
+            array["window_ns"] = feed.window_ns
+            for row in array:
+                row["held_bytes"] = self._kept(np.zeros(HELD_BYTES, np.uint8))
+        self.lines, keep = make_lines(*_lines(feed, reports))
+        self._keep += keep
+        self.message = self._make_message() if feed.messages else None
+
+    def fill(self, core: Any) -> None:
+        """Writes the addresses into struct core."""
+        core.channels, core.channel_count = address_of(self.rows), len(self.rows)
+        core.reports, core.lines = address_of(self.reports), address_of(self.lines)
+        if self.message is not None:
+            core.message, core.message_channel = address_of(self.message), address_of(self.rows)
+
+    def _kept(self, array: np.ndarray) -> int:
+        self._keep.append(array)
+        return address_of(array)
+
+    def _make_decoder(self, feed: Feed, counters: int) -> np.ndarray:
+        decoder = np.zeros(1, layout.dtype("decoder"))
+        decoder["function"], decoder["context"] = feed.function, feed.context
+        decoder["format"] = address_of(feed.format) if feed.format is not None else 0
+        decoder["events"] = self._kept(np.zeros(limits.EVENTS_MAX, layout.dtype("event")))
+        decoder["counters"] = counters
+        return decoder
+
+    def _make_message(self) -> np.ndarray:
+        message = np.zeros(1, layout.dtype("message_buffer"))
+        message["bytes"] = self._kept(np.zeros(limits.MESSAGE_BYTES_MAX, np.uint8))
+        message["capacity"] = limits.MESSAGE_BYTES_MAX
+        return message
+
+
+def _lines(feed: Feed, reports: Destination) -> tuple[list[Line], Line | None]:
+    lines = [
+        Line(address, port, channel, index)
+        for channel, destinations in enumerate(feed.channels)
+        for index, (address, port) in enumerate(destinations)
+    ]
+    lines.append(Line(*reports, channel=0, role=REPORTS))
+    return lines, Line(0, 0, 0) if feed.any_destination else None
