@@ -22,6 +22,9 @@ BOOK_NODES_MAX = 1 << 19  # radix nodes, leaves included, of all books
 PACKET_MESSAGES_MAX = 512  # message blocks of one packet; a 2-byte length each keeps it below
 EVENTS_MAX = PACKET_MESSAGES_MAX
 REORDER_PACKETS_MAX = 256  # packets held back while an earlier one is missing
+PACKET_HEADER_BYTES_MAX = 64  # of a feed's packet, frame or message header
+PACKET_UNPACKED_MAX = 65536  # bytes of a compressed packet once unpacked
+LEVELS_DEPTH_MAX = 1000  # price levels a side that a feed may promise
 SEQUENCE_JUMP_MAX = 1 << 40  # a sequence further ahead than this is not believed
 
 # Own orders

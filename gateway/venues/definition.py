@@ -47,7 +47,7 @@ class Number(Section):
     """Where a number stands in a header: `offset` from the header's first byte."""
 
     type: NumberType
-    offset: int = Field(ge=0, le=limits.HEADER_BYTES_MAX)
+    offset: int = Field(ge=0, le=limits.PACKET_HEADER_BYTES_MAX)
     byte_order: Order | None = None
     value: int | None = None
     bit: int | None = Field(None, ge=0, le=63)
@@ -66,7 +66,7 @@ class Number(Section):
 class Text(Section):
     """Where a short text stands in a header."""
 
-    offset: int = Field(ge=0, le=limits.HEADER_BYTES_MAX)
+    offset: int = Field(ge=0, le=limits.PACKET_HEADER_BYTES_MAX)
     bytes: Literal[1, 2, 4, 8, 9, 10, 12, 16]
 
 
@@ -75,7 +75,7 @@ class Packet(Section):
 
     transport: Literal["udp", "tcp"] = "udp"
     byte_order: Order | None = None
-    header_bytes: int = Field(0, ge=0, le=limits.HEADER_BYTES_MAX)
+    header_bytes: int = Field(0, ge=0, le=limits.PACKET_HEADER_BYTES_MAX)
     header_length: Number | None = None
     sequence: Number | None = None
     sequence_counts: Literal["packets", "messages"] = "packets"
@@ -119,7 +119,7 @@ class Framing(Section):
     """[framing]: what stands in front of each message of a packet; without it messages follow one another at once."""
 
     byte_order: Order | None = None
-    header_bytes: int = Field(0, ge=0, le=limits.HEADER_BYTES_MAX)
+    header_bytes: int = Field(0, ge=0, le=limits.PACKET_HEADER_BYTES_MAX)
     length: Number
     length_counts: Literal["frame", "rest", "message"] = "frame"
     encoding: Number | None = None
@@ -137,7 +137,7 @@ class Header(Section):
 
     byte_order: Order | None = None
     composite: str = ""
-    bytes: int | None = Field(None, ge=1, le=limits.HEADER_BYTES_MAX)
+    bytes: int | None = Field(None, ge=1, le=limits.PACKET_HEADER_BYTES_MAX)
     block_length: str | Number | None = None
     template: str | Number | None = None
     schema_id: str | Number | None = None
@@ -243,7 +243,6 @@ def _names(data: Any) -> Any:
 
 Source = Annotated[Value, BeforeValidator(_value)]
 Word = Annotated[Value, BeforeValidator(_word)]
-SourceOrWord = Annotated[Value, BeforeValidator(_word)]
 
 
 class MapRow(Section):
