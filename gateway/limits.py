@@ -27,6 +27,13 @@ PACKET_UNPACKED_MAX = 65536  # bytes of a compressed packet once unpacked
 LEVELS_DEPTH_MAX = 1000  # price levels a side that a feed may promise
 SEQUENCE_JUMP_MAX = 1 << 40  # a sequence further ahead than this is not believed
 
+# SBE schemas and messages
+SCHEMA_BYTES_MAX = 8 << 20  # of an XML file; the largest shipped by a venue is below 1 MiB
+SCHEMA_DEPTH_MAX = 32  # of its elements, and of composites in composites
+SCHEMA_TYPE_BYTES_MAX = 65536  # of one type or block
+SCHEMA_MEMBERS_MAX = 1024  # of one composite, those of composites inside it included
+DECIMAL_EXPONENT_MAX = 255  # either sign; beyond it no number is meant
+
 # Own orders
 ORDERS_MAX = 65536  # rows; the row of a reference is reference % ORDERS_MAX
 FILLS_MAX = 1 << 19  # rows of the table of fills, half of them used at most
