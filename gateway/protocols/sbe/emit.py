@@ -6,6 +6,8 @@ function returns an expression or a list of lines without indentation of their o
 Hard rule: a walk checks a whole block before anything loads from it; a load is emitted only behind such a check.
 """
 
+import math
+import struct
 from collections.abc import Callable
 
 from gateway.protocols.sbe.leaves import Leaf, leaves
@@ -75,6 +77,13 @@ def store_number(width: int, address: str, value: str, big_endian: bool) -> str:
     return f"store_{'i' if width == 8 else 'u'}{8 * width}({address}, {value})"
 
 
+def copy(target: str, source: str, size: int) -> str:
+    """Statement that moves `size` bytes: one word where that is enough."""
+    if size not in (1, 2, 4, 8):
+        return f"copy_bytes({target}, {source}, {size})"
+    return store_number(size, target, load_number(f"uint{8 * size}", source, False), False)
+
+
 def load(leaf: Leaf, block: str, big_endian: bool, element: int = 0) -> str:
     """Expression of a leaf's number (of one element, for arrays) in the block at address `block`."""
     return load_number(leaf.primitive, at(block, leaf.offset + element * leaf.width), big_endian)
@@ -97,14 +106,24 @@ def all_present(all_leaves: list[Leaf], block_bytes: str, version: str) -> str:
 
 def is_null(leaf: Leaf, value: str) -> str:
     """Condition under which a loaded value says null; "False" for a leaf without null value."""
+    if leaf.null is None:
+        return "False"
     if leaf.kind == "float":
-        return f"{value} != {value}" if leaf.null is not None else "False"
-    return "False" if leaf.null is None else f"{value} == {signed(int(leaf.null), leaf.width)}"
+        return f"{value} != {value}" if math.isnan(leaf.null) else f"{value} == {float(leaf.null)!r}"
+    return f"{value} == {signed(int(leaf.null))}"
 
 
-def signed(value: int, width: int) -> int:
-    """A number as the loads give it: 64-bit patterns are int64, narrower ones keep their sign."""
-    return value - (1 << 64) if width == 8 and value >= 1 << 63 else value
+def signed(value: int) -> int:
+    """A number as the loads give it: int64, for a uint64 the same 64 bits."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def filler(leaf: Leaf) -> int:
+    """What takes the place of a leaf that is not there, as the int64 of a load (of a float: its bits)."""
+    if leaf.kind != "float":
+        return signed(int(leaf.filler))
+    single = leaf.width == 4
+    return int(struct.unpack("<i" if single else "<q", struct.pack("<f" if single else "<d", leaf.filler))[0])
 
 
 def find_leaf(fields: tuple[Field, ...], name: str) -> Leaf | None:

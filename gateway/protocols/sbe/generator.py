@@ -1,0 +1,187 @@
+"""Generates readers ④: a schema's model to Python source of numba kernels, one `read_NAME` per message.
+
+    read_NAME(address, size, block_length, version, root, ROWS, ROWS_max, …) -> int64
+
+`address` is the first byte of the root block and `size` what the message may take from there; block length and version
+are the message header's. Rows go to `root` and to the array of each group, depth first, ROWS_max rows at most (layouts:
+rows.py). Returns the bytes consumed, or -(enum feed_reason): MESSAGE_LENGTH, the root block leaves the message;
+GROUP_OVERRUN, a group or variable data does; EVENTS_FULL, a group has more entries than there are rows.
+
+Hard rule: the text has one check per block and one per group, and no load without one before it. A group whose wire
+block holds every field this schema knows takes a loop without any question; any other takes the loop that asks per field.
+"""
+
+import re
+
+from gateway.layout import value
+from gateway.protocols.sbe import emit
+from gateway.protocols.sbe.emit import INDENT, Lines, at, indent
+from gateway.protocols.sbe.model import Data, Message, Schema
+from gateway.protocols.sbe.rows import WORD_BYTES, Block, Inner, Place, Slot, layout_of, runs
+
+VERSION = 1  # of the generated text: counts up with every change of it
+MESSAGE_LENGTH, GROUP_OVERRUN = value("FEED_MESSAGE_LENGTH"), value("FEED_GROUP_OVERRUN")
+ROWS_FULL = value("FEED_EVENTS_FULL")
+REFUSE = f"return {-GROUP_OVERRUN}"
+
+
+def identifier(name: str) -> str:
+    """A name of the schema as part of a Python name."""
+    return re.sub(r"\W", "_", name)
+
+
+def reader_name(message: Message) -> str:
+    """Name of a message's reader in the generated module."""
+    return f"read_{identifier(message.name)}"
+
+
+def arguments(root: Block) -> Lines:
+    """Names of the arrays of rows of a message's groups, in the order of the kernel's arguments."""
+    return [f"rows_{identifier(block.path)}" for block in root.blocks()]
+
+
+def reader(message: Message, big_endian: bool) -> str:
+    """Source of one reader."""
+    root = layout_of(message)
+    arrays = arguments(root)
+    parameters = ["address", "size", "block_length", "version", "root"]
+    parameters += [name for array in arrays for name in (array, f"{array}_max")]
+    body = ["if block_length > size:", f"{INDENT}return {-MESSAGE_LENGTH}", "end = address + size"]
+    body += [f"{array}_used = 0" for array in arrays]
+    body += _guarded(root, "root", "address", "block_length", big_endian)
+    if root.acting is not None:
+        body += _words(root.acting, "root", ["version", "block_length"])
+    body += ["cursor = address + block_length", *_inside(root, "root", big_endian), "return cursor - address"]
+    head = f"def {reader_name(message)}({', '.join(parameters)}):"
+    return "\n".join([head, *indent([f'"""Template {message.id}."""', *body])]) + "\n"
+
+
+def _inside(block: Block, row: str, big_endian: bool) -> Lines:
+    """Groups and variable data behind a block, into their rows and into the words of `row`."""
+    lines: Lines = []
+    for inner in block.inner:
+        lines += _absent_when_old(inner.group.since, _group(inner, row, big_endian), inner.place, row)
+    for item, place in block.data:
+        lines += _absent_when_old(item.since, _data(item, place, row, big_endian), place, row)
+    return lines
+
+
+def _absent_when_old(since: int, lines: Lines, place: Place, row: str) -> Lines:
+    if not since:
+        return lines
+    zero = _words(place, row, ["0"] * len(place.names))
+    return [*emit.since_guard(since, lines), "else:", *indent(zero)]
+
+
+def _group(inner: Inner, row: str, big_endian: bool) -> Lines:
+    block, group = inner.block, inner.group
+    array, entry = f"rows_{identifier(block.path)}", f"at_{identifier(block.path)}"
+    target = f"row_{identifier(block.path)}"
+    before = [
+        f"if {entry}_count > {array}_max - {array}_used:",
+        f"{INDENT}return {-ROWS_FULL}",
+        *_words(inner.place, row, [f"{array}_used", f"{entry}_count", f"{entry}_bytes"]),
+        f"{target} = {array} + {array}_used * {block.size}",
+        f"{array}_used += {entry}_count",
+    ]
+    if block.inner or block.data:
+
+        def nested(address: str, length: str) -> Lines:
+            lines = _guarded(block, target, address, length, big_endian)
+            return [*lines, *_inside(block, target, big_endian), f"{target} += {block.size}"]
+
+        return emit.walk_group(group, entry, big_endian, nested, REFUSE, before)
+    return _flat_group(inner, entry, target, before, big_endian)
+
+
+def _flat_group(inner: Inner, entry: str, target: str, before: Lines, big_endian: bool) -> Lines:
+    """A group without groups: the question whether every field is there is asked once, in front of the entries."""
+    block = inner.block
+    lines = [*emit.walk_dimension(inner.group, entry, big_endian, REFUSE), *before]
+    step = [f"cursor += {entry}_bytes", f"{target} += {block.size}"]
+    whole = emit.all_present(block.leaves, f"{entry}_bytes", "version")
+    loop = f"for _ in range({entry}_count):"
+    straight = [loop, *indent([*_straight(block, target, "cursor", big_endian), *step])]
+    if whole == "True":
+        return [*lines, *straight]
+    asking = [loop, *indent([*_asking(block, target, "cursor", f"{entry}_bytes", big_endian), *step])]
+    return [*lines, f"if {whole}:", *indent(straight), "else:", *indent(asking)]
+
+
+def _guarded(block: Block, row: str, address: str, length: str, big_endian: bool) -> Lines:
+    """One block into its row: straight when the wire's block has every field, else field by field."""
+    whole = emit.all_present(block.leaves, length, "version")
+    if whole == "True":
+        return []
+    straight = indent(_straight(block, row, address, big_endian))
+    asking = indent(_asking(block, row, address, length, big_endian))
+    return [f"if {whole}:", *straight, "else:", *asking]
+
+
+def _straight(block: Block, row: str, address: str, big_endian: bool) -> Lines:
+    """Every leaf to its slot, neighbours together where row and wire agree."""
+    lines: Lines = []
+    for run in runs(block, big_endian):
+        if len(run) == 1:
+            lines += _copy_slot(run[0], row, address, big_endian)
+        else:
+            size = sum(slot.size for slot in run)
+            lines.append(emit.copy(at(row, run[0].offset), at(address, run[0].leaf.offset), size))
+    return lines
+
+
+def _copy_slot(slot: Slot, row: str, address: str, big_endian: bool) -> Lines:
+    """One leaf: a number is loaded and stored, text and arrays of the same byte order are copied."""
+    leaf = slot.leaf
+    if leaf.length > 1 and (leaf.width == 1 or not big_endian):
+        return [emit.copy(at(row, slot.offset), at(address, leaf.offset), slot.size)]
+    width = slot.size // leaf.length
+    return [
+        emit.store_number(width, at(row, slot.offset + index * width), _bits(leaf, address, index, big_endian), False)
+        for index in range(leaf.length)
+    ]
+
+
+def _bits(leaf: emit.Leaf, address: str, index: int, big_endian: bool) -> str:
+    """The loaded pattern: floats move as integers."""
+    primitive = f"uint{8 * leaf.width}" if leaf.kind == "float" else leaf.primitive
+    return emit.load_number(primitive, at(address, leaf.offset + index * leaf.width), big_endian)
+
+
+def _asking(block: Block, row: str, address: str, length: str, big_endian: bool) -> Lines:
+    """Leaf by leaf, with the null value for one that the wire's block or version does not have."""
+    lines: Lines = []
+    for slot in block.slots:
+        lines += [
+            f"if {emit.present(slot.leaf, length, 'version')}:",
+            *indent(_copy_slot(slot, row, address, big_endian)),
+            "else:",
+            *indent(_fill(slot, row)),
+        ]
+    return lines
+
+
+def _fill(slot: Slot, row: str) -> Lines:
+    width = slot.size // slot.leaf.length
+    filler = str(emit.filler(slot.leaf))
+    return [
+        emit.store_number(width, at(row, slot.offset + index * width), filler, False) for index in range(slot.leaf.length)
+    ]
+
+
+def _data(item: Data, place: Place, row: str, big_endian: bool) -> Lines:
+    name = f"data_{identifier(item.name)}"
+    walk = emit.walk_data(item, name, big_endian, REFUSE)
+    return [*walk, *_words(place, row, [f"{name} - address", f"{name}_bytes"])]
+
+
+def _words(place: Place, row: str, values: Lines) -> Lines:
+    return [
+        emit.store_number(WORD_BYTES, at(row, place.offset + WORD_BYTES * index), value, False)
+        for index, value in enumerate(values)
+    ]
+
+
+def readers(schema: Schema) -> dict[int, str]:
+    """Source of every reader, by template id."""
+    return {message.id: reader(message, schema.big_endian) for message in schema.messages.values()}
