@@ -187,6 +187,7 @@ class Value(Section):
     bit: str | int | None = None
     unit: Literal["ns", "us", "ms", "s"] = "ns"
     exponent: int | str | None = None
+    scale: int = Field(1, ge=-1_000_000_000, le=1_000_000_000)
 
     @model_validator(mode="before")
     @classmethod
@@ -214,6 +215,7 @@ class Condition(Section):
     null: bool | None = None
     bit: str | int | None = None
     set: bool = True
+    same_as: str = ""
 
 
 def _value(data: Any) -> Any:

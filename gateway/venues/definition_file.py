@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, UsageError
 from gateway.venues.definition import Definition
 
 FOLDER = Path(__file__).resolve().parent / "feeds"
@@ -26,12 +26,12 @@ def shipped() -> list[str]:
 
 
 def load_definition(name: str) -> Definition:
-    """The definition of this name, or of the file at this path. Raises ConfigurationError."""
+    """The definition of this name, or of the file at this path. Raises UsageError or ConfigurationError."""
     path = Path(name).expanduser() if name.endswith(".toml") or "/" in name else FOLDER / f"{name}.toml"
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigurationError(f"no feed {name!r}; {suggest(name, shipped())}, or give the path of a .toml file") from None
+        raise UsageError(f"no feed {name!r}; {suggest(name, [*shipped(), 'ouch50'])}, or give the path of a .toml file") from None
     except (OSError, UnicodeDecodeError) as problem:
         raise ConfigurationError(f"{path}: cannot be read ({problem})") from None
     except tomllib.TOMLDecodeError as problem:
@@ -58,7 +58,7 @@ def explain(problem: ValidationError) -> str:
     """One line for the first thing that is wrong, and how many more there are."""
     errors = problem.errors(include_url=False)
     first = errors[0]
-    location, field = place(first["loc"])
+    location = place(first["loc"])
     if first["type"] == "extra_forbidden":
         line = f"unknown key {location}; {suggest(str(first['loc'][-1]), _keys_of(first['loc'][:-1]))}"
     elif first["type"] == "missing":
@@ -67,11 +67,10 @@ def explain(problem: ValidationError) -> str:
         line = f"{location} = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
         if isinstance(first["input"], dict):
             line = f"{location}: {first['msg'].removeprefix('Value error, ')}"
-    del field
     return line + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
 
 
-def place(location: tuple[int | str, ...]) -> tuple[str, Any]:
+def place(location: tuple[int | str, ...]) -> str:
     """A location as a person writes it: `map[3].price`, rows counted from 1."""
     text = ""
     for part in location:
@@ -81,7 +80,7 @@ def place(location: tuple[int | str, ...]) -> tuple[str, Any]:
             continue  # pydantic's own name for one branch of a union
         else:
             text += f".{part}" if text else part
-    return text or "the file", None
+    return text or "the file"
 
 
 def _keys_of(location: tuple[int | str, ...]) -> list[str]:

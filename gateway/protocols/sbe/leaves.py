@@ -85,7 +85,7 @@ def _leaves_of(field: Field, name: str, offset: int, since: int, mantissa: bool)
         return
     if isinstance(kind, Composite):
         for member in kind.members:
-            own = kind.is_decimal and member.name == "mantissa"
+            own = kind.is_decimal and member.name != "exponent"
             inner = name if own else f"{name}.{member.name}"
             yield from _leaves_of(member, inner, offset + member.offset, max(since, member.since), own)
     elif isinstance(kind, Type):
