@@ -19,6 +19,7 @@
 #include "layout/feed.h"
 #include "layout/event.h"
 #include "layout/decoder.h"
+#include "layout/normaliser.h"
 #include "layout/instrument.h"
 #include "layout/book.h"
 #include "layout/order.h"
@@ -44,6 +45,7 @@ static_assert(sizeof(struct held_packet) == 32, "a held packet's row is half a l
 static_assert(sizeof(struct line) == 16, "four lines of a feed a line of cache");
 static_assert(sizeof(struct event) == 64, "an event is one line");
 static_assert(sizeof(struct decoder) == 128, "a decoder is two lines");
+static_assert(sizeof(struct normaliser) == 128, "a normaliser is two lines");
 static_assert(sizeof(struct instrument) == 128, "an instrument is two lines");
 static_assert(sizeof(struct book) == 256 && offsetof(struct book, bid_root) == 64, "the top of a book is one line");
 static_assert(offsetof(struct book, bid_ways) == 128 && sizeof(struct leaf_way) == 8, "a side's ways are one line");
