@@ -47,6 +47,7 @@ static_assert(sizeof(struct event) == 64, "an event is one line");
 static_assert(sizeof(struct decoder) == 128, "a decoder is two lines");
 static_assert(sizeof(struct normaliser) == 128, "a normaliser is two lines");
 static_assert(sizeof(struct instrument) == 128, "an instrument is two lines");
+static_assert(sizeof(struct instrument_slot) == 16 && sizeof(struct instrument_table) == 128, "four slots a line");
 static_assert(sizeof(struct book) == 256 && offsetof(struct book, bid_root) == 64, "the top of a book is one line");
 static_assert(offsetof(struct book, bid_ways) == 128 && sizeof(struct leaf_way) == 8, "a side's ways are one line");
 static_assert(sizeof(struct level) == 16 && sizeof(struct leaf) == 64 + 1024, "a line, then 64 levels of 16 bytes");

@@ -243,6 +243,38 @@ def multiply_wrapping(typing_context, first, second):
 
 
 @intrinsic
+def multiply_high(typing_context, first, second):
+    """The high 64 bits of the product of two unsigned words."""
+
+    def generate(context, builder, signature, arguments):
+        wide = ir.IntType(128)
+        first, second = (builder.zext(argument, wide) for argument in arguments)
+        return builder.trunc(builder.lshr(builder.mul(first, second), wide(64)), I64)
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def double_of(typing_context, bits):
+    """The IEEE 754 double with these 64 bits."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.int64), generate
+
+
+@intrinsic
+def bits_of(typing_context, number):
+    """The 64 bits of a double."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], I64)
+
+    return types.int64(types.float64), generate
+
+
+@intrinsic
 def ticks(typing_context):
     """The TSC: native/clock.h calls the same number clock_ticks."""
 
