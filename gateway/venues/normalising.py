@@ -20,6 +20,7 @@ SUSPENDED = 1  # no room for another event: the same message again, in the next 
 GAP, INFORMATION = value("EVENT_GAP"), value("EVENT_INFORMATION")
 SEQUENCE = value("EVENT_INSTRUMENT_SEQUENCE")
 ONE_INSTRUMENT = value("EVENT_ONE_INSTRUMENT")
+UNKNOWN = value("FEED_MESSAGE_UNKNOWN")
 FIELD, OFF_TICK = value("FEED_MESSAGE_FIELD"), value("FEED_OFF_TICK")
 SHIFT_KIND, SHIFT_SIDE, SHIFT_FLAGS, SHIFT_TYPE = (
     8 * (field - EVENT.instrument) for field in (EVENT.kind, EVENT.side, EVENT.flags, EVENT.message_type)
@@ -42,6 +43,12 @@ def claim(state):
     store_i64(state + STATE.written, written + 1)
     store_i64(state + STATE.done, load_i64(state + STATE.done) + 1)
     return load_i64(state + STATE.events) + written * EVENT_BYTES
+
+
+@leaf
+def is_news(state):
+    """Whether the next event is written now: what it does besides being written is done then, and only then."""
+    return load_i64(state + STATE.skip) == 0 and load_i64(state + STATE.written) < EVENTS_MAX
 
 
 @kernel
@@ -69,6 +76,14 @@ def write_gap(state, quantity):
 
 
 @kernel
+def other_encoding(state):
+    """A frame of another encoding than this feed's: nobody's message, and counted."""
+    if is_news(state):
+        count_reason(load_i64(state + STATE.counters), UNKNOWN)
+    return write_event(state, 0, INFORMATION, 0, 0, 0, 0, 0, 0, 0)
+
+
+@kernel
 def write_sequence(state, row, sequence, previous, first, time_venue_ns):
     """What follows has this sequence of its instrument; `previous` 0: the one before it."""
     previous = previous if previous != 0 else sequence - 1
@@ -78,7 +93,7 @@ def write_sequence(state, row, sequence, previous, first, time_venue_ns):
 @kernel
 def refuse_event(state, row):
     """A field outside its domain: counted, and the book of this instrument cannot be believed. Row -1: nobody's book."""
-    if load_i64(state + STATE.skip) == 0 and load_i64(state + STATE.written) < EVENTS_MAX:
+    if is_news(state):
         count_reason(load_i64(state + STATE.counters), FIELD)
     if row < 0:
         return write_gap(state, 1)
@@ -89,7 +104,7 @@ def refuse_event(state, row):
 def judge_price(state, row, price, status):
     """Counts a price that is no unit of its instrument, or no multiple of its tick, once."""
     if status == OFF or off_tick(price, tick_of(load_i64(state + STATE.instruments), row)):
-        if load_i64(state + STATE.skip) == 0 and load_i64(state + STATE.written) < EVENTS_MAX:
+        if is_news(state):
             count_reason(load_i64(state + STATE.counters), OFF_TICK)
             count_off_tick(load_i64(state + STATE.instruments), row)
     return 0
