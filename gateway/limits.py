@@ -11,6 +11,7 @@ JOURNAL_RING_DEPTH = 65536
 
 # Channels and messages
 CHANNELS_MAX = 64  # sequenced channels of market data that one core follows
+LINES_LEARNT_MAX = 4 * CHANNELS_MAX  # destinations that rules may take
 MESSAGE_BYTES_MAX = 4 << 20  # one message of a TCP session, snapshots included
 
 # Instruments and books

@@ -140,9 +140,7 @@ class Feed(Section):
     name: Literal["itch50"] = Field("itch50", description="Protocol of the feed.")
     line_a: Endpoint = Field("239.192.1.1:31001", description="Group and port of line A.")
     line_b: Endpoint = Field("239.192.1.2:31002", description="Group and port of line B.")
-    any_destination: bool = Field(
-        False, description="Take a UDP datagram to any other destination as line A; for captures."
-    )
+    any_destination: bool = Field(False, description="Take a UDP datagram to any other destination as line A; for captures.")
     reorder_window_us: int = Field(
         limits.REORDER_WINDOW_NS // MICROSECOND_NS,
         ge=0,

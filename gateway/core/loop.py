@@ -39,6 +39,7 @@ CORE = offsets("core")
 FRAME = offsets("frame_slot")
 DATAGRAM = offsets("datagram")
 LINE = offsets("line")
+LINES = offsets("line_table")
 MESSAGE = offsets("message_buffer")
 FEED = offsets("feed")
 DECODER = offsets("decoder")
@@ -220,7 +221,7 @@ def on_gap(core, first, count):
 def on_time(core):
     """Nothing came, but time went on: a hole may have waited long enough."""
     now_ns, counters = load_i64(core + CORE.now_ns), load_i64(core + CORE.counters)
-    for index in range(load_i64(core + CORE.channel_count)):
+    for index in range(load_u32(load_i64(core + CORE.lines) + LINES.channels_used)):
         feed = channel_at(core, index)
         drain_feed(core, feed, arbitrate.next_ready(feed, now_ns, counters))
     take_reports(core, 0, 0)
@@ -229,7 +230,7 @@ def on_time(core):
 @kernel
 def on_end_of_input(core):
     """A capture has ended: no hole will be filled any more."""
-    for index in range(load_i64(core + CORE.channel_count)):
+    for index in range(load_u32(load_i64(core + CORE.lines) + LINES.channels_used)):
         arbitrate.flush(channel_at(core, index))
     arbitrate.flush(load_i64(core + CORE.reports))
     on_time(core)

@@ -20,30 +20,34 @@ class Channels:
     """The channels of one feed and the order session's stream of reports, as arrays core reads."""
 
     def __init__(self, feed: Feed, reports: Destination, counters: int):
-        if not 1 <= len(feed.channels) <= limits.CHANNELS_MAX:
-            raise ConfigurationError(
-                f"feed {feed.name}: {len(feed.channels)} channels; list 1 to {limits.CHANNELS_MAX} of them"
-            )
+        listed, most = len(feed.channels), limits.CHANNELS_MAX
+        if listed > most or not (listed or feed.rules or feed.messages):
+            raise ConfigurationError(f"feed {feed.name}: {listed} channels; list 1 to {most} of them")
         self._keep: list[Any] = [feed]
-        self.rows = np.zeros(len(feed.channels), layout.dtype("feed"))
+        self.rows = np.zeros(most if feed.rules else max(listed, 1), layout.dtype("feed"))
         self.reports = np.zeros(1, layout.dtype("feed"))
         self.decoder = self._make_decoder(feed, counters)
         for index, row in enumerate(self.rows):
             row["channel"], row["unsequenced"] = index, feed.unsequenced
             row["decoder"] = address_of(self.decoder)
             row["format"] = self.decoder["format"][0]
+        for row, destinations in zip(self.rows, feed.channels, strict=False):
+            row["key_address"], row["key_port"] = destinations[0]
+        for row, role in zip(self.rows, feed.roles, strict=False):
+            row["role"] = role
         for array in (self.rows, self.reports):
             array["window_ns"] = feed.window_ns
             for row in array:
                 row["held_bytes"] = self._kept(np.zeros(HELD_BYTES, np.uint8))
-        self.lines, keep = make_lines(*_lines(feed, reports))
+        lines, fallback = _lines(feed, reports)
+        self.lines, keep = make_lines(lines, fallback, feed.rules, self.rows, max(listed, 1 if feed.messages else 0))
         self._keep += keep
         self.message = self._make_message() if feed.messages else None
 
     def fill(self, core: Any) -> None:
         """Writes the addresses into struct core."""
-        core.channels, core.channel_count = address_of(self.rows), len(self.rows)
-        core.reports, core.lines = address_of(self.reports), address_of(self.lines)
+        core.channels, core.lines = address_of(self.rows), address_of(self.lines)
+        core.reports = address_of(self.reports)
         if self.message is not None:
             core.message, core.message_channel = address_of(self.message), address_of(self.rows)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gateway.core.lines import Rule
 from gateway.core.memory import address_of
 from gateway.protocols.itch50_decode import itch50_decoder, make_table
 
@@ -19,7 +20,8 @@ class Feed:
     """One feed of one venue.
 
     `function` is the C address of int64 decode(struct decoder *), `context` the protocol's own table, `format` a struct
-    packet_format (array of one). `channels` lists each channel's lines: A, B, and the address where retransmissions come.
+    packet_format (array of one). `channels` lists each channel's lines: A, B, and the address where retransmissions come;
+    `rules` make further channels of destinations that are not listed.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Feed:
     context: int = 0
     format: np.ndarray | None = None
     channels: list[tuple[Destination, ...]] = field(default_factory=list)
+    roles: list[int] = field(default_factory=list)  # enum channel_role of each channel; none: all incremental
+    rules: tuple[Rule, ...] = ()  # for destinations that no channel lists
     any_destination: bool = False  # every other datagram is line A of the first channel: for captures
     unsequenced: bool = False
     window_ns: int = 0

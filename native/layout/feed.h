@@ -12,6 +12,12 @@ enum feed_constant {
     FEED_HELD_BYTES = 2048
 };
 
+enum channel_role {
+    CHANNEL_INCREMENTAL = 0,
+    CHANNEL_SNAPSHOT = 1,  /* a loop of snapshots: a gap in it makes no book stale */
+    CHANNEL_DEFINITION = 2 /* a loop of instrument definitions */
+};
+
 enum feed_ready {
     READY_NOTHING = 0,
     READY_PACKET = 1, /* ready_payload, ready_size, ready_skip, ready_time_ns */
@@ -45,7 +51,9 @@ struct feed {
     uint32_t unsequenced;    /* 1: packets with sequence 0 are taken as they come; 0: refused */
     uint32_t joined;         /* 1: a session was just adopted; whoever acts on it clears it */
     uint32_t channel;        /* index of this row */
-    uint32_t reserved;
+    uint32_t role;           /* enum channel_role */
+    uint32_t key_address;    /* destination that names the channel: its line A's, or what a rule made of it */
+    uint32_t key_port;
     uint64_t decoder;        /* struct decoder of the feed this channel belongs to */
     uint64_t format;         /* struct packet_format of its packets */
     uint64_t held_bytes;     /* address of FEED_HELD_MAX * FEED_HELD_BYTES */
