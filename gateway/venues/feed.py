@@ -11,6 +11,7 @@ import numpy as np
 from gateway.core.lines import Rule
 from gateway.core.memory import address_of
 from gateway.protocols.itch50_decode import itch50_decoder, make_table
+from gateway.protocols.moldudp64 import moldudp64_format
 
 Destination = tuple[int, int]  # IPv4 in host order, UDP port
 
@@ -42,4 +43,13 @@ def itch50(lines: tuple[Destination, ...], window_ns: int, **options: Any) -> Fe
     """Nasdaq TotalView-ITCH 5.0 over MoldUDP64; options `any_destination`, `unsequenced`."""
     table, decoder = make_table(), itch50_decoder()
     context = address_of(table)
-    return Feed("itch50", decoder.address, context, channels=[lines], window_ns=window_ns, keep=[table, decoder], **options)
+    return Feed(
+        "itch50",
+        decoder.address,
+        context,
+        moldudp64_format(),
+        channels=[lines],
+        window_ns=window_ns,
+        keep=[table, decoder],
+        **options,
+    )
