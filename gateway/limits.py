@@ -21,6 +21,9 @@ BOOK_NODES_MAX = 1 << 19  # radix nodes, leaves included, of all books
 PRICE_LIMIT = 1 << 62  # of a book: -PRICE_LIMIT <= price < PRICE_LIMIT, so that a difference of two never overflows
 TICK_MAX = 1 << 40
 
+QUALITY_GROUPS_MAX = 256  # groups of instruments that are compared with one another
+QUALITY_MEMBERS_MAX = 16  # rows of one group
+
 # One packet
 PACKET_MESSAGES_MAX = 512  # message blocks of one packet; a 2-byte length each keeps it below
 EVENTS_MAX = PACKET_MESSAGES_MAX

@@ -22,6 +22,7 @@
 #include "layout/normaliser.h"
 #include "layout/instrument.h"
 #include "layout/book.h"
+#include "layout/quality.h"
 #include "layout/order.h"
 #include "layout/gate.h"
 #include "layout/admission.h"
@@ -57,6 +58,8 @@ static_assert(sizeof(struct branch) == 64 + 256, "a line, then 64 references");
 static_assert(sizeof(struct book_node) == 22 * 64, "whole lines");
 static_assert(sizeof(struct book_store) == 128 + 16 * BOOK_CHANNELS, "the handle is two lines, then the channels");
 static_assert(sizeof(struct book_order) == 32, "two order rows a line");
+static_assert(sizeof(struct quality_account) == 128 && sizeof(struct quality_row) == 64, "a row of quality is one line");
+static_assert(offsetof(struct quality_row, group) == 56, "samples begin anew in whole words in front of the group");
 static_assert(sizeof(struct intent) == 64, "an intent is one line");
 static_assert(offsetof(struct intents, rows) == 64, "intents: one line, then rows");
 static_assert(sizeof(struct order) == 128, "an order row is two lines");

@@ -20,12 +20,13 @@ from gateway.core.loop import core_step
 from gateway.core.memory import address_of
 from gateway.core.order_frames import OrderFrames
 from gateway.core.order_path import make_order_path
+from gateway.core.quality_store import QualitySettings, make_quality
 from gateway.core.strategy_file import load_strategy
 from gateway.errors import GatewayError
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi
 from gateway.ops.channels import Channels
-from gateway.sections import MICROSECOND_NS, PRICE_UNITS, endpoint, mac
+from gateway.sections import MICROSECOND_NS, PRICE_EXPONENT, PRICE_UNITS, endpoint, mac
 from gateway.stages import Io, Stage
 from gateway.venues.feed import Feed, itch50
 
@@ -64,8 +65,32 @@ def instrument_limits(configuration: Configuration) -> dict[str, int]:
         "value_max": (risk.value_max or 0) * PRICE_UNITS,
         "position_max": risk.position_max or 0,
         "collar_ppm": risk.collar_ppm or 0,
-        "stale_ns": (risk.stale_ms or 0) * MILLISECOND_NS,
+        "stale_ns": stale_after_ns(configuration),
     }
+
+
+def stale_after_ns(configuration: Configuration) -> int:
+    """Silence of an instrument that ends trust in its book, in the gate and in the marks; 0: no bound is written."""
+    bounds = [bound for bound in (configuration.quality.stale_after_ms, configuration.risk.stale_ms) if bound]
+    return min(bounds, default=0) * MILLISECOND_NS
+
+
+def quality_settings(configuration: Configuration) -> QualitySettings:
+    """What [quality] asks for."""
+    quality = configuration.quality
+    return QualitySettings(
+        z_max=quality.z_max,
+        deviation_ppm=quality.deviation_ppm,
+        window=quality.window,
+        warm_up=quality.warm_up,
+        agree=quality.agree,
+        floor_ppm=quality.floor_ppm,
+        stale_after_ns=stale_after_ns(configuration),
+        groups=quality.group_members(),
+        apart_ppm=quality.divergence_ppm,
+        apart_ns=quality.divergence_ms * MILLISECOND_NS,
+        price_exponent=PRICE_EXPONENT,
+    )
 
 
 def order_frames(configuration: Configuration) -> OrderFrames:
@@ -152,7 +177,23 @@ class CoreStage:
         core.counters = instance.address("counters") + layout.offsets("counters").core
         core.report_counters = instance.address("counters") + layout.offsets("counters").reports
         core.account = instance.address("gate")
+        core.quality = self._make_quality(configuration)
         core.gate_rows = instance.body("gate")
+
+    def _make_quality(self, configuration: Configuration) -> int:
+        """Address of the struct quality; 0 when nothing is asked of it."""
+        settings = quality_settings(configuration)
+        if not settings.on:
+            return 0
+        self.quality = make_quality(
+            settings,
+            account=self.instance.address("quality"),
+            rows=self.instance.body("quality"),
+            rows_max=limits.INSTRUMENTS_MAX,
+            store=address_of(self.store),
+            listings=self.instance.body("instruments"),
+        )
+        return self.quality.address
 
     def close(self) -> None:
         """Everything lies in shared memory or dies with the process."""

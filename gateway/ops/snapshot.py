@@ -13,7 +13,7 @@ from gateway.instance import Instance
 from gateway.ops.summary import reasons, summary
 from gateway.sections import PRICE_UNITS
 
-BOOK_FLAGS = ("VALID", "STALE", "CROSSED", "FAULT")
+BOOK_FLAGS = ("VALID", "STALE", "CROSSED", "FAULT", "QUIET")
 RATES = {
     "frames_received": "io",
     "bytes_received": "io",

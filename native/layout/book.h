@@ -35,7 +35,8 @@ enum book_flag {
     BOOK_SKIPPING = 128,   /* what comes was applied before: until the next sequence of the instrument */
     BOOK_LEVELS = 256,     /* its levels are the venue's own, it holds no orders */
     BOOK_SNAPSHOT = 512,   /* between the begin and the end of a snapshot */
-    BOOK_BOUND = 1024      /* `channel` is that of an event that moved the book, not only of one that named it */
+    BOOK_BOUND = 1024,     /* `channel` is that of an event that moved the book, not only of one that named it */
+    BOOK_QUIET = 65536     /* no event for longer than the bound of [quality]; the next one clears it */
 };
 
 enum book_constant {
