@@ -156,7 +156,7 @@ def _group(wire: _Wire, group: Group, start: int, around: list[Values]) -> tuple
     count = _count(group.dimension, "numInGroup", wire.data, start, wire.big_endian) or 0
     if count * max(length, 1) > len(wire.data) - end:
         raise Refused("group_overrun", f"{group.name}: {count} entries of {length} bytes in {len(wire.data) - end}")
-    entries = []
+    entries: list[Values] = []
     for _ in range(count):
         if length > len(wire.data) - end:
             raise Refused("group_overrun", f"{group.name}: entry {len(entries)} leaves the message")

@@ -73,7 +73,8 @@ class _Writer:
         """A block with its groups and data behind it."""
         if not isinstance(values, Mapping):
             raise Refused("message_field", f"{block.name}: {values!r} is not a table of fields")
-        known = {part.name for part in (*block.fields, *block.groups, *block.data)}
+        known = {field.name for field in block.fields}
+        known |= {group.name for group in block.groups} | {data.name for data in block.data}
         unknown = sorted(set(values) - known)
         if unknown:
             raise Refused("message_field", f"{block.name} has no field {unknown[0]!r}")

@@ -40,8 +40,11 @@ def _body(element: Element, types: Types, around: tuple[str, ...], header: Compo
     groups: list[Group] = []
     data: list[Data] = []
     names: dict[str, Element] = {}
+    ids: dict[int, Element] = {}
     for child in known_children(element, *BODY_TAGS):
         unique(child, "the name", child.name, names)
+        if "id" in child.attributes:
+            unique(child, "the id", child.number("id"), ids)
         if child.tag == "field":
             if groups or data:
                 raise child.error(f"the field {child.name!r} stands behind a group or data: move it before them")
@@ -116,7 +119,8 @@ def _data(element: Element, types: Types) -> Data:
     if not isinstance(kind, Composite) or len(kind.members) != 2 or not is_count(kind.members[0]):
         raise element.error(f"{element.name!r} has the type {kind.name!r}, which is no variable data: {mend}")
     last = kind.members[1].type
-    if not isinstance(last, Type) or last.presence == CONSTANT or PRIMITIVES[last.primitive][0] != 1:
+    is_unbounded = isinstance(last, Type) and (last.length == 0 or kind.members[1].name == "varData")
+    if not isinstance(last, Type) or not is_unbounded or last.presence == CONSTANT or PRIMITIVES[last.primitive][0] != 1:
         raise element.error(f"{element.name!r}: {kind.name!r} does not end with bytes: {mend}")
     composite = _unbounded(kind, last)
     semantic = element.attributes.get("semanticType", "")

@@ -37,7 +37,7 @@ def known_children(element: Element, *tags: str) -> Iterator[Element]:
 
 
 def unique(element: Element, what: str, key: object, seen: dict) -> None:
-    """Refuses a key that stands earlier already, and says where."""
+    """Refuses a key that stands earlier already, and says where; else notes it."""
     if key in seen:
         raise element.error(f"{what} {key!r} stands twice, first in line {seen[key].line}: remove or rename one")
     seen[key] = element
