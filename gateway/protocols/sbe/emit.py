@@ -3,6 +3,8 @@
 The one truth about the wire for everything generated: readers here, normalisers of feed definitions elsewhere. Every
 function returns an expression or a list of lines without indentation of their own (`indent` adds it). In the text
 `end` is the first address behind the message and `cursor` how far it has been walked; IMPORTS are the names it needs.
+What a message lacks is told by its version alone: a block shorter than the fields of that version is refused, as
+interpreter.py has it. `refuse` gives the statement that leaves with an enum feed_reason, as `return -37`.
 Hard rule: a walk checks a whole block before anything loads from it; a load is emitted only behind such a check.
 """
 
@@ -10,8 +12,9 @@ import math
 import struct
 from collections.abc import Callable
 
+from gateway.layout import value
 from gateway.protocols.sbe.leaves import Leaf, leaves
-from gateway.protocols.sbe.model import CONSTANT, PRIMITIVES, Composite, Data, Field, Group
+from gateway.protocols.sbe.model import CONSTANT, PRIMITIVES, Composite, Data, Field, Group, Type, block_end
 
 IMPORTS = """\
 from gateway.core.memory import (
@@ -40,7 +43,9 @@ from gateway.core.memory import (
 )
 """
 INDENT = "    "
+MESSAGE_LENGTH, GROUP_OVERRUN = value("FEED_MESSAGE_LENGTH"), value("FEED_GROUP_OVERRUN")
 Lines = list[str]
+Refuse = Callable[[int], str]
 
 
 def indent(lines: Lines, depth: int = 1) -> Lines:
@@ -89,19 +94,32 @@ def load(leaf: Leaf, block: str, big_endian: bool, element: int = 0) -> str:
     return load_number(leaf.primitive, at(block, leaf.offset + element * leaf.width), big_endian)
 
 
-def present(leaf: Leaf, block_bytes: str, version: str) -> str:
-    """Condition under which a block of the wire's length and version has the leaf at all."""
-    newer = [f"{version} >= {leaf.since}"] if leaf.since else []
-    return " and ".join([*newer, f"{block_bytes} >= {leaf.end}"])
+def present(leaf: Leaf, version: str = "version") -> str:
+    """Condition under which a message of this version has the leaf; "True" where every version has."""
+    return f"{version} >= {leaf.since}" if leaf.since else "True"
 
 
-def all_present(all_leaves: list[Leaf], block_bytes: str, version: str) -> str:
-    """Condition under which a block has every one of these leaves: to be asked once, in front of a loop."""
-    if not all_leaves:
-        return "True"
-    since = max(leaf.since for leaf in all_leaves)
-    newer = [f"{version} >= {since}"] if since else []
-    return " and ".join([*newer, f"{block_bytes} >= {max(leaf.end for leaf in all_leaves)}"])
+def all_present(all_leaves: list[Leaf], version: str = "version") -> str:
+    """Condition under which it has every one of these leaves: to be asked once, in front of a loop."""
+    since = max((leaf.since for leaf in all_leaves), default=0)
+    return f"{version} >= {since}" if since else "True"
+
+
+def block_least(fields: tuple[Field, ...], version: str = "version") -> str:
+    """Expression of the bytes that a block of these fields has at least, by the acting version."""
+    text = str(block_end(fields, 0))
+    for since in sorted({field.since for field in fields if field.since}):
+        end = block_end(fields, since)
+        text = f"({end} if {version} >= {since} else {text})"
+    return text
+
+
+def check_block(fields: tuple[Field, ...], block_bytes: str, refuse: Refuse, only: str = "") -> Lines:
+    """Lines that refuse a block shorter than the fields of the acting version; `only` is a condition in front."""
+    least = block_least(fields)
+    if least == "0":
+        return []
+    return [f"if {only}{block_bytes} < {least}:", INDENT + refuse(MESSAGE_LENGTH)]
 
 
 def is_null(leaf: Leaf, value: str) -> str:
@@ -142,74 +160,80 @@ def find_constant(fields: tuple[Field, ...], name: str) -> int | float | str | N
     return field.constant if field.presence == CONSTANT and not rest else None
 
 
-def dimension(group: Group) -> tuple[Leaf, Leaf]:
-    """Leaves blockLength and numInGroup of a group's dimension composite."""
-    found = {leaf.name: leaf for leaf in leaves(group.dimension.members)}
-    return found["blockLength"], found["numInGroup"]
+def count_leaves(group: Group) -> dict[str, Leaf]:
+    """The leaves blockLength and numInGroup of a group's dimension, those that are not constant."""
+    return {leaf.name: leaf for leaf in leaves(group.dimension.members) if leaf.name in ("blockLength", "numInGroup")}
 
 
 def walk_group(
-    group: Group, name: str, big_endian: bool, body: Callable[[str, str], Lines], refuse: str, before: Lines | None = None
+    group: Group, name: str, big_endian: bool, body: Callable[[str, str], Lines], refuse: Refuse, before: Lines | None = None
 ) -> Lines:
     """Lines that read a group's dimension at `cursor` and run over its entries, leaving `cursor` behind it.
 
     `name` is an identifier of its own for each group walked at the same time: the text has variables NAME (the entry's
     address), NAME_bytes (block length on the wire) and NAME_count. `body(entry, bytes)` gives the lines for one entry,
     which find the entry's block checked; for a group with groups or data of its own it also has to walk these (see
-    walk_inner). `before` stands between the dimension and the entries. `refuse` is the statement for a group that leaves
-    the message (`return -FEED_GROUP_OVERRUN`). The version check of the group is the caller's: `since_guard`.
+    pass_inner). `before` stands between the dimension and the entries. The version check of the group is the caller's:
+    `since_guard`.
     """
     head = walk_dimension(group, name, big_endian, refuse) + (before or [])
-    inner = body(name, f"{name}_bytes")
-    flat = not (group.groups or group.data)
     step = [f"{name} = cursor", f"cursor += {name}_bytes"]
-    if not flat:
-        step = [f"if {name}_bytes > end - cursor:", INDENT + refuse, *step]
-    return [*head, f"for _ in range({name}_count):", *indent(step + inner)]
+    if group.groups or group.data:
+        step = [f"if {name}_bytes > end - cursor:", INDENT + refuse(GROUP_OVERRUN), *step]
+    return [*head, f"for _ in range({name}_count):", *indent(step + body(name, f"{name}_bytes"))]
 
 
-def walk_dimension(group: Group, name: str, big_endian: bool, refuse: str) -> Lines:
+def walk_dimension(group: Group, name: str, big_endian: bool, refuse: Refuse) -> Lines:
     """Lines that read NAME_bytes and NAME_count at `cursor`, move it behind the dimension and check what can be checked
-    for all entries at once: that they fit, each with its block and the least that its groups and data take.
+    for all entries at once: that their blocks fit into the message and are long enough for the version's fields.
     """
-    length, count = dimension(group)
+    overrun = INDENT + refuse(GROUP_OVERRUN)
+    found = count_leaves(group)
+    length, count = found.get("blockLength"), found.get("numInGroup")
     lines = [
         f"if end - cursor < {group.dimension.size}:",
-        INDENT + refuse,
-        f"{name}_bytes = {load(length, 'cursor', big_endian)}",
-        f"{name}_count = {load(count, 'cursor', big_endian)}",
+        overrun,
+        f"{name}_bytes = {load(length, 'cursor', big_endian) if length else constant_count(group, 'blockLength')}",
+        f"{name}_count = {load(count, 'cursor', big_endian) if count else constant_count(group, 'numInGroup')}",
         f"cursor += {group.dimension.size}",
     ]
-    if length.width == 8 or length.kind == "int" or count.width == 8 or count.kind == "int":
-        lines += [f"if {name}_bytes < 0 or {name}_count < 0:", INDENT + refuse]
-    # an entry takes a byte or more, else a count alone could keep us busy; and the product below cannot overflow then
-    lines += [f"if {name}_count > end - cursor:", INDENT + refuse]
-    if length.width + count.width >= 8:
-        lines += [f"if {name}_count != 0 and {name}_bytes > end - cursor:", INDENT + refuse]
-    return [*lines, f"if {name}_bytes * {name}_count > end - cursor:", INDENT + refuse]
+    if any(leaf.width == 8 for leaf in found.values()):
+        lines += [f"if {name}_bytes < 0 or {name}_count < 0:", overrun]
+    # an entry counts as a byte at least, else a number alone could keep us busy; and no product below overflows then
+    lines += [f"if {name}_count > end - cursor:", overrun]
+    if length is not None and length.width >= 4:
+        lines += [f"if {name}_count != 0 and {name}_bytes > end - cursor:", overrun]
+    lines += [f"if {name}_bytes * {name}_count > end - cursor:", overrun]
+    return lines + check_block(group.fields, f"{name}_bytes", refuse, f"{name}_count != 0 and ")
+
+
+def constant_count(group: Group, name: str) -> int:
+    """A count that the dimension does not carry: its constant, or 0, as the interpreter has it."""
+    member = group.dimension.member(name)
+    return int(member.constant or 0) if member is not None else 0
 
 
 def since_guard(since: int, lines: Lines) -> Lines:
     """The lines, only for messages of version `since` and later."""
-    return [f"if version >= {since}:", *indent(lines)] if since else lines
+    return [f"if version >= {since}:", *indent(lines)] if since and lines else lines
 
 
-def walk_data(data: Data, name: str, big_endian: bool, refuse: str) -> Lines:
+def walk_data(data: Data, name: str, big_endian: bool, refuse: Refuse) -> Lines:
     """Lines that read variable data at `cursor`: NAME is the address of its bytes, NAME_bytes how many there are."""
-    prefix = data.data.offset
-    length = load_number(data.length.type.primitive, at("cursor", data.length.offset), big_endian)  # type: ignore[union-attr]
+    prefix, kind = data.composite.size, data.length.type
+    assert isinstance(kind, Type)
     return [
         f"if end - cursor < {prefix}:",
-        INDENT + refuse,
-        f"{name}_bytes = {length}",
+        INDENT + refuse(GROUP_OVERRUN),
+        f"{name}_bytes = {load_number(kind.primitive, at('cursor', data.length.offset), big_endian)}",
         f"{name} = cursor + {prefix}",
         f"if {name}_bytes < 0 or {name}_bytes > end - {name}:",
-        INDENT + refuse,
+        INDENT + refuse(GROUP_OVERRUN),
         f"cursor = {name} + {name}_bytes",
     ]
 
 
-def pass_inner(groups: tuple[Group, ...], data: tuple[Data, ...], name: str, big_endian: bool, refuse: str) -> Lines:
+def pass_inner(groups: tuple[Group, ...], data: tuple[Data, ...], name: str, big_endian: bool, refuse: Refuse) -> Lines:
     """Lines that pass over groups and variable data, as a message or an entry has them, without looking at any field."""
     lines: Lines = []
     for index, group in enumerate(groups):
@@ -219,7 +243,7 @@ def pass_inner(groups: tuple[Group, ...], data: tuple[Data, ...], name: str, big
     return lines
 
 
-def pass_group(group: Group, name: str, big_endian: bool, refuse: str) -> Lines:
+def pass_group(group: Group, name: str, big_endian: bool, refuse: Refuse) -> Lines:
     """Lines that pass over one group, as walk_group with nothing to do."""
     if not (group.groups or group.data):
         return [*walk_dimension(group, name, big_endian, refuse), f"cursor += {name}_bytes * {name}_count"]

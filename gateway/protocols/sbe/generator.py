@@ -7,8 +7,8 @@ are the message header's. Rows go to `root` and to the array of each group, dept
 rows.py). Returns the bytes consumed, or -(enum feed_reason): MESSAGE_LENGTH, the root block leaves the message;
 GROUP_OVERRUN, a group or variable data does; EVENTS_FULL, a group has more entries than there are rows.
 
-Hard rule: the text has one check per block and one per group, and no load without one before it. A group whose wire
-block holds every field this schema knows takes a loop without any question; any other takes the loop that asks per field.
+Hard rule: the text has one check per root block and one per group, and no load without one before it. A version that
+has every field this schema knows takes a loop without any question; an older one takes the loop that asks per field.
 """
 
 import re
@@ -20,9 +20,12 @@ from gateway.protocols.sbe.model import Data, Message, Schema
 from gateway.protocols.sbe.rows import WORD_BYTES, Block, Inner, Place, Slot, layout_of, runs
 
 VERSION = 1  # of the generated text: counts up with every change of it
-MESSAGE_LENGTH, GROUP_OVERRUN = value("FEED_MESSAGE_LENGTH"), value("FEED_GROUP_OVERRUN")
 ROWS_FULL = value("FEED_EVENTS_FULL")
-REFUSE = f"return {-GROUP_OVERRUN}"
+
+
+def refuse(reason: int) -> str:
+    """The statement with which a kernel refuses a message."""
+    return f"return {-reason}"
 
 
 def identifier(name: str) -> str:
@@ -46,11 +49,13 @@ def reader(message: Message, big_endian: bool) -> str:
     arrays = arguments(root)
     parameters = ["address", "size", "block_length", "version", "root"]
     parameters += [name for array in arrays for name in (array, f"{array}_max")]
-    body = ["if block_length > size:", f"{INDENT}return {-MESSAGE_LENGTH}", "end = address + size"]
+    body = ["if block_length > size:", INDENT + refuse(emit.MESSAGE_LENGTH)]
+    body += emit.check_block(message.fields, "block_length", refuse)
+    body += ["end = address + size"]
     body += [f"{array}_used = 0" for array in arrays]
-    body += _guarded(root, "root", "address", "block_length", big_endian)
+    body += _block(root, "root", "address", big_endian)
     if root.acting is not None:
-        body += _words(root.acting, "root", ["version", "block_length"])
+        body += _words(root.acting, "root", ["version"])
     body += ["cursor = address + block_length", *_inside(root, "root", big_endian), "return cursor - address"]
     head = f"def {reader_name(message)}({', '.join(parameters)}):"
     return "\n".join([head, *indent([f'"""Template {message.id}."""', *body])]) + "\n"
@@ -79,43 +84,42 @@ def _group(inner: Inner, row: str, big_endian: bool) -> Lines:
     target = f"row_{identifier(block.path)}"
     before = [
         f"if {entry}_count > {array}_max - {array}_used:",
-        f"{INDENT}return {-ROWS_FULL}",
-        *_words(inner.place, row, [f"{array}_used", f"{entry}_count", f"{entry}_bytes"]),
+        INDENT + refuse(ROWS_FULL),
+        *_words(inner.place, row, [f"{array}_used", f"{entry}_count"]),
         f"{target} = {array} + {array}_used * {block.size}",
         f"{array}_used += {entry}_count",
     ]
     if block.inner or block.data:
 
         def nested(address: str, length: str) -> Lines:
-            lines = _guarded(block, target, address, length, big_endian)
+            lines = _block(block, target, address, big_endian)
             return [*lines, *_inside(block, target, big_endian), f"{target} += {block.size}"]
 
-        return emit.walk_group(group, entry, big_endian, nested, REFUSE, before)
+        return emit.walk_group(group, entry, big_endian, nested, refuse, before)
     return _flat_group(inner, entry, target, before, big_endian)
 
 
 def _flat_group(inner: Inner, entry: str, target: str, before: Lines, big_endian: bool) -> Lines:
     """A group without groups: the question whether every field is there is asked once, in front of the entries."""
     block = inner.block
-    lines = [*emit.walk_dimension(inner.group, entry, big_endian, REFUSE), *before]
+    lines = [*emit.walk_dimension(inner.group, entry, big_endian, refuse), *before]
     step = [f"cursor += {entry}_bytes", f"{target} += {block.size}"]
-    whole = emit.all_present(block.leaves, f"{entry}_bytes", "version")
+    whole = emit.all_present(block.leaves)
     loop = f"for _ in range({entry}_count):"
     straight = [loop, *indent([*_straight(block, target, "cursor", big_endian), *step])]
     if whole == "True":
         return [*lines, *straight]
-    asking = [loop, *indent([*_asking(block, target, "cursor", f"{entry}_bytes", big_endian), *step])]
+    asking = [loop, *indent([*_asking(block, target, "cursor", big_endian), *step])]
     return [*lines, f"if {whole}:", *indent(straight), "else:", *indent(asking)]
 
 
-def _guarded(block: Block, row: str, address: str, length: str, big_endian: bool) -> Lines:
-    """One block into its row: straight when the wire's block has every field, else field by field."""
-    whole = emit.all_present(block.leaves, length, "version")
+def _block(block: Block, row: str, address: str, big_endian: bool) -> Lines:
+    """One block into its row: straight when the version has every field, else field by field."""
+    whole = emit.all_present(block.leaves)
+    straight = _straight(block, row, address, big_endian)
     if whole == "True":
-        return []
-    straight = indent(_straight(block, row, address, big_endian))
-    asking = indent(_asking(block, row, address, length, big_endian))
-    return [f"if {whole}:", *straight, "else:", *asking]
+        return straight
+    return [f"if {whole}:", *indent(straight), "else:", *indent(_asking(block, row, address, big_endian))]
 
 
 def _straight(block: Block, row: str, address: str, big_endian: bool) -> Lines:
@@ -148,16 +152,15 @@ def _bits(leaf: emit.Leaf, address: str, index: int, big_endian: bool) -> str:
     return emit.load_number(primitive, at(address, leaf.offset + index * leaf.width), big_endian)
 
 
-def _asking(block: Block, row: str, address: str, length: str, big_endian: bool) -> Lines:
-    """Leaf by leaf, with the null value for one that the wire's block or version does not have."""
+def _asking(block: Block, row: str, address: str, big_endian: bool) -> Lines:
+    """Leaf by leaf, with the null value for one that the version does not have."""
     lines: Lines = []
     for slot in block.slots:
-        lines += [
-            f"if {emit.present(slot.leaf, length, 'version')}:",
-            *indent(_copy_slot(slot, row, address, big_endian)),
-            "else:",
-            *indent(_fill(slot, row)),
-        ]
+        move = _copy_slot(slot, row, address, big_endian)
+        condition = emit.present(slot.leaf)
+        if condition != "True":
+            move = [f"if {condition}:", *indent(move), "else:", *indent(_fill(slot, row))]
+        lines += move
     return lines
 
 
@@ -171,7 +174,7 @@ def _fill(slot: Slot, row: str) -> Lines:
 
 def _data(item: Data, place: Place, row: str, big_endian: bool) -> Lines:
     name = f"data_{identifier(item.name)}"
-    walk = emit.walk_data(item, name, big_endian, REFUSE)
+    walk = emit.walk_data(item, name, big_endian, refuse)
     return [*walk, *_words(place, row, [f"{name} - address", f"{name}_bytes"])]
 
 

@@ -118,7 +118,7 @@ def _word(row: str, place: Place, index: int) -> str:
 def _group(inner: Inner, row: str, big_endian: bool) -> Lines:
     group, block = inner.group, inner.block
     name = identifier(block.path)
-    _, counter = emit.dimension(group)
+    counter = emit.count_leaves(group).get("numInGroup")
     known = {
         "blockLength": str(group.block_length),
         "numInGroup": f"count_{name}",
@@ -144,15 +144,17 @@ def _group(inner: Inner, row: str, big_endian: bool) -> Lines:
     return [*lines, *indent(entry)]
 
 
-def _most(leaf: Leaf) -> int:
+def _most(leaf: Leaf | None) -> int:
     """The largest number that a leaf says; rows count to 32 bits."""
+    if leaf is None:
+        return 0
     bits = 8 * leaf.width - (leaf.kind == "int")
     return min((1 << bits) - 1, (1 << 32) - 1)
 
 
 def _data(item: Data, place: Place, row: str, big_endian: bool) -> Lines:
     name = f"data_{identifier(item.name)}"
-    prefix, kind = item.data.offset, item.length.type
+    prefix, kind = item.composite.size, item.length.type
     assert isinstance(kind, Type)
     bits = 8 * kind.size
     return [

@@ -30,8 +30,9 @@ NULLS: dict[str, int | float] = {
 class Leaf:
     """`name` is the field's, with `.member` for each composite it lies in; a decimal's mantissa has the field's own name.
 
-    `offset` counts from the start of the block; `since` is the newest of the field's and its members'. `field` is the
-    innermost model field: its type says whether the number is an enum or a set. `mantissa`: of a decimal, 64 bits in rows.
+    `offset` counts from the start of the block; `since` is the newest of the field's and its members'; `null` the wire value
+    that says null (None: it has none). `field` is the innermost model field: its type says whether the number is an enum or
+    a set. `mantissa`: of a decimal, 64 bits in rows.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Leaf:
     length: int
     offset: int
     since: int
+    null: int | float | None
     mantissa: bool = False
 
     @property
@@ -63,32 +65,40 @@ class Leaf:
         return self.offset + self.size
 
     @property
-    def null(self) -> int | float | None:
-        """The wire value that says null; None: it has none."""
-        return self.field.null
-
-    @property
     def filler(self) -> int | float:
         """What a row holds when the message has no such field: the null value, or what its primitive uses for one."""
-        return NULLS[self.primitive] if self.field.null is None else self.field.null
+        return NULLS[self.primitive] if self.null is None else self.null
 
 
 def leaves(fields: tuple[Field, ...]) -> Iterator[Leaf]:
     """The leaves of a block's fields, in schema order."""
     for field in fields:
-        yield from _leaves_of(field, field.name, field.offset, field.since, False)
+        yield from _leaves_of(field, field.name, field.offset, field.since)
 
 
-def _leaves_of(field: Field, name: str, offset: int, since: int, mantissa: bool) -> Iterator[Leaf]:
+def _leaves_of(field: Field, name: str, offset: int, since: int) -> Iterator[Leaf]:
     kind = field.type
     if field.presence == CONSTANT:
         return
-    if isinstance(kind, Composite):
-        for member in kind.members:
-            own = kind.is_decimal and member.name != "exponent"
-            inner = name if own else f"{name}.{member.name}"
-            yield from _leaves_of(member, inner, offset + member.offset, max(since, member.since), own)
-    elif isinstance(kind, Type):
-        yield Leaf(name, field, kind.primitive, kind.length, offset, since, mantissa)
+    if isinstance(kind, Type):
+        yield Leaf(name, field, kind.primitive, kind.length, offset, since, field.null)
     elif isinstance(kind, Enum | Set):
-        yield Leaf(name, field, kind.primitive, 1, offset, since)
+        yield Leaf(name, field, kind.primitive, 1, offset, since, field.null)
+    elif kind.is_decimal:
+        yield from _decimal(field, kind, name, offset, since)
+    else:
+        yield from _members(kind.members, name, offset, since)
+
+
+def _members(members: tuple[Field, ...], name: str, offset: int, since: int) -> Iterator[Leaf]:
+    for member in members:
+        yield from _leaves_of(member, f"{name}.{member.name}", offset + member.offset, max(since, member.since))
+
+
+def _decimal(field: Field, kind: Composite, name: str, offset: int, since: int) -> Iterator[Leaf]:
+    """The mantissa under the field's own name, whatever the venue calls it, with the field's null value; the exponent."""
+    mantissa = kind.mantissa
+    if mantissa.presence != CONSTANT and isinstance(mantissa.type, Type):
+        primitive = mantissa.type.primitive
+        yield Leaf(name, mantissa, primitive, 1, offset + mantissa.offset, since, field.null, mantissa=True)
+    yield from _members((kind.exponent,), name, offset, since)

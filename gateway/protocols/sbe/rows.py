@@ -3,12 +3,12 @@
 A message is one root row, and per group (nested ones too) an array of entry rows in the order of the wire. Every number
 has its own width at its natural alignment, in schema order; the mantissa of a decimal is 64 bits wide. Behind the leaves:
 
-    GROUP.first, GROUP.count, GROUP.block_length     entries [first, first + count) of that group's array; wire's block
-    DATA.offset, DATA.length                         variable data, counted from the first byte of the root block
-    @version, @block_length                          of the root row only: what the message was read with
+    GROUP.first, GROUP.count      entries [first, first + count) of that group's array
+    DATA.offset, DATA.length      variable data, counted from the first byte of the root block
+    @version                      of the root row only: the version that the message was read with
 
-Numbers are the wire's: null is the null value, enums and sets are integers, a decimal is its mantissa. Whether a block
-had a field at all follows from its block length and the version. Hard rule: readers, encoders and dictionaries take
+Numbers are the wire's: null is the null value, enums and sets are integers, a decimal is its mantissa. Whether a message
+had a field at all follows from its version. Hard rule: readers, encoders and dictionaries take
 offsets from here and nowhere else.
 """
 
@@ -57,10 +57,11 @@ class Block:
     """The row layout of a message's root or of a group's entries. `path` joins the names of nested groups by "_"."""
 
     path: str
+    fields: tuple[Field, ...]
     slots: tuple[Slot, ...]
     inner: tuple[Inner, ...]
     data: tuple[tuple[Data, Place], ...]
-    acting: Place | None  # of the root: version, block length
+    acting: Place | None  # of the root: version
     size: int
 
     @cached_property
@@ -118,15 +119,15 @@ def _block(path: str, fields: tuple[Field, ...], groups: tuple[Group, ...], data
     end = _aligned(end, WORD_BYTES)
     for group in groups:
         below = f"{path}_{group.name}" if path else group.name
-        place = Place(end, (f"{group.name}.first", f"{group.name}.count", f"{group.name}.block_length"))
+        place = Place(end, (f"{group.name}.first", f"{group.name}.count"))
         inner.append(Inner(group, _block(below, group.fields, group.groups, group.data, root=False), place))
         end += WORD_BYTES * len(place.names)
     for item in data:
         behind.append((item, Place(end, (f"{item.name}.offset", f"{item.name}.length"))))
         end += WORD_BYTES * 2
-    acting = Place(end, ("@version", "@block_length")) if root else None
-    end += WORD_BYTES * 2 if root else 0
-    return Block(path, slots, tuple(inner), tuple(behind), acting, max(_aligned(end, 8), 8))
+    acting = Place(end, ("@version",)) if root else None
+    end += WORD_BYTES if root else 0
+    return Block(path, fields, slots, tuple(inner), tuple(behind), acting, max(_aligned(end, 8), 8))
 
 
 def _slots(fields: tuple[Field, ...]) -> tuple[tuple[Slot, ...], int]:
