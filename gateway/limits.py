@@ -13,6 +13,8 @@ JOURNAL_RING_DEPTH = 65536
 CHANNELS_MAX = 64  # sequenced channels of market data that one core follows
 LINES_LEARNT_MAX = 4 * CHANNELS_MAX  # destinations that rules may take
 MESSAGE_BYTES_MAX = 4 << 20  # one message of a TCP session, snapshots included
+MESSAGE_ROWS_MAX = 1 << 18  # levels or trades of one message
+RECORDING_BYTES_MAX = 4 << 30  # of a compressed recording, unpacked
 
 # Instruments and books
 INSTRUMENTS_MAX = 65536  # ITCH stock locate is 16 bits wide: every value has its row

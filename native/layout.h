@@ -20,6 +20,7 @@
 #include "layout/event.h"
 #include "layout/decoder.h"
 #include "layout/normaliser.h"
+#include "layout/json.h"
 #include "layout/instrument.h"
 #include "layout/book.h"
 #include "layout/quality.h"
@@ -53,10 +54,12 @@ static_assert(sizeof(struct instrument) == 128, "an instrument is two lines");
 static_assert(sizeof(struct instrument_slot) == 16 && sizeof(struct instrument_table) == 128, "four slots a line");
 static_assert(sizeof(struct book) == 256 && offsetof(struct book, symbol) == 64, "the top of a book is one line");
 static_assert(offsetof(struct book, bid) == 128 && sizeof(struct book_side) == 64, "a side of a book is one line");
+static_assert(sizeof(struct json_key) == 48 && sizeof(struct json_row) == 40, "keys and rows are packed");
+static_assert(sizeof(struct json_slot) == 32 && sizeof(struct json_shape) == 16, "no padding");
 static_assert(sizeof(struct level) == 16 && sizeof(struct leaf) == 64 + 1024, "a line, then 64 levels of 16 bytes");
 static_assert(sizeof(struct branch) == 64 + 256, "a line, then 64 references");
 static_assert(sizeof(struct book_node) == 22 * 64, "whole lines");
-static_assert(sizeof(struct book_store) == 128 + 16 * BOOK_CHANNELS, "the handle is two lines, then the channels");
+static_assert(offsetof(struct book_store, channels) == 128, "the handle is two lines, then the channels");
 static_assert(sizeof(struct book_order) == 32, "two order rows a line");
 static_assert(sizeof(struct quality_account) == 128 && sizeof(struct quality_row) == 64, "a row of quality is one line");
 static_assert(offsetof(struct quality_row, group) == 56, "samples begin anew in whole words in front of the group");

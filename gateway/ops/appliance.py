@@ -117,6 +117,7 @@ class CoreStage:
         if int(instance.counters[0]["core"]["frames"]) != 0:
             raise GatewayError("core: another core has worked on this instance; start the appliance again")
         self.store = make_store(instance.body("books"), instance.body("levels"), instance.body("book_orders"))
+        self.store[0]["stale_times"] = instance.address("counters") + layout.offsets("counters").stale
         self.strategy = load_strategy(configuration.strategy.file or NULL_STRATEGY, configuration.strategy.parameters)
         self.step = core_step()  # compiled, or loaded, before the first frame
         self.core: Any = ffi.new("struct core *")

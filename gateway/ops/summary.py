@@ -67,4 +67,5 @@ def summary(instance: Instance) -> dict[str, Any]:
         "cancels": int(account["cancels"]),
         "rejects": reasons(account["rejects"], "gate_reason", "GATE_"),
         **spans(counters),
+        "stale_ns": span(counters["stale"]),
     }
