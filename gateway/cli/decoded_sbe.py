@@ -11,14 +11,13 @@ from pathlib import Path
 
 from gateway.cli.decoded_feed import Decoded, Feed
 from gateway.cli.decoded_nasdaq import Itch50
-from gateway.errors import ConfigurationError
 from gateway.protocols.headers import Carried
 from gateway.protocols.message import Refused
 from gateway.protocols.sbe.interpreter import decode_body
 from gateway.protocols.sbe.model import Schema
-from gateway.protocols.sbe.schema import SchemaError, load_schema
 from gateway.venues.definition import Definition
 from gateway.venues.definition_file import load_definition
+from gateway.venues.sbe_feed import schema_of
 from gateway.venues.packets import PacketReader, RawMessage
 
 
@@ -28,18 +27,6 @@ def open_feed(name: str, schema: Path | None) -> Feed:
     if definition.decoder == "itch50":
         return Itch50()
     return Sbe(definition, schema_of(definition, schema))
-
-
-def schema_of(definition: Definition, path: Path | None) -> Schema:
-    """The schema a definition is read against. Raises ConfigurationError."""
-    if path is None:
-        raise ConfigurationError(
-            f"feed {definition.name} has its messages in the venue's SBE schema; add --schema FILE.xml, as the venue publishes it"
-        )
-    try:
-        return load_schema(path, header=definition.header.composite)
-    except SchemaError as problem:
-        raise ConfigurationError(str(problem)) from None
 
 
 class Sbe(Feed):

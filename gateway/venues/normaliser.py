@@ -9,16 +9,15 @@ becomes one EVENT_GAP. Hard rule: what decode finds, gateway/venues/packets.py a
 from gateway.layout import value as enumerator
 from gateway.protocols.sbe import emit
 from gateway.protocols.sbe.emit import INDENT, Lines, indent
-from gateway.protocols.sbe.leaves import leaves
-from gateway.protocols.sbe.model import Data, Field, Group, Message, Schema
+from gateway.protocols.sbe.model import Data, Group, Message, Schema
 from gateway.venues.definition import Definition
 from gateway.venues.normaliser_packet import packet_text
 from gateway.venues.normaliser_rows import row_function
 from gateway.venues.plan import Plan, PlannedRow
 
 VERSION = 1  # of the generated text: counts up with every change of it
-MESSAGE_LENGTH, GROUP_OVERRUN = enumerator("FEED_MESSAGE_LENGTH"), enumerator("FEED_GROUP_OVERRUN")
-OVERRUN = f"return {-GROUP_OVERRUN}"
+MESSAGE_LENGTH = enumerator("FEED_MESSAGE_LENGTH")
+GROUP_OVERRUN = enumerator("FEED_GROUP_OVERRUN")
 IMPORTS = """\
 from gateway.core.counters import add_to, count_reason
 from gateway.core.decimals import REFUSED, rescale, units_from_double, units_from_text
@@ -108,9 +107,9 @@ def message_text(plan: Plan, message: Message, rows: list[PlannedRow], tables: d
     """A message's function and those of its rows."""
     big = plan.schema.big_endian
     lines: Lines = [f'"""Template {message.id}, {message.name}."""']
-    lines += least("block_bytes", message.fields) if rows else []
+    lines += emit.check_block(message.fields, "block_bytes", refuse) if rows else []
     lines += [f"if block_bytes < 0 or block_bytes > end - block:", f"{INDENT}return {-MESSAGE_LENGTH}"]
-    lines += ["cursor = block + block_bytes", *structure(message.groups, message.data, "g", "d", big, bool(rows))]
+    lines += ["cursor = block + block_bytes", *structure(message.groups, message.data, "g", "d", big)]
     lines.append("store_i64(state + STATE.next, cursor)")
     if not rows:
         lines.append(f"return {UNMAPPED}")
@@ -162,7 +161,7 @@ def _walk(
             return [f"for {name}_index in range({name}_count):", *indent([*step, *calls(names)])]
         cursor = f"cursor_{level}"
         step = [f"{entry} = {cursor}", f"cursor = {entry} + {name}_bytes"]
-        step += structure(group.groups, group.data, inner, f"{entry}_d", big, True)
+        step += structure(group.groups, group.data, inner, f"{entry}_d", big)
         step.append(f"{cursor} = cursor")
         body = [*step, *entries(level + 1, groups[1:], group, inner, names)]
         return [f"{cursor} = {name}_at", f"for {name}_index in range({name}_count):", *indent(body)]
@@ -170,33 +169,20 @@ def _walk(
     return entries(1, rows[0].groups, message, "g", known)
 
 
-def least(length: str, fields: tuple[Field, ...], guard: str = "") -> Lines:
-    """Lines that refuse a block shorter than the fields of the acting version need."""
-    ends: dict[int, int] = {}
-    for leaf in leaves(fields):
-        ends[leaf.since] = max(ends.get(leaf.since, 0), leaf.end)
-    lines: Lines = []
-    reached = 0
-    for since in sorted(ends):
-        if ends[since] <= reached:
-            continue
-        reached = ends[since]
-        tests = [guard] if guard else []
-        tests += [f"version >= {since}"] if since else []
-        lines += [f"if {' and '.join([*tests, f'{length} < {reached}'])}:", f"{INDENT}return {-MESSAGE_LENGTH}"]
-    return lines
+def refuse(reason: int) -> str:
+    """The statement for a message that is not what its schema says."""
+    return f"return {-reason}"
 
 
-def structure(groups: tuple[Group, ...], data: tuple[Data, ...], prefix: str, data_prefix: str, big: bool, rows: bool) -> Lines:
+def structure(groups: tuple[Group, ...], data: tuple[Data, ...], prefix: str, data_prefix: str, big: bool) -> Lines:
     """Lines that find every group and data behind a block: PREFIXn_at, _bytes, _count; the cursor stands behind them."""
     lines: Lines = []
     for index, group in enumerate(groups):
         name = f"{prefix}{index}"
-        found = [*emit.walk_dimension(group, name, big, OVERRUN), f"{name}_at = cursor"]
-        found += least(f"{name}_bytes", group.fields, f"{name}_count != 0") if rows else []
+        found = [*emit.walk_dimension(group, name, big, refuse), f"{name}_at = cursor"]
         if group.groups or group.data:
-            deeper = structure(group.groups, group.data, f"{name}_", f"{name}_d", big, rows)
-            step = [f"if {name}_bytes > end - cursor:", INDENT + OVERRUN, f"cursor += {name}_bytes", *deeper]
+            deeper = structure(group.groups, group.data, f"{name}_", f"{name}_d", big)
+            step = [f"if {name}_bytes > end - cursor:", INDENT + refuse(GROUP_OVERRUN), f"cursor += {name}_bytes", *deeper]
             found += [f"for {name}_walk in range({name}_count):", *indent(step)]
         else:
             found.append(f"cursor += {name}_bytes * {name}_count")
@@ -205,5 +191,5 @@ def structure(groups: tuple[Group, ...], data: tuple[Data, ...], prefix: str, da
     for index, item in enumerate(data):
         name = f"{data_prefix}{index}"
         zero = [f"{name}, {name}_bytes = 0, 0"] if item.since else []
-        lines += zero + emit.since_guard(item.since, emit.walk_data(item, name, big, OVERRUN))
+        lines += zero + emit.since_guard(item.since, emit.walk_data(item, name, big, refuse))
     return lines
