@@ -19,6 +19,8 @@ RECORDING_BYTES_MAX = 4 << 30  # of a compressed recording, unpacked
 INSTRUMENTS_MAX = 65536  # ITCH stock locate is 16 bits wide: every value has its row
 BOOK_ORDERS_MAX = 1 << 22  # rows of the order table, half of them used at most
 BOOK_NODES_MAX = 1 << 19  # radix nodes, leaves included, of all books
+PRICE_LIMIT = 1 << 62  # of a book: -PRICE_LIMIT <= price < PRICE_LIMIT, so that a difference of two never overflows
+TICK_MAX = 1 << 40
 
 # One packet
 PACKET_MESSAGES_MAX = 512  # message blocks of one packet; a 2-byte length each keeps it below
@@ -44,5 +46,6 @@ for _bytes in (FRAME_SLOT_BYTES, ORDER_SLOT_BYTES, JOURNAL_SLOT_BYTES):
     assert _bytes % 64 == 0, "slots are whole cache lines"
 assert FRAME_BYTES_MAX <= FRAME_SLOT_BYTES - 32
 assert INSTRUMENTS_MAX == 1 << 16
+assert PRICE_LIMIT + 64 * TICK_MAX < 1 << 63, "the first price of a leaf is representable"
 assert PACKET_MESSAGES_MAX * 2 <= FRAME_BYTES_MAX
 assert HEARTBEAT_NS * 10 <= min(CONTROL_STALE_NS, CORE_STALE_NS)

@@ -196,6 +196,18 @@ remainder_u32 = _divider(False)
 
 
 @intrinsic
+def quotient_i64(typing_context, value, divisor):
+    """Signed quotient, toward zero; a divisor of 0 counts as 1. A constant divisor costs a multiplication."""
+
+    def generate(context, builder, signature, arguments):
+        value, divisor = arguments
+        zero = builder.icmp_unsigned("==", divisor, I64(0))
+        return builder.sdiv(value, builder.select(zero, I64(1), divisor))
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
 def address_of_record(typing_context, record):
     """Address of the struct behind a numba Record."""
     if not isinstance(record, types.Record):

@@ -101,7 +101,8 @@ struct core_counters {
     uint64_t venue_accepts;
     uint64_t venue_cancels;
     uint64_t strategy_faults; /* times the strategy raised: it is halted after the first */
-    uint64_t reserved[2];
+    uint64_t healed;          /* times a stale book became valid again */
+    uint64_t reserved[1];
     uint64_t reasons[64];          /* by enum feed_reason */
     uint64_t messages_by_type[256]; /* by the venue's type byte */
 };

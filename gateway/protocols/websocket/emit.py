@@ -123,13 +123,13 @@ def put_rows(decoder, context, event, kind, index, batch_end):
     packed = packed_kind(context, event_kind) | (OF_SNAPSHOT if kind == SNAPSHOT else 0) << 48
     sequence, time_ns = load_i64(context + CONTEXT.sequence), load_i64(context + CONTEXT.time_ns)
     receive_ns = load_i64(decoder + DECODER.time_receive_ns)
-    levels = 1 if event_kind == LEVEL else 0
+    levels, trades = event_kind == LEVEL, event_kind == TRADE
     for _ in range(index, batch_end):
         id_ = load_i64(row + ROW.id)
         store_i64(event + EVENT.sequence, sequence)
-        store_i64(event + EVENT.time_venue_ns, time_ns if levels != 0 else load_i64(row + ROW.time_ns))
-        store_i64(event + EVENT.order_id, id_ if levels != 0 else 0)
-        store_i64(event + EVENT.other_id, 0 if levels != 0 else id_)
+        store_i64(event + EVENT.time_venue_ns, load_i64(row + ROW.time_ns) if trades else time_ns)
+        store_i64(event + EVENT.order_id, id_ if levels else 0)
+        store_i64(event + EVENT.other_id, 0 if levels else id_)
         store_i64(event + EVENT.price, load_i64(row + ROW.price))
         store_i64(event + EVENT.quantity, load_i64(row + ROW.quantity))
         store_i64(event + EVENT.instrument, packed | load_u16(row + ROW.side) << 40)

@@ -16,6 +16,7 @@ from gateway.protocols.websocket.scan import (
     ARRAY_CLOSE,
     ARRAY_OPEN,
     COMMA,
+    NINE,
     QUOTE,
     byte_at,
     partial_word,
@@ -111,7 +112,8 @@ def read_other(context, row, position, end, shuffles, side):
     if byte_at(position, end) != ARRAY_OPEN:
         return FIELD if position < end else MALFORMED
     position, action = skip_space(position + 1, end), 0
-    if load_i64(context + CONTEXT.levels_named) != 0 and byte_at(position, end) == QUOTE:
+    named = load_i64(context + CONTEXT.levels_named) != 0 and byte_at(position, end) == QUOTE
+    if named and byte_at(position + 1, end) > NINE:
         position, action = read_action(position, end)
         if position < 0:
             return position
