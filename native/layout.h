@@ -49,8 +49,6 @@ static_assert(sizeof(struct json_key) == 48 && sizeof(struct json_row) == 40, "k
 static_assert(sizeof(struct json_slot) == 32 && sizeof(struct json_shape) == 16, "no padding");
 static_assert(sizeof(struct instrument) == 128, "an instrument is two lines");
 static_assert(sizeof(struct instrument_slot) == 16 && sizeof(struct instrument_table) == 128, "four slots a line");
-static_assert(sizeof(struct book) == 256 && offsetof(struct book, bid_root) == 64, "the top of a book is one line");
-static_assert(offsetof(struct book, bid_ways) == 128 && sizeof(struct leaf_way) == 8, "a side's ways are one line");
 static_assert(sizeof(struct book) == 256 && offsetof(struct book, symbol) == 64, "the top of a book is one line");
 static_assert(offsetof(struct book, bid) == 128 && sizeof(struct book_side) == 64, "a side of a book is one line");
 static_assert(sizeof(struct level) == 16 && sizeof(struct leaf) == 64 + 1024, "a line, then 64 levels of 16 bytes");
