@@ -16,6 +16,7 @@ from gateway import layout, limits
 from gateway.config import Configuration
 from gateway.core.admission import make_admission
 from gateway.core.book_store import make_store
+from gateway.core.instruments import make_instruments
 from gateway.core.loop import core_step
 from gateway.core.memory import address_of
 from gateway.core.order_frames import OrderFrames
@@ -28,7 +29,9 @@ from gateway.native import ffi
 from gateway.ops.channels import Channels
 from gateway.sections import MICROSECOND_NS, PRICE_EXPONENT, PRICE_UNITS, endpoint, mac
 from gateway.stages import Io, Stage
+from gateway.venues.definition_file import load_definition
 from gateway.venues.feed import Feed, itch50
+from gateway.venues.sbe_feed import sbe, schema_of
 
 MILLISECOND_NS = 1_000_000
 EPOCH_SINGLE_NODE = 1
@@ -116,7 +119,8 @@ class CoreStage:
         self._keep: list[Any] = []
         if int(instance.counters[0]["core"]["frames"]) != 0:
             raise GatewayError("core: another core has worked on this instance; start the appliance again")
-        self.store = make_store(instance.body("books"), instance.body("levels"), instance.body("book_orders"))
+        self.feed = feed_of(configuration)
+        self.store = self._make_store()
         self.store[0]["stale_times"] = instance.address("counters") + layout.offsets("counters").stale
         self.strategy = load_strategy(configuration.strategy.file or NULL_STRATEGY, configuration.strategy.parameters)
         self.step = core_step()  # compiled, or loaded, before the first frame
@@ -138,9 +142,30 @@ class CoreStage:
         self.core_io = self.instance.writer("core_io")
         self.core_journal = self.instance.writer("core_journal")
 
+    def _make_store(self) -> np.ndarray:
+        bodies = [self.instance.body(name) for name in ("books", "levels", "book_orders")]
+        tick = {"tick": self.feed.tick or 1} if self.feed.exponents else {}
+        return make_store(*bodies, depth=self.feed.depth, **tick)
+
+    def _make_instruments(self) -> int:
+        """Address of the feed's table of instruments; 0 when its decoder numbers rows itself."""
+        if self.feed.exponents is None:
+            return 0
+        price_exponent, quantity_exponent = self.feed.exponents
+        self.instruments = make_instruments(
+            self.instance.rows("instruments"),
+            price_exponent=price_exponent,
+            quantity_exponent=quantity_exponent,
+            tick=self.feed.tick,
+            lot=self.feed.lot,
+            books=self.instance.body("books"),
+        )
+        return self.instruments.address
+
     def _make_channels(self, configuration: Configuration) -> None:
         counters = self.instance.address("counters") + layout.offsets("counters").core
-        self.channels = Channels(feed_of(configuration), endpoint(configuration.session.our_address), counters)
+        instruments = self._make_instruments()
+        self.channels = Channels(self.feed, endpoint(configuration.session.our_address), counters, instruments)
         self.channels.fill(self.core)
         self.core.frame_flags = 0 if configuration.feed.checksum else layout.value("FRAME_CHECKSUM_UNREADY")
 
@@ -205,11 +230,16 @@ class CoreStage:
 
 
 def feed_of(configuration: Configuration) -> Feed:
-    """The feed that the configuration names."""
+    """The feed that the configuration names. Raises ConfigurationError."""
     feed = configuration.feed
-    return itch50(
-        (endpoint(feed.line_a), endpoint(feed.line_b)),
-        feed.reorder_window_us * MICROSECOND_NS,
-        any_destination=feed.any_destination,
-        unsequenced=feed.unsequenced,
-    )
+    window_ns = feed.reorder_window_us * MICROSECOND_NS
+    definition = load_definition(feed.definition or feed.name)
+    if definition.decoder == "itch50":
+        return itch50(
+            (endpoint(feed.line_a), endpoint(feed.line_b)),
+            window_ns,
+            any_destination=feed.any_destination,
+            unsequenced=feed.unsequenced,
+        )
+    schema = schema_of(definition, feed.schema_file)
+    return sbe(definition, schema, window_ns, any_destination=feed.any_destination, unsequenced=feed.unsequenced)
