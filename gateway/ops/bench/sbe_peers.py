@@ -87,7 +87,7 @@ class _Reference:
                 "formats": [f"<{codes[leaf.kind]}{leaf.width}" for leaf in found],
                 "offsets": [leaf.offset for leaf in found],
             }
-            self.wires[key] = np.dtype({**columns, "itemsize": size})
+            self.wires[key] = np.dtype({**columns, "itemsize": size})  # type: ignore[call-overload]
         return self.wires[key]
 
     def rows(self) -> list[np.ndarray]:
