@@ -221,6 +221,18 @@ remainder_u32 = _divider(False)
 
 
 @intrinsic
+def quotient_i64(typing_context, value, divisor):
+    """Signed quotient, toward zero; a divisor of 0 counts as 1. A constant divisor costs a multiplication."""
+
+    def generate(context, builder, signature, arguments):
+        value, divisor = arguments
+        zero = builder.icmp_unsigned("==", divisor, I64(0))
+        return builder.sdiv(value, builder.select(zero, I64(1), divisor))
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
 def address_of_record(typing_context, record):
     """Address of the struct behind a numba Record."""
     if not isinstance(record, types.Record):
@@ -240,6 +252,38 @@ def multiply_wrapping(typing_context, first, second):
         return builder.mul(arguments[0], arguments[1])
 
     return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def multiply_high(typing_context, first, second):
+    """The high 64 bits of the product of two unsigned words."""
+
+    def generate(context, builder, signature, arguments):
+        wide = ir.IntType(128)
+        first, second = (builder.zext(argument, wide) for argument in arguments)
+        return builder.trunc(builder.lshr(builder.mul(first, second), wide(64)), I64)
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def double_of(typing_context, bits):
+    """The IEEE 754 double with these 64 bits."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.int64), generate
+
+
+@intrinsic
+def bits_of(typing_context, number):
+    """The 64 bits of a double."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], I64)
+
+    return types.int64(types.float64), generate
 
 
 @intrinsic
@@ -267,6 +311,19 @@ def pause(typing_context):
 
 
 @intrinsic
+def apart(typing_context):
+    """As a kernel's first line: it is called, never inlined. For what is seldom needed, or long and needed in many places:
+    without it every caller compiles it anew.
+    """
+
+    def generate(context, builder, signature, arguments):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
 def copy_bytes(typing_context, target, source, size):
     """memcpy of `size` bytes; the areas do not overlap."""
 
@@ -288,6 +345,17 @@ def call_strategy(typing_context, function, state, event, book, orders):
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 5), generate
+
+
+@intrinsic
+def call_decoder(typing_context, function, decoder):
+    """Calls the C function at address `function`: int64(struct decoder *)."""
+
+    def generate(context, builder, signature, arguments):
+        kind = ir.FunctionType(I64, [I64])
+        return builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+
+    return types.int64(types.int64, types.int64), generate
 
 
 def address_of(array: np.ndarray) -> int:

@@ -14,7 +14,7 @@ enum event_kind {
     EVENT_EXECUTE = 2,    /* order_id, quantity executed, other_id = match number; price when flag PRICED */
     EVENT_REDUCE = 3,     /* order_id, quantity taken away */
     EVENT_DELETE = 4,     /* order_id */
-    EVENT_REPLACE = 5,    /* order_id old, other_id new (may be the same), quantity, price: leaves the queue, joins its end */
+    EVENT_REPLACE = 5,    /* order_id old, other_id new (may be the same), quantity, price: leaves the queue, joins it */
     EVENT_TRADE = 6,      /* off-book or cross print: quantity, price, side of the aggressor, other_id = match number */
     EVENT_STATUS = 7,     /* trading state of an instrument: quantity = enum trading_state */
     EVENT_INSTRUMENT = 8, /* definition: quantity = lot, price = tick */
