@@ -20,6 +20,7 @@ from gateway.core.loop import core_step
 from gateway.core.memory import address_of
 from gateway.core.order_frames import OrderFrames
 from gateway.core.order_path import make_order_path
+from gateway.core.requests import make_request_frame
 from gateway.core.quality_store import QualitySettings, make_quality
 from gateway.core.strategy_file import load_strategy
 from gateway.errors import GatewayError
@@ -142,6 +143,16 @@ class CoreStage:
         counters = self.instance.address("counters") + layout.offsets("counters").core
         self.channels = Channels(feed_of(configuration), endpoint(configuration.session.our_address), counters)
         self.channels.fill(self.core)
+        feed, session = configuration.feed, configuration.session
+        if feed.request_server:
+            frame = make_request_frame(
+                our_mac=mac(session.our_mac),
+                server_mac=mac(session.venue_mac),
+                our_address=endpoint(feed.recovery_address),
+                server_address=endpoint(feed.request_server),
+            )
+            self.channels.rows["request"] = self._kept(frame)
+            self.channels.rows["deadline_ns"] = feed.recovery_deadline_ms * MILLISECOND_NS
         self.core.frame_flags = 0 if configuration.feed.checksum else layout.value("FRAME_CHECKSUM_UNREADY")
 
     def _make_path(self, configuration: Configuration) -> None:
@@ -208,7 +219,7 @@ def feed_of(configuration: Configuration) -> Feed:
     """The feed that the configuration names."""
     feed = configuration.feed
     return itch50(
-        (endpoint(feed.line_a), endpoint(feed.line_b)),
+        (endpoint(feed.line_a), endpoint(feed.line_b), endpoint(feed.recovery_address)),
         feed.reorder_window_us * MICROSECOND_NS,
         any_destination=feed.any_destination,
         unsequenced=feed.unsequenced,
