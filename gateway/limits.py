@@ -29,6 +29,9 @@ QUALITY_MEMBERS_MAX = 16  # rows of one group
 # One packet
 PACKET_MESSAGES_MAX = 512  # message blocks of one packet; a 2-byte length each keeps it below
 EVENTS_MAX = PACKET_MESSAGES_MAX
+PACKET_HEADER_BYTES_MAX = 64  # of a feed's packet, frame or message header
+PACKET_UNPACKED_MAX = 65536  # bytes of a compressed packet once unpacked
+LEVELS_DEPTH_MAX = 1000  # price levels a side that a feed may promise
 REORDER_PACKETS_MAX = 256  # packets of a channel held back while an earlier one is missing
 RECOVERY_PACKETS_MAX = 2048  # the same while a retransmission is asked for
 POOL_PACKETS_MAX = 4096  # packets held back by all channels together

@@ -172,7 +172,14 @@ class Placement(Section):
 class Feed(Section):
     """The market data that is followed."""
 
-    name: Literal["itch50"] = Field("itch50", description="Protocol of the feed.")
+    name: str = name(
+        "itch50",
+        r"^[a-z0-9][a-z0-9_]{0,31}$",
+        "a shipped definition",
+        "Feed that is followed: `itch50`, `cme_mdp3`, `deribit`, `euronext_optiq`, `coinbase_derivatives`, `binance_sbe`.",
+    )
+    definition: str = Field("", description="Feed definition file (TOML) instead of a shipped one.")
+    schema_file: str = Field("", alias="schema", description="The venue's SBE schema (XML), for feeds that have one.")
     line_a: Endpoint = Field("239.192.1.1:31001", description="Group and port of line A.")
     line_b: Endpoint = Field("239.192.1.2:31002", description="Group and port of line B.")
     any_destination: bool = Field(False, description="Take a UDP datagram to any other destination as line A; for captures.")
@@ -299,7 +306,8 @@ class Quality(Section):
         0,
         ge=0,
         le=3_600_000,
-        description="Silence of an instrument after which its book is quiet and not traded on; 0: after `risk.stale_ms`.",
+        description="Silence of an instrument after which its book is marked quiet and not traded on; "
+        "0: no mark, the gate alone compares its age with `risk.stale_ms`.",
     )
     groups: Groups = Field(
         default_factory=list,

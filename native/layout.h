@@ -19,6 +19,7 @@
 #include "layout/feed.h"
 #include "layout/event.h"
 #include "layout/decoder.h"
+#include "layout/normaliser.h"
 #include "layout/json.h"
 #include "layout/instrument.h"
 #include "layout/book.h"
@@ -48,12 +49,13 @@ static_assert(offsetof(struct feed, ready_payload) == 64, "what every packet rea
 static_assert(sizeof(struct line) == 16, "four lines of a feed a line of cache");
 static_assert(sizeof(struct event) == 64, "an event is one line");
 static_assert(sizeof(struct decoder) == 128, "a decoder is two lines");
-static_assert(sizeof(struct json_key) == 48 && sizeof(struct json_row) == 40, "keys and rows are packed");
-static_assert(sizeof(struct json_slot) == 32 && sizeof(struct json_shape) == 16, "no padding");
+static_assert(sizeof(struct normaliser) == 128, "a normaliser is two lines");
 static_assert(sizeof(struct instrument) == 128, "an instrument is two lines");
+static_assert(sizeof(struct instrument_slot) == 16 && sizeof(struct instrument_table) == 128, "four slots a line");
 static_assert(sizeof(struct book) == 256 && offsetof(struct book, symbol) == 64, "the top of a book is one line");
 static_assert(offsetof(struct book, bid) == 128 && sizeof(struct book_side) == 64, "a side of a book is one line");
-static_assert(sizeof(struct instrument_slot) == 16 && sizeof(struct instrument_table) == 128, "four slots a line");
+static_assert(sizeof(struct json_key) == 48 && sizeof(struct json_row) == 40, "keys and rows are packed");
+static_assert(sizeof(struct json_slot) == 32 && sizeof(struct json_shape) == 16, "no padding");
 static_assert(sizeof(struct level) == 16 && sizeof(struct leaf) == 64 + 1024, "a line, then 64 levels of 16 bytes");
 static_assert(sizeof(struct branch) == 64 + 256, "a line, then 64 references");
 static_assert(sizeof(struct book_node) == 22 * 64, "whole lines");

@@ -16,6 +16,7 @@ from gateway import layout, limits
 from gateway.config import Configuration
 from gateway.core.admission import make_admission
 from gateway.core.book_store import make_store
+from gateway.core.instruments import make_instruments
 from gateway.core.loop import core_step
 from gateway.core.memory import address_of
 from gateway.core.order_frames import OrderFrames
@@ -29,7 +30,9 @@ from gateway.native import ffi
 from gateway.ops.channels import Channels
 from gateway.sections import MICROSECOND_NS, PRICE_EXPONENT, PRICE_UNITS, endpoint, mac
 from gateway.stages import Io, Stage
+from gateway.venues.definition_file import load_definition
 from gateway.venues.feed import Feed, itch50
+from gateway.venues.sbe_feed import sbe, schema_of
 
 MILLISECOND_NS = 1_000_000
 EPOCH_SINGLE_NODE = 1
@@ -71,7 +74,7 @@ def instrument_limits(configuration: Configuration) -> dict[str, int]:
 
 
 def stale_after_ns(configuration: Configuration) -> int:
-    """Silence of an instrument that ends trust in its book, in the gate and in the marks; 0: no bound is written."""
+    """Age of a book that the gate refuses: the shorter of the bounds that are written; 0 without one."""
     bounds = [bound for bound in (configuration.quality.stale_after_ms, configuration.risk.stale_ms) if bound]
     return min(bounds, default=0) * MILLISECOND_NS
 
@@ -86,7 +89,7 @@ def quality_settings(configuration: Configuration) -> QualitySettings:
         warm_up=quality.warm_up,
         agree=quality.agree,
         floor_ppm=quality.floor_ppm,
-        stale_after_ns=stale_after_ns(configuration),
+        stale_after_ns=quality.stale_after_ms * MILLISECOND_NS,
         groups=quality.group_members(),
         apart_ppm=quality.divergence_ppm,
         apart_ns=quality.divergence_ms * MILLISECOND_NS,
@@ -117,7 +120,8 @@ class CoreStage:
         self._keep: list[Any] = []
         if int(instance.counters[0]["core"]["frames"]) != 0:
             raise GatewayError("core: another core has worked on this instance; start the appliance again")
-        self.store = make_store(instance.body("books"), instance.body("levels"), instance.body("book_orders"))
+        self.feed = feed_of(configuration)
+        self.store = self._make_store()
         self.store[0]["stale_times"] = instance.address("counters") + layout.offsets("counters").stale
         self.strategy = load_strategy(configuration.strategy.file or NULL_STRATEGY, configuration.strategy.parameters)
         self.step = core_step()  # compiled, or loaded, before the first frame
@@ -139,21 +143,47 @@ class CoreStage:
         self.core_io = self.instance.writer("core_io")
         self.core_journal = self.instance.writer("core_journal")
 
+    def _make_store(self) -> np.ndarray:
+        bodies = [self.instance.body(name) for name in ("books", "levels", "book_orders")]
+        tick = {"tick": self.feed.tick or 1} if self.feed.exponents else {}
+        return make_store(*bodies, depth=self.feed.depth, **tick)
+
+    def _make_instruments(self) -> int:
+        """Address of the feed's table of instruments; 0 when its decoder numbers rows itself."""
+        if self.feed.exponents is None:
+            return 0
+        price_exponent, quantity_exponent = self.feed.exponents
+        self.instruments = make_instruments(
+            self.instance.rows("instruments"),
+            price_exponent=price_exponent,
+            quantity_exponent=quantity_exponent,
+            tick=self.feed.tick,
+            lot=self.feed.lot,
+            books=self.instance.body("books"),
+        )
+        return self.instruments.address
+
     def _make_channels(self, configuration: Configuration) -> None:
         counters = self.instance.address("counters") + layout.offsets("counters").core
-        self.channels = Channels(feed_of(configuration), endpoint(configuration.session.our_address), counters)
+        instruments = self._make_instruments()
+        self.channels = Channels(self.feed, endpoint(configuration.session.our_address), counters, instruments)
         self.channels.fill(self.core)
-        feed, session = configuration.feed, configuration.session
-        if feed.request_server:
-            frame = make_request_frame(
-                our_mac=mac(session.our_mac),
-                server_mac=mac(session.venue_mac),
-                our_address=endpoint(feed.recovery_address),
-                server_address=endpoint(feed.request_server),
-            )
-            self.channels.rows["request"] = self._kept(frame)
-            self.channels.rows["deadline_ns"] = feed.recovery_deadline_ms * MILLISECOND_NS
+        self._make_requests(configuration)
         self.core.frame_flags = 0 if configuration.feed.checksum else layout.value("FRAME_CHECKSUM_UNREADY")
+
+    def _make_requests(self, configuration: Configuration) -> None:
+        """Where the channels ask for what they miss, if there is anybody to ask."""
+        feed, session = configuration.feed, configuration.session
+        if not feed.request_server:
+            return
+        frame = make_request_frame(
+            our_mac=mac(session.our_mac),
+            server_mac=mac(session.venue_mac),
+            our_address=endpoint(feed.recovery_address),
+            server_address=endpoint(feed.request_server),
+        )
+        self.channels.rows["request"] = self._kept(frame)
+        self.channels.rows["deadline_ns"] = feed.recovery_deadline_ms * MILLISECOND_NS
 
     def _make_path(self, configuration: Configuration) -> None:
         instance = self.instance
@@ -216,11 +246,16 @@ class CoreStage:
 
 
 def feed_of(configuration: Configuration) -> Feed:
-    """The feed that the configuration names."""
+    """The feed that the configuration names. Raises ConfigurationError."""
     feed = configuration.feed
-    return itch50(
-        (endpoint(feed.line_a), endpoint(feed.line_b), endpoint(feed.recovery_address)),
-        feed.reorder_window_us * MICROSECOND_NS,
-        any_destination=feed.any_destination,
-        unsequenced=feed.unsequenced,
-    )
+    window_ns = feed.reorder_window_us * MICROSECOND_NS
+    definition = load_definition(feed.definition or feed.name)
+    if definition.decoder == "itch50":
+        return itch50(
+            (endpoint(feed.line_a), endpoint(feed.line_b), endpoint(feed.recovery_address)),
+            window_ns,
+            any_destination=feed.any_destination,
+            unsequenced=feed.unsequenced,
+        )
+    schema = schema_of(definition, feed.schema_file)
+    return sbe(definition, schema, window_ns, any_destination=feed.any_destination, unsequenced=feed.unsequenced)

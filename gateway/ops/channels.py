@@ -22,12 +22,13 @@ LINES_AB = 2  # of a channel; line 2 brings retransmissions, which nobody misses
 class Channels:
     """The channels of one feed and the order session's stream of reports, as arrays core reads."""
 
-    def __init__(self, feed: Feed, reports: Destination, counters: int):
+    def __init__(self, feed: Feed, reports: Destination, counters: int, instruments: int = 0):
         listed, most = len(feed.channels), limits.CHANNELS_MAX
         if listed > most or not (listed or feed.rules or feed.messages):
             raise ConfigurationError(f"feed {feed.name}: {listed} channels; list 1 to {most} of them")
         self._keep: list[Any] = [feed]
         self.decoder = self._make_decoder(feed, counters)
+        self.decoder["instruments"] = instruments
         self._make_rows(feed, most if feed.rules else max(listed, 1))
         lines, fallback = _lines(feed, reports)
         self.lines, keep = make_lines(lines, fallback, feed.rules, self.rows, max(listed, 1 if feed.messages else 0))

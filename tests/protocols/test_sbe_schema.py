@@ -58,7 +58,10 @@ TYPES_WRONG = [
     ('<type name="t" primitiveType="char" presence="constant">€</type>', "more than one byte"),
     ('<type name="t" primitiveType="uint8" sinceVersion="3"/>', "sinceVersion=3 is above the schema's version 2"),
     ('<type name="t" primitiveType="uint8" sinceVersion="x"/>', "sinceVersion='x' is not a whole number"),
-    ('<type name="t" primitiveType="uint8" presence="constant" valueRef="e.B"/>' + enum(VALUE_A), "e has no value named 'B'"),
+    (
+        '<type name="t" primitiveType="uint8" presence="constant" valueRef="e.B"/>' + enum(VALUE_A),
+        "e has no value named 'B'",
+    ),
     ('<type name="t" primitiveType="uint8" presence="constant" valueRef="B"/>', "write it as Enum.Name"),
     ('<tpye name="t" primitiveType="uint8"/>', "<tpye> inside <types>: expected <type>, <enum>, <set>, <composite>"),
     (enum(VALUE_A, "float"), "encodingType='float' is float"),
@@ -85,14 +88,17 @@ TYPES_WRONG = [
     ('<composite name="c"><ref name="x" type="absent"/></composite>', "the type 'absent' is not defined"),
     ('<composite name="c"><ref name="x"/></composite>', "<ref> has no type"),
     (
-        '<composite name="c"><type name="a" primitiveType="uint32"/><type name="b" primitiveType="uint8" offset="3"/></composite>',
+        '<composite name="c"><ref name="a" type="int32"/><ref name="b" type="int8" offset="3"/></composite>',
         "offset=3 of 'b' lies inside what stands before it, which ends at 4",
     ),
     (
-        '<composite name="c"><type name="a" primitiveType="uint8" length="0"/><type name="b" primitiveType="uint8"/></composite>',
+        '<composite name="c"><type name="a" primitiveType="int8" length="0"/><ref name="b" type="int8"/></composite>',
         "it must be the last",
     ),
-    ('<composite name="c"><type name="a" primitiveType="uint8"/><type name="a" primitiveType="uint8"/></composite>', "twice"),
+    (
+        '<composite name="c"><type name="a" primitiveType="uint8"/><type name="a" primitiveType="uint8"/></composite>',
+        "twice",
+    ),
 ]
 
 BODIES_WRONG = [
@@ -101,7 +107,10 @@ BODIES_WRONG = [
     ('<field name="a" id="x" type="uint8"/>', "id='x' is not a whole number"),
     ('<field name="a" id="1" type="uint8"/><field name="a" id="2" type="uint8"/>', "'a' stands twice"),
     ('<field name="a" id="1" type="uint8"/><field name="b" id="1" type="uint8"/>', "the id 1 stands twice"),
-    ('<field name="a" id="1" type="uint16"/><field name="b" id="2" type="uint8" offset="1"/>', "offset=1 of 'b' lies inside"),
+    (
+        '<field name="a" id="1" type="uint16"/><field name="b" id="2" type="uint8" offset="1"/>',
+        "offset=1 of 'b' lies inside",
+    ),
     ('<field name="a" id="1" type="uint8" offset="70000"/>', "65536 is the most"),
     ('<field name="a" id="1" type="uint8" presence="constant"/>', "is constant and has no value"),
     ('<field name="a" id="1" type="uint8" presence="constant" valueRef="none.A"/>', "the type 'none' is not defined"),
@@ -114,6 +123,7 @@ BODIES_WRONG = [
     (group(dimension=' blockLength="0"'), "blockLength=0 of 'g' is less than its fields take: 1"),
     ('<data name="d" id="3" type="groupSizeEncoding"/>', "does not end with bytes"),
     ('<data name="d" id="3" type="uint8"/>', "is no variable data"),
+    ('<field name="a" id="1" type="int8" exponent="999"/>', "exponent=999 is beyond ±255"),
     ('<feild name="a" id="1" type="uint8"/>', "<feild> inside <message>: expected <field>, <group>, <data>"),
 ]
 
@@ -129,7 +139,11 @@ WHOLES_WRONG = [
     (schema(root='headerType="groupSizeEncoding"'), 5, "has no member templateId"),
     (schema().replace("<message ", "<massage ").replace("</message>", "</massage>"), 9, "<massage> inside <messageSchema>"),
     (schema().replace('name="M" id="1"', 'name="M"'), 9, "<message> has no id"),
-    (schema().replace("</messageSchema>", '<message name="N" id="1"/></messageSchema>'), 12, "the message id 1 stands twice"),
+    (
+        schema().replace("</messageSchema>", '<message name="N" id="1"/></messageSchema>'),
+        12,
+        "the message id 1 stands twice",
+    ),
     (schema().replace("</messageSchema>", '<message name="M" id="2"/></messageSchema>'), 12, "the message 'M' stands twice"),
     (re.sub(r"<message .*</message>", "", schema(), flags=re.DOTALL), 1, "the schema has no messages"),
 ]
@@ -163,7 +177,10 @@ def test_entities_and_external_files_are_never_read(tmp_path: Path):
     bomb = "<!DOCTYPE a [" + "".join(f'<!ENTITY x{n} "{f"&x{n - 1};" * 10}">' for n in range(1, 10)) + "]>"
     for front in (entity, bomb):
         line, text = refusal(front + "\n" + schema('<type name="t" primitiveType="&x;"/>'))
-        assert line == 1 and "DOCTYPE" in text
+        assert line == 1 and "DTD" in text
+    external = '<!DOCTYPE messageSchema SYSTEM "sbe.dtd">'
+    assert "DTD" in refusal(external + schema())[1]
+    assert parse_schema("<!DOCTYPE xml>\n" + schema(), "b3.xml").messages, "B3's says nothing: it is stepped over"
     include = '<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="common.xml"/>'
     line, text = refusal(schema(include))
     assert "common.xml" in text and "xmllint --xinclude" in text
