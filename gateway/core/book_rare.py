@@ -45,6 +45,7 @@ def apply_rare(store, event, kind, counters):
     if kind in (NONE, SYSTEM, INFORMATION):
         return 0
     flags = load_u8(event + EVENT.flags)
+    store_i64(store + STORE.time_ns, load_i64(event + EVENT.time_receive_ns))
     if kind == RECOVERED:
         heal_channel(store, channel_now(store), counters)
         return 0

@@ -12,7 +12,7 @@ from gateway.layout import names, value
 
 IN_USE = value("LISTING_IN_USE")
 SYMBOL_BYTES = value("INSTRUMENT_SYMBOL_BYTES")
-FLAGS = {number: name.lower() for number, name in names("listing_flag", "LISTING_").items()}
+FLAGS = {number: name.lower() for number, name in sorted(names("listing_flag", "LISTING_").items())}
 
 
 @dataclass(frozen=True)

@@ -150,13 +150,19 @@ def hash_text(text, size_bytes):
     return mixed
 
 
-@kernel
+@leaf
 def same_symbol(row, text, size_bytes):
     """1 when the row's symbol is this text."""
-    if load_u32(row + ROW.symbol_bytes) != size_bytes:
+    return same_text(row + ROW.symbol, load_u32(row + ROW.symbol_bytes), text, size_bytes)
+
+
+@kernel
+def same_text(first, first_bytes, second, second_bytes):
+    """1 when two texts are the same, byte by byte."""
+    if first_bytes != second_bytes:
         return 0
-    for position in range(size_bytes):
-        if load_u8(row + ROW.symbol + position) != load_u8(text + position):
+    for position in range(first_bytes):
+        if load_u8(first + position) != load_u8(second + position):
             return 0
     return 1
 

@@ -60,9 +60,14 @@ load_u8 = _loader(8, False, False)
 load_u16 = _loader(16, False, False)
 load_u32 = _loader(32, False, False)
 load_i64 = _loader(64, True, False)
+load_i8 = _loader(8, True, False)
+load_i16 = _loader(16, True, False)
+load_i32 = _loader(32, True, False)
 load_be16 = _loader(16, False, True)
 load_be32 = _loader(32, False, True)
 load_be64 = _loader(64, True, True)
+load_be_i16 = _loader(16, True, True)
+load_be_i32 = _loader(32, True, True)
 store_u8 = _storer(8, False)
 store_u16 = _storer(16, False)
 store_u32 = _storer(32, False)
@@ -70,6 +75,26 @@ store_i64 = _storer(64, False)
 store_be16 = _storer(16, True)
 store_be32 = _storer(32, True)
 store_be64 = _storer(64, True)
+
+
+def _float_of(bits: int) -> Any:
+    kind = ir.FloatType() if bits == 32 else ir.DoubleType()
+
+    @intrinsic
+    def convert(typing_context, pattern):
+        def generate(context, builder, signature, arguments):
+            pattern = arguments[0] if bits == 64 else builder.trunc(arguments[0], I32)
+            number = builder.bitcast(pattern, kind)
+            return number if bits == 64 else builder.fpext(number, ir.DoubleType())
+
+        return types.float64(types.int64), generate
+
+    return convert
+
+
+# The IEEE 754 number of a loaded bit pattern, as float64.
+float32_of_bits = _float_of(32)
+float64_of_bits = _float_of(64)
 
 
 @njit(inline="always")
