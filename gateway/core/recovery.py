@@ -78,7 +78,7 @@ def examine_event(healing, feed, event, counters):
     """What becomes of an event that came on the channel `feed` (enum heal_verdict); store.channel is feed.snapshot_of."""
     kind, instrument = load_u8(event + EVENT.kind), load_u32(event + EVENT.instrument)
     of_snapshot = load_u8(event + EVENT.flags) & OF_SNAPSHOT != 0 or load_u32(feed + FEED.role) == SNAPSHOTS
-    if of_snapshot or kind == BEGIN or kind == END:
+    if of_snapshot or kind in (BEGIN, END):
         if instrument >= load_i64(healing + HEALING.instruments):
             count_reason(counters, FIELD)
             return PASS
