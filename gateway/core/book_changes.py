@@ -81,7 +81,7 @@ def remove(store, book, row, quantity, left):
 
 @kernel
 def set_order(store, book, event, row, counters):
-    """EVENT_SET: an order has another price or quantity; nothing left of it: it goes. The caller looks what became of the top."""
+    """EVENT_SET: an order has another price or quantity; nothing left of it: it goes. The caller looks at the top."""
     price, quantity = load_i64(event + EVENT.price), load_i64(event + EVENT.quantity)
     left, number = load_u32(row + ORDER.quantity), load_u8(row + ORDER.side)
     if load_u8(event + EVENT.side) not in (0, number) or quantity < 0 or quantity >= WORD or not is_price(price):

@@ -1,7 +1,7 @@
 """What empties books ⑤: a CLEAR of one instrument, a snapshot of it, a new session of a channel.
 
-Hard rule: orders leave one by one, as if each were deleted, so that the pools and counts come out exact. A book of orders
-makes its clearing walk the order table until its last order is found; a book of levels gives its leaves back and walks nothing.
+Hard rule: orders leave one by one, as if each were deleted, so that the pools and counts come out exact. Clearing a book
+of orders walks the order table until its last order is found; a book of levels gives its leaves back and walks nothing.
 """
 
 from gateway.core.book_changes import remove
@@ -31,7 +31,7 @@ USELESS = value("FEED_SNAPSHOT_USELESS")
 
 @kernel
 def clear_book(store, book):
-    """Removes everything from a book; empty, it is known and trusted again, unless a snapshot is coming in. 1: it had any."""
+    """Removes everything from a book; empty, it is trusted again, unless a snapshot is coming in. 1: it had any."""
     changed = empty_book(store, book)
     flags = load_u32(book + BOOK.flags)
     if flags & SNAPSHOT == 0:

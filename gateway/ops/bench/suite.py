@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway import kernel_cache
 
-SUITES = ("decode", "ring", "tick-to-order")
+SUITES = ("decode", "book", "ring", "tick-to-order")
 
 
 @dataclass(frozen=True)
