@@ -77,7 +77,7 @@ class Held:
 
 @dataclass
 class NaiveCorridor:
-    """Every datagram is the feed, as in a replay; `books`, `counts`, `reasons` and `types` are what to compare."""
+    """Every datagram is line A, as in a replay without line B; compare `books`, `counts`, `reasons`, `types`."""
 
     window_ns: int = 2_000_000
     unsequenced: bool = True

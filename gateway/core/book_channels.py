@@ -10,8 +10,9 @@ of gaps walks nothing. Hard rule: whoever changes VALID, STALE, RECOVERABLE or S
 
 from gateway.core.book_rows import BOOK, book_of
 from gateway.core.counters import add_to
+from gateway.core.histograms import add_value
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import load_i64, load_u32, store_u32
+from gateway.core.memory import load_i64, load_u32, store_i64, store_u32
 from gateway.layout import offsets, size, value
 
 STORE = offsets("book_store")
@@ -70,11 +71,23 @@ def healed(flags):
 @kernel
 def set_trust(store, book, flags):
     """Writes the flags of a row and moves it to the list they say."""
+    if (load_u32(book + BOOK.flags) ^ flags) & STALE:
+        note_health(store, book, flags & STALE)
     store_u32(book + BOOK.flags, flags)
     wanted = list_of(flags)
     if load_u32(book + BOOK.list) != wanted:
         leave_list(store, book)
         enter_list(store, book, wanted)
+
+
+@kernel
+def note_health(store, book, stale):
+    """A book became stale, or is so no longer: how long it was is worth knowing."""
+    now_ns, since_ns = load_i64(store + STORE.time_ns), load_i64(book + BOOK.stale_since_ns)
+    store_i64(book + BOOK.stale_since_ns, now_ns if stale != 0 else 0)
+    times = load_i64(store + STORE.stale_times)
+    if stale == 0 and since_ns != 0 and times != 0:
+        add_value(times, now_ns - since_ns)
 
 
 @kernel

@@ -1,6 +1,6 @@
 """The corridor on one screen: from a frame in io_core to an order in core_io.
 
-    ③ ring ─ udp ④ moldudp64 ─ arbitrate ─ itch50 ─ book ⑤ ─ strategy ⑥ ─ gate ⑦ ─ submit ⑧ ring
+    ③ ring ─ udp ④ line ─ arbitrate ─ decoder ─ book ⑤ ─ strategy ⑥ ─ gate ⑦ ─ submit ⑧ ring
 
 `turn` is the stage: C calls it, without the GIL, for ever. Hard rule: nothing here allocates, raises or reads a
 clock other than the tick stamps; time enters with the records of the ring.
@@ -16,9 +16,10 @@ from gateway.core.admission import admit
 from gateway.core.book import apply_event, begin_session, prefetch_ahead, prefetch_events
 from gateway.core.counters import add_to, count_reason
 from gateway.core.kernel import kernel, leaf
+from gateway.core.lines import find_line
 from gateway.core.memory import (
+    call_decoder,
     call_strategy,
-    load_be16,
     load_i64,
     load_u8,
     load_u16,
@@ -27,25 +28,36 @@ from gateway.core.memory import (
     store_u32,
     ticks,
 )
-from gateway.core.reports import apply_refusal, apply_report
+from gateway.core.messages import append_part
+from gateway.core.quality import judge
+from gateway.core.quality_sweep import sweep
+from gateway.core.report_stream import take_reports
+from gateway.core.reports import apply_refusal
+from gateway.core.requests import send_request
 from gateway.core.submit import submit_intents
 from gateway.layout import offsets, size, value
-from gateway.protocols.itch50_decode import decode_packet
-from gateway.protocols.moldudp64 import HEADER_BYTES, count_of
 from gateway.protocols.udp import parse_frame
 
 CORE = offsets("core")
 FRAME = offsets("frame_slot")
 DATAGRAM = offsets("datagram")
+LINE = offsets("line")
+LINES = offsets("line_table")
+MESSAGE = offsets("message_buffer")
 FEED = offsets("feed")
+DECODER = offsets("decoder")
 EVENT = offsets("event")
 COUNTERS = offsets("core_counters")
 INTENTS = offsets("intents")
-ACCOUNT = offsets("gate_account")
-FRAME_BYTES, EVENT_BYTES, BOOK_BYTES = size("frame_slot"), size("event"), size("book")
+QUALITY = offsets("quality")
+FRAME_BYTES, FEED_BYTES, EVENT_BYTES, BOOK_BYTES = size("frame_slot"), size("feed"), size("event"), size("book")
 END_OF_INPUT, ORDER_REFUSED = value("FRAME_END_OF_INPUT"), value("FRAME_ORDER_REFUSED")
-FRAME_TIME = value("FRAME_TIME")
+FRAME_TIME, FRAME_MESSAGE, FRAME_MORE = value("FRAME_TIME"), value("FRAME_MESSAGE"), value("FRAME_MORE")
+LINE_REPORTS = value("LINE_REPORTS")
 NOTHING, PACKET = value("READY_NOTHING"), value("READY_PACKET")
+REQUEST, RECOVERED = value("READY_REQUEST"), value("READY_RECOVERED")
+EVENT_RECOVERED, EVENT_LOST = value("EVENT_RECOVERED"), value("EVENT_LOST")
+PATH = offsets("order_path")
 NOT_OURS = value("FEED_NOT_OURS")
 EVENT_GAP, EVENT_INFORMATION = value("EVENT_GAP"), value("EVENT_INFORMATION")
 EVENT_INSTRUMENT = value("EVENT_INSTRUMENT")
@@ -73,7 +85,7 @@ def turn(core):
 
 @kernel
 def on_record(core, slot):
-    """A frame, or what io has to say instead of one."""
+    """A frame, a message of a session, or what io has to say instead of one."""
     flags = load_u16(slot + FRAME.flags) | load_i64(core + CORE.frame_flags)
     store_i64(core + CORE.now_ns, load_i64(slot + FRAME.time_receive_ns))
     store_i64(core + CORE.ticks_receive, load_i64(slot + FRAME.ticks_receive))
@@ -84,13 +96,16 @@ def on_record(core, slot):
         on_end_of_input(core)
     elif flags & FRAME_TIME:
         on_time(core)
+    elif flags & FRAME_MESSAGE:
+        on_message(core, slot + FRAME_BYTES, load_u32(slot + FRAME.size), flags & FRAME_MORE)
     else:
         on_frame(core, slot + FRAME_BYTES, load_u32(slot + FRAME.size), flags)
+    on_sweep(core)
 
 
 @kernel
 def on_frame(core, frame, size_bytes, flags):
-    """④ Ethernet, IPv4 and UDP are believed or counted; the datagram goes to the feed or to the order session."""
+    """④ Ethernet, IPv4 and UDP are believed or counted; the datagram goes to its channel or to the order session."""
     counters, datagram = load_i64(core + CORE.counters), load_i64(core + CORE.datagram)
     add_to(counters + COUNTERS.frames, 1)
     reason = parse_frame(frame, size_bytes, flags, datagram)
@@ -100,30 +115,34 @@ def on_frame(core, frame, size_bytes, flags):
     if load_u32(datagram + DATAGRAM.checksum_absent) != 0:
         add_to(counters + COUNTERS.checksum_absent, 1)
     payload, payload_bytes = load_i64(datagram + DATAGRAM.payload), load_u32(datagram + DATAGRAM.size)
-    feed, reports = load_i64(core + CORE.feed), load_i64(core + CORE.reports)
-    line = line_of(feed, datagram)
-    if line >= 0:
-        code = arbitrate.offer(feed, payload, payload_bytes, line, load_i64(core + CORE.now_ns), counters)
-        drain_feed(core, feed, code)
-    elif line_of(reports, datagram) >= 0:
-        report_counters = load_i64(core + CORE.report_counters)
-        code = arbitrate.offer(reports, payload, payload_bytes, 0, load_i64(core + CORE.now_ns), report_counters)
-        drain_reports(core, reports, code)
-    else:
+    address, port = load_u32(datagram + DATAGRAM.destination), load_u16(datagram + DATAGRAM.destination_port)
+    line, now_ns = find_line(load_i64(core + CORE.lines), address, port), load_i64(core + CORE.now_ns)
+    if line == 0:
         count_reason(counters, NOT_OURS)
+    elif load_u32(line + LINE.role) == LINE_REPORTS:
+        take_reports(core, payload, payload_bytes)
+    else:
+        feed = channel_at(core, load_u32(line + LINE.channel))
+        code = arbitrate.offer(feed, payload, payload_bytes, load_u16(line + LINE.index), now_ns, counters)
+        drain_feed(core, feed, code)
+
+
+@kernel
+def on_message(core, part, size_bytes, more):
+    """④ A session over TCP numbers nothing: its messages go straight to their decoder."""
+    message, counters = load_i64(core + CORE.message), load_i64(core + CORE.counters)
+    if message == 0:
+        count_reason(counters, NOT_OURS)
+    elif append_part(message, part, size_bytes, more, counters) != 0:
+        feed, now_ns = load_i64(core + CORE.message_channel), load_i64(core + CORE.now_ns)
+        add_to(counters + COUNTERS.frames, 1)
+        deliver(core, feed, load_i64(message + MESSAGE.bytes), load_i64(message + MESSAGE.size), 0, now_ns)
 
 
 @leaf
-def line_of(feed, datagram):
-    """Line 0 or 1 of this feed that the datagram was sent to; -1: neither."""
-    address, port = load_u32(datagram + DATAGRAM.destination), load_u16(datagram + DATAGRAM.destination_port)
-    if load_u32(feed + FEED.any_destination) != 0:
-        return 0
-    if address == load_u32(feed + FEED.line_address) and port == load_u16(feed + FEED.line_port):
-        return 0
-    if address == load_u32(feed + FEED.line_address + 4) and port == load_u16(feed + FEED.line_port + 2):
-        return 1
-    return -1
+def channel_at(core, index):
+    """Address of a channel's struct feed."""
+    return load_i64(core + CORE.channels) + index * FEED_BYTES
 
 
 @kernel
@@ -135,32 +154,48 @@ def drain_feed(core, feed, code):
         begin_session(store, load_i64(feed + FEED.first_sequence))
     while code != NOTHING:
         if code == PACKET:
-            on_packet(core, feed)
+            payload, size_bytes = load_i64(feed + FEED.ready_payload), load_u32(feed + FEED.ready_size)
+            deliver(core, feed, payload, size_bytes, load_u32(feed + FEED.ready_skip), load_i64(feed + FEED.ready_time_ns))
+        elif code == REQUEST:
+            path = load_i64(core + CORE.path)
+            send_request(feed, load_i64(path + PATH.core_io), load_i64(path + PATH.epoch), load_i64(core + CORE.now_ns))
+        elif code == RECOVERED:
+            say(core, EVENT_RECOVERED, 0, 0, 0)
         else:
-            on_gap(core, load_i64(feed + FEED.gap_first), load_i64(feed + FEED.gap_count))
+            lost = EVENT_LOST if load_i64(feed + FEED.gap_lost) != 0 else 0
+            say(core, EVENT_GAP, load_i64(feed + FEED.gap_first), load_i64(feed + FEED.gap_count), lost)
         code = arbitrate.next_ready(feed, load_i64(core + CORE.now_ns), counters)
 
 
 @kernel
-def on_packet(core, feed):
-    """④ → ⑤ → ⑥ → ⑦ → ⑧ for each message of one packet, in the venue's order."""
-    store, events = load_i64(core + CORE.store), load_i64(core + CORE.events)
-    counters = load_i64(core + CORE.counters)
-    count = decode_packet(
-        load_i64(core + CORE.decode_table),
-        load_i64(feed + FEED.ready_payload),
-        load_u32(feed + FEED.ready_size),
-        load_u32(feed + FEED.ready_skip),
-        load_i64(feed + FEED.ready_time_ns),
-        events,
-        counters,
-    )
+def deliver(core, feed, payload, size_bytes, skip, time_receive_ns):
+    """④ The feed's decoder turns a packet into events, a batch at a time."""
+    decoder = load_i64(feed + FEED.decoder)
+    store_i64(decoder + DECODER.payload, payload)
+    store_u32(decoder + DECODER.size, size_bytes)
+    store_u32(decoder + DECODER.skip, skip)
+    store_i64(decoder + DECODER.time_receive_ns, time_receive_ns)
+    store_u32(decoder + DECODER.channel, load_u32(feed + FEED.channel))
+    store_i64(decoder + DECODER.cursor, 0)
+    store_u32(decoder + DECODER.more, 1)
+    while load_u32(decoder + DECODER.more) != 0:
+        store_u32(decoder + DECODER.more, 0)
+        on_events(core, load_i64(decoder + DECODER.events), call_decoder(load_i64(decoder + DECODER.function), decoder))
+
+
+@kernel
+def on_events(core, events, count):
+    """⑤ → ⑥ → ⑦ → ⑧ for each event, in the venue's order."""
+    store, counters = load_i64(core + CORE.store), load_i64(core + CORE.counters)
+    quality = load_i64(core + CORE.quality)
     add_to(counters + COUNTERS.events, count)
     prefetch_events(store, events, count)
     for index in range(count):
         event = events + index * EVENT_BYTES
         prefetch_ahead(store, events, index, count)
-        apply_event(store, event, counters)
+        changed = apply_event(store, event, counters)
+        if quality != 0:
+            judge(quality, event, changed)
         kind = load_u8(event + EVENT.kind)
         if kind == EVENT_INSTRUMENT:
             admit(load_i64(core + CORE.admission), load_i64(core + CORE.gate_rows), event)
@@ -186,67 +221,45 @@ def on_event(core, event):
 
 
 @kernel
-def on_gap(core, first, count):
-    """Messages are lost for good: every book is stale before anything else is read."""
+def say(core, kind, first, count, flags):
+    """A gap: every book is stale before anything else is read; or that all of it has come after all."""
     event = load_i64(core + CORE.events)
     for offset in range(0, EVENT_BYTES, 8):
         store_i64(event + offset, 0)
     store_i64(event + EVENT.sequence, first)
     store_i64(event + EVENT.quantity, count)
     store_i64(event + EVENT.time_receive_ns, load_i64(core + CORE.now_ns))
-    store_u32(event + EVENT.kind, EVENT_GAP)
+    store_u32(event + EVENT.kind, kind | flags << 16)
     apply_event(load_i64(core + CORE.store), event, load_i64(core + CORE.counters))
     on_event(core, event)
 
 
 @kernel
-def drain_reports(core, reports, code):
-    """The order session's reports, in order; a lost one makes positions uncertain and stops new risk."""
-    account = load_i64(core + CORE.account)
-    report_counters = load_i64(core + CORE.report_counters)
-    if load_u32(reports + FEED.joined) != 0:
-        store_u32(reports + FEED.joined, 0)
-        if load_i64(reports + FEED.first_sequence) != 1:
-            add_to(account + ACCOUNT.session_lost, 1)
-    while code != NOTHING:
-        if code == PACKET:
-            on_reports(core, reports)
-        else:
-            add_to(account + ACCOUNT.session_lost, load_i64(reports + FEED.gap_count))
-            add_to(load_i64(core + CORE.counters) + COUNTERS.report_gaps, 1)
-        code = arbitrate.next_ready(reports, load_i64(core + CORE.now_ns), report_counters)
-
-
-@kernel
-def on_reports(core, reports):
-    """Each message block of one report packet; a block that leaves the packet loses the rest."""
-    block = load_i64(reports + FEED.ready_payload)
-    end = block + load_u32(reports + FEED.ready_size)
-    count, skip = count_of(block), load_u32(reports + FEED.ready_skip)
-    block += HEADER_BYTES
-    for index in range(count):
-        if end - block < 2 or end - block - 2 < load_be16(block):
-            add_to(load_i64(core + CORE.account) + ACCOUNT.session_lost, count - index)
-            return
-        message_bytes = load_be16(block)
-        if index >= skip:
-            apply_report(load_i64(core + CORE.path), block + 2, message_bytes, load_i64(core + CORE.now_ns))
-        block += 2 + message_bytes
-
-
-@kernel
 def on_time(core):
     """Nothing came, but time went on: a hole may have waited long enough."""
-    feed, reports = load_i64(core + CORE.feed), load_i64(core + CORE.reports)
-    now_ns = load_i64(core + CORE.now_ns)
-    drain_feed(core, feed, arbitrate.next_ready(feed, now_ns, load_i64(core + CORE.counters)))
-    drain_reports(core, reports, arbitrate.next_ready(reports, now_ns, load_i64(core + CORE.report_counters)))
+    now_ns, counters = load_i64(core + CORE.now_ns), load_i64(core + CORE.counters)
+    for index in range(load_u32(load_i64(core + CORE.lines) + LINES.channels_used)):
+        feed = channel_at(core, index)
+        drain_feed(core, feed, arbitrate.next_ready(feed, now_ns, counters))
+    take_reports(core, 0, 0)
+
+
+@leaf
+def on_sweep(core):
+    """Time went on: strategies hear of the books that nothing feeds any more."""
+    quality = load_i64(core + CORE.quality)
+    if quality == 0:
+        return
+    events = load_i64(quality + QUALITY.events)
+    for index in range(sweep(quality, load_i64(core + CORE.now_ns))):
+        on_event(core, events + index * EVENT_BYTES)
 
 
 @kernel
 def on_end_of_input(core):
     """A capture has ended: no hole will be filled any more."""
-    arbitrate.flush(load_i64(core + CORE.feed))
+    for index in range(load_u32(load_i64(core + CORE.lines) + LINES.channels_used)):
+        arbitrate.flush(channel_at(core, index))
     arbitrate.flush(load_i64(core + CORE.reports))
     on_time(core)
     store_i64(core + CORE.finished, 1)

@@ -11,7 +11,10 @@ Declared with numba's own `njit`: its inlining makes this one kernel a seventh f
 What does not fit the path (a state letter, a wrong length, a side that is neither) leaves it by one branch.
 """
 
-from numba import njit
+from functools import cache
+from typing import Any
+
+from numba import cfunc, njit, types
 
 from gateway import limits
 from gateway.core.counters import add_to, count_reason
@@ -41,7 +44,9 @@ from gateway.protocols.itch50_rows import (
 )
 from gateway.protocols.moldudp64 import END_OF_SESSION, HEADER_BYTES, count_of, sequence_of
 
-__all__ = ["EVENTS_MAX", "decode_packet", "make_table"]
+__all__ = ["EVENTS_MAX", "decode_packet", "itch50_decoder", "make_table"]
+
+DECODER = offsets("decoder")
 
 EVENT = offsets("event")
 EVENT_BYTES = size("event")
@@ -230,3 +235,21 @@ def _write_gap(event, sequence, quantity, kind, time_receive_ns):
     store_i64(event + EVENT.quantity, quantity)
     store_i64(event + WORD_INSTRUMENT, (GAP << SHIFT_KIND) | (kind << SHIFT_TYPE))
     store_i64(event + EVENT.time_receive_ns, time_receive_ns)
+
+
+def _decode(decoder):
+    return decode_packet(
+        load_i64(decoder + DECODER.context),
+        load_i64(decoder + DECODER.payload),
+        load_u32(decoder + DECODER.size),
+        load_u32(decoder + DECODER.skip),
+        load_i64(decoder + DECODER.time_receive_ns),
+        load_i64(decoder + DECODER.events),
+        load_i64(decoder + DECODER.counters),
+    )
+
+
+@cache
+def itch50_decoder() -> Any:
+    """The protocol as a C function, int64 (struct decoder *): its context is the address of `make_table()`."""
+    return cfunc(types.int64(types.int64), cache=True)(_decode)

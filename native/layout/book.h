@@ -35,7 +35,8 @@ enum book_flag {
     BOOK_SKIPPING = 128,   /* what comes was applied before: until the next sequence of the instrument */
     BOOK_LEVELS = 256,     /* its levels are the venue's own, it holds no orders */
     BOOK_SNAPSHOT = 512,   /* between the begin and the end of a snapshot */
-    BOOK_BOUND = 1024      /* `channel` is that of an event that moved the book, not only of one that named it */
+    BOOK_BOUND = 1024,     /* `channel` is that of an event that moved the book, not only of one that named it */
+    BOOK_QUIET = 65536     /* no event for longer than the bound of [quality]; the next one clears it */
 };
 
 enum book_constant {
@@ -86,7 +87,7 @@ struct book {
     uint32_t list;    /* enum book_list: the list it stands in */
     uint32_t next;    /* in that list: one plus the instrument, 0: the end */
     uint32_t previous;
-    uint32_t reserved_words[2];
+    int64_t stale_since_ns; /* receive time of the event that made it stale; 0: it is not */
 
     struct book_side bid;
     struct book_side ask;
@@ -175,4 +176,6 @@ struct book_store {
     uint32_t reserved;
 
     struct book_channel channels[256];
+    int64_t time_ns;      /* receive time of the last event of those that come seldom: gaps and healing among them */
+    uint64_t stale_times; /* struct histogram: how long books that healed had been stale; 0: nobody asks */
 };

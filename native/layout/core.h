@@ -4,11 +4,13 @@
 struct core {
     struct ring_reader frames; /* io_core */
     uint64_t datagram;         /* scratch: struct datagram */
-    uint64_t feed;             /* struct feed: market data, lines A and B */
+    uint64_t channels;         /* struct feed 0: the channels of market data, each on lines A and B */
+    uint64_t lines;            /* struct line_table: destination to channel, and how many channels there are */
+    uint64_t message;          /* struct message_buffer of the session that carries market data; 0: there is none */
+    uint64_t message_channel;  /* struct feed its messages belong to */
     uint64_t reports;          /* struct feed: the order session's reports, one line */
     uint64_t report_counters;  /* struct core_counters of the report stream: counters.reports */
-    uint64_t decode_table;     /* protocols' row table */
-    uint64_t events;           /* scratch: EVENTS_MAX rows of struct event */
+    uint64_t events;           /* scratch: one struct event of core's own, for a gap */
     uint64_t store;            /* struct book_store */
     uint64_t books;            /* struct book row 0 */
     uint64_t path;             /* struct order_path: intents → gate → submit, and reports back */
@@ -19,6 +21,7 @@ struct core {
     uint64_t account;          /* struct gate_account */
     uint64_t gate_rows;        /* struct gate_row 0 */
     uint64_t admission;        /* struct admission */
+    uint64_t quality;          /* struct quality; 0: prices are not judged, silence is not looked for */
     uint64_t frame_flags;      /* enum frame_flag added to every frame's own: what the configuration takes on trust */
     int64_t now_ns;            /* receive time of the last record */
     int64_t ticks_receive;

@@ -58,7 +58,12 @@ def check(seed: int, folder: Path) -> dict[str, int]:
     path, strategy = folder / f"{seed}.pcap", folder / "distrust.py"
     path.write_bytes(pcap_of(rows, cut))
     strategy.write_text(DISTRUST)
-    choice = {"feed__any_destination": True, "feed__unsequenced": True, "feed__reorder_window_us": WINDOW_US}
+    choice = {
+        "feed__any_destination": True,
+        "feed__line_b": "239.192.9.9:39999",
+        "feed__unsequenced": True,
+        "feed__reorder_window_us": WINDOW_US,
+    }
     result = replay(path, configuration(strategy, **choice))
     twin = expected(rows, cut)
     account(result)
