@@ -99,7 +99,9 @@ def _groups(groups: list[str]) -> list[str]:
 
 
 Endpoint = Annotated[str, AfterValidator(_endpoint_text), Field(json_schema_extra={"range": "ADDRESS:PORT"})]
-NoEndpoint = Annotated[str, AfterValidator(_endpoint_or_none), Field(json_schema_extra={"range": "ADDRESS:PORT, or empty"})]
+NoEndpoint = Annotated[
+    str, AfterValidator(_endpoint_or_none), Field(json_schema_extra={"range": "ADDRESS:PORT, or empty"})
+]
 Mac = Annotated[str, AfterValidator(_mac_text), Field(json_schema_extra={"range": "six hexadecimal bytes"})]
 PortName = Annotated[str, AfterValidator(_port_text), Field(json_schema_extra={"range": "KIND:ARGUMENT"})]
 Groups = Annotated[list[str], AfterValidator(_groups), Field(json_schema_extra={"range": "lists of symbols"})]

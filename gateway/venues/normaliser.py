@@ -61,13 +61,7 @@ def source(definition: Definition, schema: Schema) -> str:
     numba = "from numba import cfunc, types\n"
     title = f'"""Generated from feed {definition.name} and schema {schema.id}, version {schema.version}."""'
     reasons = f"INSTRUMENTS_FULL = {enumerator('FEED_INSTRUMENTS_FULL')}"
-    parts = [
-        f"{title}\n\n{numba}{emit.IMPORTS}{IMPORTS}\n{reasons}\n",
-        *looked_up,
-        *functions,
-        dispatch_text(plan),
-        packet_text(definition, schema),
-    ]
+    parts = [f"{title}\n\n{numba}{emit.IMPORTS}{IMPORTS}\n{reasons}\n", *looked_up, *functions, dispatch_text(plan), packet_text(definition, schema)]
     return "\n\n\n".join(parts) + "\n\n\nentry = cfunc(types.int64(types.int64), cache=True)(decode)\n"
 
 
