@@ -66,9 +66,19 @@ def sbe(definition: Definition, schema: Schema, window_ns: int, **options: Any) 
         lot=units_of(definition, "lot", rules.lot, rules.quantity_exponent),
         depth=rules.depth,
         instruments_file=rules.file,
+        type_names=type_names(schema),
         keep=[decoder],
         **options,
     )
+
+
+def type_names(schema: Schema) -> dict[int, str]:
+    """Template names by the low byte of their id; templates that share one share the name."""
+    names: dict[int, str] = {}
+    for message in schema.messages.values():
+        low = message.id & 255
+        names[low] = f"{names[low]}/{message.name}" if low in names else message.name
+    return names
 
 
 def _destinations(line: Lines) -> tuple[tuple[int, int], ...]:
