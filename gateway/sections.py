@@ -293,7 +293,8 @@ class Quality(Section):
         0,
         ge=0,
         le=3_600_000,
-        description="Silence of an instrument after which its book is quiet and not traded on; 0: after `risk.stale_ms`.",
+        description="Silence of an instrument after which its book is marked quiet and not traded on; "
+        "0: no mark, the gate alone compares its age with `risk.stale_ms`.",
     )
     groups: Groups = Field(
         default_factory=list,

@@ -155,6 +155,7 @@ def report(demo: Demo, whole: dict[str, Any], venue: dict[str, Any], check: Reco
         "gaps": core["gaps"],
         "gap_messages": core["gap_messages"],
         "gap_messages_on_purpose": venue["lost_messages"],
+        "venue_messages": venue["feed_messages"],
         "losses_on_both_lines": venue["lost_ranges"],
         "requests": venue["requests_received"],
         "requests_answered": venue["requests_answered"],

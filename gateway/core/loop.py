@@ -72,7 +72,6 @@ def turn(core):
         worked += 1
         slot = ring.peek(frames)
     if worked != 0:
-        on_sweep(core)
         ring.acknowledge(frames)
         faults = load_u32(load_i64(core + CORE.intents) + INTENTS.faults)
         store_i64(load_i64(core + CORE.counters) + COUNTERS.strategy_faults, faults)
@@ -97,6 +96,7 @@ def on_record(core, slot):
         on_message(core, slot + FRAME_BYTES, load_u32(slot + FRAME.size), flags & FRAME_MORE)
     else:
         on_frame(core, slot + FRAME_BYTES, load_u32(slot + FRAME.size), flags)
+    on_sweep(core)
 
 
 @kernel
@@ -234,14 +234,15 @@ def on_time(core):
     take_reports(core, 0, 0)
 
 
-@kernel
+@leaf
 def on_sweep(core):
     """Time went on: strategies hear of the books that nothing feeds any more."""
     quality = load_i64(core + CORE.quality)
-    if quality != 0:
-        events = load_i64(quality + QUALITY.events)
-        for index in range(sweep(quality, load_i64(core + CORE.now_ns))):
-            on_event(core, events + index * EVENT_BYTES)
+    if quality == 0:
+        return
+    events = load_i64(quality + QUALITY.events)
+    for index in range(sweep(quality, load_i64(core + CORE.now_ns))):
+        on_event(core, events + index * EVENT_BYTES)
 
 
 @kernel

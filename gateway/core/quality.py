@@ -1,7 +1,7 @@
 """Data quality between book ⑤ and strategy ⑥: prices that do not look right are flagged, and books fed no more are marked.
 
     judge(quality, event, changed)     after each applied event: EVENT_OUTLIER, EVENT_DIVERGENT
-    sweep(quality, now_ns)             once a turn: quality_sweep.py marks quiet books and compares groups
+    sweep(quality, now_ns)             behind each record: quality_sweep.py marks quiet books and compares groups
 
 A sample is the price of a trade, or the middle of a trusted book whose top moved. Mean and variance forget exponentially, so
 one line per instrument holds them. An outlier leaves both as they are, until `agree` outliers in a row agree: then the

@@ -56,7 +56,7 @@ POWERS = np.array([10.0**power for power in range(-POWER_LAST, POWER_LAST + 1)])
 
 @leaf
 def sweep(quality, now_ns):
-    """Called every turn, works once a millisecond of the records' time. Returns how many struct event rows it wrote.
+    """Called behind every record, works once a millisecond of their time. Returns how many struct event rows it wrote.
 
     Each of them restates the trading status of a book that has become quiet, so that its strategy hears of it: sequence 0.
     """
@@ -82,7 +82,8 @@ def sweep_books(quality, now_ns, passed_ms):
     for _ in range(count):
         position = position + 1 if position + 1 < used else 0
         book = listed_book(store, position)
-        name_book_row(quality, book)
+        if load_i64(quality + QUALITY.name_count) != 0:
+            find_group(quality, book)
         if became_quiet(quality, book, now_ns):
             restate(load_i64(quality + QUALITY.events) + quiet * EVENT_BYTES, book, now_ns)
             quiet += 1
@@ -112,14 +113,14 @@ def restate(event, book, now_ns):
     store_i64(event + EVENT.time_receive_ns, now_ns)
 
 
-@leaf
-def name_book_row(quality, book):
+@kernel
+def find_group(quality, book):
     """A row whose name is new begins its samples anew, and looks for its group."""
     instrument = load_u32(book + BOOK.instrument)
     row = load_i64(quality + QUALITY.rows) + instrument * ROW_BYTES
     if load_i64(row + ROW.name) != load_i64(book + BOOK.symbol):
         begin_samples(row, load_i64(book + BOOK.symbol))
-    if load_i64(quality + QUALITY.name_count) != 0 and load_u32(row + ROW.flags) & ROW_NAMED == 0:
+    if load_u32(row + ROW.flags) & ROW_NAMED == 0:
         leave_group(quality, row, instrument)
         join_group(quality, row, book, instrument)
 

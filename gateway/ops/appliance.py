@@ -73,7 +73,7 @@ def instrument_limits(configuration: Configuration) -> dict[str, int]:
 
 
 def stale_after_ns(configuration: Configuration) -> int:
-    """Silence of an instrument that ends trust in its book, in the gate and in the marks; 0: no bound is written."""
+    """Age of a book that the gate refuses: the shorter of the bounds that are written; 0 without one."""
     bounds = [bound for bound in (configuration.quality.stale_after_ms, configuration.risk.stale_ms) if bound]
     return min(bounds, default=0) * MILLISECOND_NS
 
@@ -88,7 +88,7 @@ def quality_settings(configuration: Configuration) -> QualitySettings:
         warm_up=quality.warm_up,
         agree=quality.agree,
         floor_ppm=quality.floor_ppm,
-        stale_after_ns=stale_after_ns(configuration),
+        stale_after_ns=quality.stale_after_ms * MILLISECOND_NS,
         groups=quality.group_members(),
         apart_ppm=quality.divergence_ppm,
         apart_ns=quality.divergence_ms * MILLISECOND_NS,

@@ -12,7 +12,7 @@ enum quality_flag {
 enum quality_constant {
     QUALITY_GROUPS_MAX = 256,
     QUALITY_MEMBERS_MAX = 16, /* rows of one group */
-    QUALITY_SWEEP_MAX = 1024, /* books looked at in one go, however long it took */
+    QUALITY_SWEEP_MAX = 256,  /* books looked at in one go, however long it took */
     QUALITY_SWEEP_GROUPS = 16, /* groups looked at in one go */
     QUALITY_STREAK_TIMES = 8   /* outliers one after another, over `agree`, after which any price is believed */
 };

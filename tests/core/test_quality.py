@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba import njit
 
 from gateway import kernel_cache, layout
 from gateway.core import book_reader
 from gateway.core.book import apply_event
 from gateway.core.book_store import OwnedStore
 from gateway.core.instruments import define, make_instruments, row_for
-from gateway.core.kernel import kernel
 from gateway.core.memory import address_of
 from gateway.core.quality import judge
 from gateway.core.quality_store import Quality, QualitySettings, make_quality
@@ -32,12 +32,17 @@ FILTER = QualitySettings(z_max=6.0, window=20, warm_up=10, agree=4, floor_ppm=10
 kernel_cache.prepare()
 
 
-@kernel
+@njit(cache=True)
 def judge_event(quality, event, changed):
     return judge(quality, event, changed)
 
 
-@kernel
+@njit(cache=True)
+def apply_and_judge(store, quality, event, counters):
+    return judge(quality, event, apply_event(store, event, counters))
+
+
+@njit(cache=True)
 def sweep_at(quality, now_ns):
     return sweep(quality, now_ns)
 
@@ -68,8 +73,8 @@ class Bench:
         event["kind"], event["instrument"], event["time_receive_ns"] = KINDS[kind], instrument, self.now_ns
         for name, number in fields.items():
             event[name] = number
-        changed = apply_event(self.store.address, address_of(event), address_of(self.counters))
-        returned = judge_event(self.quality.address, address_of(event), changed)
+        addresses = (self.store.address, self.quality.address, address_of(event), address_of(self.counters))
+        returned = apply_and_judge(*addresses)
         flags = int(event["flags"][0])
         assert flags == returned | fields.get("flags", 0)
         return flags
@@ -412,7 +417,7 @@ def test_groups_come_apart_where_the_naive_twin_says():
     bench.settle()
     for _ in range(200):
         for row, scale in enumerate(scales):
-            price = (1_000_000 + draw.randrange(-700, 701)) * 10 ** (3 - scale)
+            price = (1_000_000 + draw.randrange(-1300, 1301)) * 10 ** (3 - scale)
             bench.quote(row, price, price + 2)
             bench.books[row]["flags"] = int(bench.books[row]["flags"]) & ~STALE | (STALE if draw.random() < 0.3 else 0)
         bench.pass_ms(1)

@@ -224,7 +224,7 @@ def test_choices_and_constants_written_by_hand_decode_to_their_names():
 def test_decimals_written_by_hand_print_every_digit():
     data = struct.pack("<bqqi", -2, -1, -(2**63), 15) + struct.pack("<bQ", -3, 2**64 - 1) + struct.pack("<q", 12345)
     data += struct.pack("<q2xiBHhhc", 100000, -1, 2, 1 << 15, -1, -(2**15), b"Z")
-    data += struct.pack("<HB", 21, 1) + struct.pack("<bqQi", 3, 5, 7, -1)
+    data += struct.pack("<HB", 29, 1) + struct.pack("<bqQiq", 3, 5, 7, -1, -25)
     values, _ = decode_body(features(), features().messages[3], data, 60)
     assert values == {
         "priceExponent": -2,
@@ -242,7 +242,7 @@ def test_decimals_written_by_hand_print_every_digit():
             "side": ord("Z"),
             "place": {"row": -1, "column": None},
         },
-        "rows": [{"quantityExponent": 3, "price": "0.05", "quantity": "7000", "fixed": "-0.001"}],
+        "rows": [{"quantityExponent": 3, "price": "0.05", "quantity": "7000", "fixed": "-0.001", "reversed": "-0.000025"}],
     }
 
 
@@ -337,6 +337,19 @@ def test_a_header_without_block_length_takes_it_from_the_message_length(shared_d
     longer = struct.pack("<HHHHqqqq", 40, 24, 2, 2, 10**18, 5, -6, 99)  # a version that has one more field
     found = decode(schema, longer + data)
     assert (found.values, found.size, found.header["flags"]) == (values, 40, ["endOfTransaction"])
+
+
+def test_a_header_may_open_with_the_length_of_the_frame():
+    """As Coinbase Derivatives has it: frameLength counts the header, and bytes behind it belong to the next message."""
+    text = FEATURES.read_text().replace(
+        '<composite name="head">', '<composite name="head"><ref name="frameLength" type="uint16"/>'
+    )
+    schema = parse_schema(text, "framed.xml")
+    data = encode(schema, schema.messages[5], {})
+    assert data == struct.pack("<HHHHH", 10, 0, 5, 77, 3)
+    assert decode(schema, data + b"next").size == 10
+    with pytest.raises(Refused, match="a message of 11 bytes in 10"):
+        decode(schema, b"\x0b" + data[1:])
 
 
 @pytest.mark.parametrize(

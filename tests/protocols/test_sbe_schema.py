@@ -88,11 +88,11 @@ TYPES_WRONG = [
     ('<composite name="c"><ref name="x" type="absent"/></composite>', "the type 'absent' is not defined"),
     ('<composite name="c"><ref name="x"/></composite>', "<ref> has no type"),
     (
-        '<composite name="c"><type name="a" primitiveType="uint32"/><type name="b" primitiveType="uint8" offset="3"/></composite>',
+        '<composite name="c"><ref name="a" type="int32"/><ref name="b" type="int8" offset="3"/></composite>',
         "offset=3 of 'b' lies inside what stands before it, which ends at 4",
     ),
     (
-        '<composite name="c"><type name="a" primitiveType="uint8" length="0"/><type name="b" primitiveType="uint8"/></composite>',
+        '<composite name="c"><type name="a" primitiveType="int8" length="0"/><ref name="b" type="int8"/></composite>',
         "it must be the last",
     ),
     (
@@ -123,6 +123,7 @@ BODIES_WRONG = [
     (group(dimension=' blockLength="0"'), "blockLength=0 of 'g' is less than its fields take: 1"),
     ('<data name="d" id="3" type="groupSizeEncoding"/>', "does not end with bytes"),
     ('<data name="d" id="3" type="uint8"/>', "is no variable data"),
+    ('<field name="a" id="1" type="int8" exponent="999"/>', "exponent=999 is beyond ±255"),
     ('<feild name="a" id="1" type="uint8"/>', "<feild> inside <message>: expected <field>, <group>, <data>"),
 ]
 
@@ -176,7 +177,10 @@ def test_entities_and_external_files_are_never_read(tmp_path: Path):
     bomb = "<!DOCTYPE a [" + "".join(f'<!ENTITY x{n} "{f"&x{n - 1};" * 10}">' for n in range(1, 10)) + "]>"
     for front in (entity, bomb):
         line, text = refusal(front + "\n" + schema('<type name="t" primitiveType="&x;"/>'))
-        assert line == 1 and "DOCTYPE" in text
+        assert line == 1 and "DTD" in text
+    external = '<!DOCTYPE messageSchema SYSTEM "sbe.dtd">'
+    assert "DTD" in refusal(external + schema())[1]
+    assert parse_schema("<!DOCTYPE xml>\n" + schema(), "b3.xml").messages, "B3's says nothing: it is stepped over"
     include = '<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="common.xml"/>'
     line, text = refusal(schema(include))
     assert "common.xml" in text and "xmllint --xinclude" in text

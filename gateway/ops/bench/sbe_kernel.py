@@ -35,7 +35,7 @@ def decode_stream(data, offsets, sizes, packets, table, step):
         cursor += {packet_header}
         while end - cursor >= {header}:
             size = load_u16(cursor)
-            if size < {header} or size > end - cursor:
+            if ((size - {header}) | (end - cursor - size)) < 0:
                 break
             template = load_u16(cursor + 4)
             {branches}

@@ -44,6 +44,7 @@ from gateway.core.memory import (
 """
 INDENT = "    "
 MESSAGE_LENGTH, GROUP_OVERRUN = value("FEED_MESSAGE_LENGTH"), value("FEED_GROUP_OVERRUN")
+ROWS_FULL = value("FEED_EVENTS_FULL")
 Lines = list[str]
 Refuse = Callable[[int], str]
 
@@ -114,12 +115,28 @@ def block_least(fields: tuple[Field, ...], version: str = "version") -> str:
     return text
 
 
-def check_block(fields: tuple[Field, ...], block_bytes: str, refuse: Refuse, only: str = "") -> Lines:
-    """Lines that refuse a block shorter than the fields of the acting version; `only` is a condition in front."""
+def check_block(fields: tuple[Field, ...], block_bytes: str, refuse: Refuse) -> Lines:
+    """Lines that refuse a block shorter than the fields of the acting version."""
     least = block_least(fields)
-    if least == "0":
-        return []
-    return [f"if {only}{block_bytes} < {least}:", INDENT + refuse(MESSAGE_LENGTH)]
+    return [] if least == "0" else [f"if {block_bytes} < {least}:", INDENT + refuse(MESSAGE_LENGTH)]
+
+
+def check_root(fields: tuple[Field, ...], block_bytes: str, size: str, refuse: Refuse, behind: int = 0) -> Lines:
+    """Lines that refuse a root block that leaves the message, or is shorter than the fields of the acting version; and one
+    that has not `behind` bytes behind it, which are a group's dimension. One question for a sound message.
+    """
+    least = block_least(fields)
+    short = f"{block_bytes} > {size}" + (f" or {block_bytes} < {least}" if least != "0" else "")
+    if not behind and least == "0":
+        return [f"if {short}:", INDENT + refuse(MESSAGE_LENGTH)]
+    terms = [f"({size} - {block_bytes} - {behind})" if behind else f"({size} - {block_bytes})"]
+    if least != "0":
+        terms.append(f"({block_bytes} - {least})")
+    lines = [f"if ({' | '.join(terms)}) < 0:"]
+    if not behind:
+        return [*lines, INDENT + refuse(MESSAGE_LENGTH)]
+    reasons = [f"if {short}:", INDENT + refuse(MESSAGE_LENGTH), "else:", INDENT + refuse(GROUP_OVERRUN)]
+    return [*lines, *indent(reasons)]
 
 
 def is_null(leaf: Leaf, value: str) -> str:
@@ -166,45 +183,74 @@ def count_leaves(group: Group) -> dict[str, Leaf]:
 
 
 def walk_group(
-    group: Group, name: str, big_endian: bool, body: Callable[[str, str], Lines], refuse: Refuse, before: Lines | None = None
+    group: Group,
+    name: str,
+    big_endian: bool,
+    body: Callable[[str, str], Lines],
+    refuse: Refuse,
+    before: Lines | None = None,
+    room: str = "",
+    checked: bool = False,
 ) -> Lines:
     """Lines that read a group's dimension at `cursor` and run over its entries, leaving `cursor` behind it.
 
     `name` is an identifier of its own for each group walked at the same time: the text has variables NAME (the entry's
     address), NAME_bytes (block length on the wire) and NAME_count. `body(entry, bytes)` gives the lines for one entry,
     which find the entry's block checked; for a group with groups or data of its own it also has to walk these (see
-    pass_inner). `before` stands between the dimension and the entries. The version check of the group is the caller's:
-    `since_guard`.
+    pass_inner). `before` stands between the dimension and the entries; `room` and `checked` are as in walk_dimension. The
+    version check of the group is the caller's: `since_guard`.
     """
-    head = walk_dimension(group, name, big_endian, refuse) + (before or [])
+    head = walk_dimension(group, name, big_endian, refuse, room, checked) + (before or [])
     step = [f"{name} = cursor", f"cursor += {name}_bytes"]
     if group.groups or group.data:
         step = [f"if {name}_bytes > end - cursor:", INDENT + refuse(GROUP_OVERRUN), *step]
     return [*head, f"for _ in range({name}_count):", *indent(step + body(name, f"{name}_bytes"))]
 
 
-def walk_dimension(group: Group, name: str, big_endian: bool, refuse: Refuse) -> Lines:
+def walk_dimension(
+    group: Group, name: str, big_endian: bool, refuse: Refuse, room: str = "", checked: bool = False
+) -> Lines:
     """Lines that read NAME_bytes and NAME_count at `cursor`, move it behind the dimension and check what can be checked
-    for all entries at once: that their blocks fit into the message and are long enough for the version's fields.
+    for all entries at once: that their blocks fit into the message and are long enough for the version's fields, and, with
+    `room`, an expression, that there are no more of them. One question for a sound group; the reason is found behind it.
+    `checked`: that the dimension itself is inside has been asked before (check_root).
     """
-    overrun = INDENT + refuse(GROUP_OVERRUN)
+    overrun = refuse(GROUP_OVERRUN)
+    size, count, left = f"{name}_bytes", f"{name}_count", f"{name}_left"
     found = count_leaves(group)
-    length, count = found.get("blockLength"), found.get("numInGroup")
+    wire = {
+        part: load(found[part], "cursor", big_endian) if part in found else str(constant_count(group, part))
+        for part in ("blockLength", "numInGroup")
+    }
+    outside = [f"if end - cursor < {group.dimension.size}:", INDENT + overrun]
     lines = [
-        f"if end - cursor < {group.dimension.size}:",
-        overrun,
-        f"{name}_bytes = {load(length, 'cursor', big_endian) if length else constant_count(group, 'blockLength')}",
-        f"{name}_count = {load(count, 'cursor', big_endian) if count else constant_count(group, 'numInGroup')}",
+        *([] if checked else outside),
+        f"{size} = {wire['blockLength']}",
+        f"{count} = {wire['numInGroup']}",
         f"cursor += {group.dimension.size}",
+        f"{left} = end - cursor",
     ]
     if any(leaf.width == 8 for leaf in found.values()):
-        lines += [f"if {name}_bytes < 0 or {name}_count < 0:", overrun]
-    # an entry counts as a byte at least, else a number alone could keep us busy; and no product below overflows then
-    lines += [f"if {name}_count > end - cursor:", overrun]
-    if length is not None and length.width >= 4:
-        lines += [f"if {name}_count != 0 and {name}_bytes > end - cursor:", overrun]
-    lines += [f"if {name}_bytes * {name}_count > end - cursor:", overrun]
-    return lines + check_block(group.fields, f"{name}_bytes", refuse, f"{name}_count != 0 and ")
+        lines += [f"if {size} < 0 or {count} < 0:", INDENT + overrun]
+    if "blockLength" in found and found["blockLength"].width >= 4:  # the product below would overflow
+        lines += [f"if {count} > {left} or ({count} != 0 and {size} > {left}):", INDENT + overrun]
+    return lines + _check_entries(block_least(group.fields), size, count, left, refuse, room)
+
+
+def _check_entries(least: str, size: str, count: str, left: str, refuse: Refuse, room: str) -> Lines:
+    """An entry counts as a byte at least, else a number alone could keep us busy. Each term is negative when it is amiss."""
+    terms = [f"({left} - {count})", f"({left} - {size} * {count})"]
+    reasons = [(f"{count} > {left} or {size} * {count} > {left}", GROUP_OVERRUN)]
+    if least != "0":
+        terms.append(f"(({size} - {least}) & -{count})")
+        reasons.append((f"{count} != 0 and {size} < {least}", MESSAGE_LENGTH))
+    if room:
+        terms.append(f"({room} - {count})")
+        reasons.append((f"{count} > {room}", ROWS_FULL))
+    lines = [f"if ({' | '.join(terms)}) < 0:"]
+    for index, (condition, reason) in enumerate(reasons):
+        lines += indent([f"{'elif' if index else 'if'} {condition}:", INDENT + refuse(reason)])
+    return lines
 
 
 def constant_count(group: Group, name: str) -> int:

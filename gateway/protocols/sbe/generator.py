@@ -13,14 +13,12 @@ has every field this schema knows takes a loop without any question; an older on
 
 import re
 
-from gateway.layout import value
 from gateway.protocols.sbe import emit
-from gateway.protocols.sbe.emit import INDENT, Lines, at, indent
+from gateway.protocols.sbe.emit import Lines, at, indent
 from gateway.protocols.sbe.model import Data, Message, Schema
 from gateway.protocols.sbe.rows import WORD_BYTES, Block, Inner, Place, Slot, layout_of, runs
 
 VERSION = 1  # of the generated text: counts up with every change of it
-ROWS_FULL = value("FEED_EVENTS_FULL")
 
 
 def refuse(reason: int) -> str:
@@ -49,23 +47,29 @@ def reader(message: Message, big_endian: bool) -> str:
     arrays = arguments(root)
     parameters = ["address", "size", "block_length", "version", "root"]
     parameters += [name for array in arrays for name in (array, f"{array}_max")]
-    body = ["if block_length > size:", INDENT + refuse(emit.MESSAGE_LENGTH)]
-    body += emit.check_block(message.fields, "block_length", refuse)
-    body += ["end = address + size"]
+    first = message.groups[0].dimension.size if _begins_with_group(message) else 0
+    body = [*emit.check_root(message.fields, "block_length", "size", refuse, first), "end = address + size"]
     body += [f"{array}_used = 0" for array in arrays]
     body += _block(root, "root", "address", big_endian)
     if root.acting is not None:
         body += _words(root.acting, "root", ["version"])
-    body += ["cursor = address + block_length", *_inside(root, "root", big_endian), "return cursor - address"]
+    inside = _inside(root, "root", big_endian, bool(first))
+    body += ["cursor = address + block_length", *inside, "return cursor - address"]
     head = f"def {reader_name(message)}({', '.join(parameters)}):"
     return "\n".join([head, *indent([f'"""Template {message.id}."""', *body])]) + "\n"
 
 
-def _inside(block: Block, row: str, big_endian: bool) -> Lines:
+def _begins_with_group(message: Message) -> bool:
+    """Whether a group's dimension stands behind the root block in every version."""
+    return bool(message.groups) and not message.groups[0].since
+
+
+def _inside(block: Block, row: str, big_endian: bool, checked: bool = False) -> Lines:
     """Groups and variable data behind a block, into their rows and into the words of `row`."""
     lines: Lines = []
-    for inner in block.inner:
-        lines += _absent_when_old(inner.group.since, _group(inner, row, big_endian), inner.place, row)
+    for index, inner in enumerate(block.inner):
+        group = _group(inner, row, big_endian, checked and index == 0)
+        lines += _absent_when_old(inner.group.since, group, inner.place, row)
     for item, place in block.data:
         lines += _absent_when_old(item.since, _data(item, place, row, big_endian), place, row)
     return lines
@@ -78,13 +82,12 @@ def _absent_when_old(since: int, lines: Lines, place: Place, row: str) -> Lines:
     return [*emit.since_guard(since, lines), "else:", *indent(zero)]
 
 
-def _group(inner: Inner, row: str, big_endian: bool) -> Lines:
+def _group(inner: Inner, row: str, big_endian: bool, checked: bool) -> Lines:
     block, group = inner.block, inner.group
     array, entry = f"rows_{identifier(block.path)}", f"at_{identifier(block.path)}"
     target = f"row_{identifier(block.path)}"
+    room = f"{array}_max - {array}_used"
     before = [
-        f"if {entry}_count > {array}_max - {array}_used:",
-        INDENT + refuse(ROWS_FULL),
         *_words(inner.place, row, [f"{array}_used", f"{entry}_count"]),
         f"{target} = {array} + {array}_used * {block.size}",
         f"{array}_used += {entry}_count",
@@ -95,22 +98,21 @@ def _group(inner: Inner, row: str, big_endian: bool) -> Lines:
             lines = _block(block, target, address, big_endian)
             return [*lines, *_inside(block, target, big_endian), f"{target} += {block.size}"]
 
-        return emit.walk_group(group, entry, big_endian, nested, refuse, before)
-    return _flat_group(inner, entry, target, before, big_endian)
+        return emit.walk_group(group, entry, big_endian, nested, refuse, before, room, checked)
+    dimension = emit.walk_dimension(group, entry, big_endian, refuse, room, checked)
+    return [*dimension, *before, *_flat_entries(block, entry, target, big_endian)]
 
 
-def _flat_group(inner: Inner, entry: str, target: str, before: Lines, big_endian: bool) -> Lines:
-    """A group without groups: the question whether every field is there is asked once, in front of the entries."""
-    block = inner.block
-    lines = [*emit.walk_dimension(inner.group, entry, big_endian, refuse), *before]
+def _flat_entries(block: Block, entry: str, target: str, big_endian: bool) -> Lines:
+    """Entries without groups: the question whether every field is there is asked once, in front of them."""
     step = [f"cursor += {entry}_bytes", f"{target} += {block.size}"]
     whole = emit.all_present(block.leaves)
     loop = f"for _ in range({entry}_count):"
     straight = [loop, *indent([*_straight(block, target, "cursor", big_endian), *step])]
     if whole == "True":
-        return [*lines, *straight]
+        return straight
     asking = [loop, *indent([*_asking(block, target, "cursor", big_endian), *step])]
-    return [*lines, f"if {whole}:", *indent(straight), "else:", *indent(asking)]
+    return [f"if {whole}:", *indent(straight), "else:", *indent(asking)]
 
 
 def _block(block: Block, row: str, address: str, big_endian: bool) -> Lines:

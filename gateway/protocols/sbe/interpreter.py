@@ -26,6 +26,7 @@ from gateway.protocols.sbe.interpreter_values import (
 )
 from gateway.protocols.sbe.model import (
     CONSTANT,
+    MESSAGE_LENGTHS,
     Composite,
     Data,
     Enum,
@@ -103,7 +104,8 @@ def decode_header(schema: Schema, data: bytes) -> Header:
     template = _count(schema.header, "templateId", data, 0, schema.big_endian)
     version = _count(schema.header, "version", data, 0, schema.big_endian)
     version = schema.version if version is None else version
-    size = _count(schema.header, "messageLength", data, 0, schema.big_endian)
+    sizes = [_count(schema.header, name, data, 0, schema.big_endian) for name in MESSAGE_LENGTHS]
+    size = next((size for size in sizes if size is not None), None)
     if size is not None and not schema.header.size <= size <= len(data):
         raise Refused("message_length", f"a message of {size} bytes in {len(data)}, header of {schema.header.size} included")
     wire = _Wire(data, version, schema.big_endian)

@@ -18,6 +18,7 @@ from gateway.protocols.sbe.interpreter_values import (
 )
 from gateway.protocols.sbe.model import (
     CONSTANT,
+    MESSAGE_LENGTHS,
     OPTIONAL,
     Composite,
     Data,
@@ -30,6 +31,7 @@ from gateway.protocols.sbe.model import (
     Type,
     block_length_at,
 )
+from gateway.protocols.sbe.schema_values import default_null
 
 Values = Mapping[str, Any]
 
@@ -48,7 +50,7 @@ def encode(
         "templateId": message.id,
         "schemaId": schema.id,
         "version": acting,
-        "messageLength": schema.header.size + len(body),
+        **dict.fromkeys(MESSAGE_LENGTHS, schema.header.size + len(body)),
         "numGroups": sum(group.since <= acting for group in message.groups),
         "numVarDataFields": sum(data.since <= acting for data in message.data),
     }
@@ -110,10 +112,10 @@ class _Writer:
     def decimal(self, field: Field, kind: Composite, value: Any) -> bytes:
         """Mantissa and exponent of a decimal."""
         mantissa, exponent = kind.mantissa, kind.exponent
-        assert isinstance(mantissa.type, Type)
+        assert isinstance(mantissa.type, Type) and isinstance(exponent.type, Type)
         units: int | None
         if value is None:
-            units, power = None, 0
+            units, power = None, int(default_null(exponent.type.primitive))  # section 2.5.2: exponent -128
         elif exponent.presence == CONSTANT:
             units, power = decimal_mantissa(field.name, value, int(exponent.constant or 0)), 0
         else:

@@ -6,6 +6,8 @@ whoever reads it never looks up a name, and every offset in it is a byte offset 
 
 from dataclasses import dataclass, field
 
+# Members of a message header that hold the whole message's size, the header included.
+MESSAGE_LENGTHS = ("messageLength", "frameLength")
 REQUIRED, OPTIONAL, CONSTANT = "required", "optional", "constant"
 
 # name → (bytes, kind)
@@ -122,17 +124,23 @@ class Composite:
     def is_decimal(self) -> bool:
         """Whether it is a decimal number: a whole number and its exponent, nothing else."""
         whole = all(isinstance(member.type, Type) and _is_whole(member.type) for member in self.members)
-        return whole and len(self.members) == 2 and sum(member.name == "exponent" for member in self.members) == 1
+        if not whole or len(self.members) != 2 or sum(map(_is_exponent, self.members)) != 1:
+            return False
+        return self.mantissa.presence != CONSTANT
 
     @property
     def mantissa(self) -> Field:
         """Of a decimal: its mantissa, whatever the venue calls it (Coinbase: price9)."""
-        return next(member for member in self.members if member.name != "exponent")
+        return next(member for member in self.members if not _is_exponent(member))
 
     @property
     def exponent(self) -> Field:
         """Of a decimal: its exponent, often constant."""
-        return next(member for member in self.members if member.name == "exponent")
+        return next(member for member in self.members if _is_exponent(member))
+
+
+def _is_exponent(member: Field) -> bool:
+    return member.name.lower() == "exponent"  # MEMX writes Exponent
 
 
 def _is_whole(type_: Type) -> bool:

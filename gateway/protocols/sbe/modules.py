@@ -46,8 +46,8 @@ def _digest(schema: Schema) -> str:
 def _text(schema: Schema, kernels: dict[int, str]) -> str:
     package = re.sub(r"[^\w .:-]", "_", schema.package)
     title = f'"""Generated from schema {package}, id {schema.id}, version {schema.version}."""\n\n'
-    imports = f"from gateway.core.kernel import cached\n{emit.IMPORTS}"
-    return title + imports + "".join(f"\n\n@cached\n{kernel}" for kernel in kernels.values())
+    imports = f"from gateway.core.kernel import cached_leaf\n{emit.IMPORTS}"
+    return title + imports + "".join(f"\n\n@cached_leaf\n{kernel}" for kernel in kernels.values())
 
 
 def load(name: str, digest: str, make: Callable[[], str]) -> ModuleType:

@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.protocols.sbe.model import CONSTANT, Composite, FieldType, Message, Schema, Type
+from gateway.protocols.sbe.model import CONSTANT, MESSAGE_LENGTHS, Composite, FieldType, Message, Schema, Type
 from gateway.protocols.sbe.schema_messages import is_count, read_messages
 from gateway.protocols.sbe.schema_types import Types
 from gateway.protocols.sbe.schema_xml import Element, SchemaError, parse_elements
@@ -19,7 +19,7 @@ __all__ = ["SchemaError", "load_schema", "parse_schema"]
 HEADER_DEFAULT = "messageHeader"
 BYTE_ORDERS = {"littleEndian": False, "bigEndian": True}
 # What the framework reads and writes of a header, where it has it; other members are the venue's.
-HEADER_COUNTS = ("blockLength", "templateId", "schemaId", "version", "messageLength", "numGroups", "numVarDataFields")
+HEADER_COUNTS = ("blockLength", "templateId", "schemaId", "version", *MESSAGE_LENGTHS, "numGroups", "numVarDataFields")
 
 
 def load_schema(path: str | Path, header: str = "") -> Schema:

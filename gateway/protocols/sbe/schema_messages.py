@@ -1,14 +1,16 @@
 """Messages of an SBE schema ④: fields, groups and variable data, with every offset and block length worked out.
 
-FIX SBE 1.0, section 4. Hard rule: fields, then groups, then data, as on the wire; a block is at least as long as its fields.
+FIX SBE 1.0, sections 3 and 4.5. Hard rule: fields, then groups, then data, as on the wire; a block is at least as
+long as its fields.
 """
 
 from dataclasses import replace
 from typing import Any
 
-from gateway.limits import SCHEMA_TYPE_BYTES_MAX
+from gateway.limits import DECIMAL_EXPONENT_MAX, SCHEMA_TYPE_BYTES_MAX
 from gateway.protocols.sbe.model import CONSTANT, PRIMITIVES, Composite, Data, Field, Group, Message, Type
 from gateway.protocols.sbe.schema_types import Types, known_children, unique
+from gateway.protocols.sbe.schema_values import read_number
 from gateway.protocols.sbe.schema_xml import Element
 
 BODY_TAGS = ("field", "group", "data")
@@ -80,8 +82,10 @@ def _exponent(element: Element, field: Field, before: list[Field], around: tuple
     if not name:
         return field
     known = {*around, *(other.name for other in before)}
-    if name not in known and not name.lstrip("-").isdecimal():
+    if name not in known and not name.removeprefix("-").isdecimal():
         raise element.error(f"exponent={name!r} names no field before {field.name!r}: correct the name")
+    if name not in known and abs(int(read_number(element, "int64", name))) > DECIMAL_EXPONENT_MAX:
+        raise element.error(f"exponent={name} is beyond ±{DECIMAL_EXPONENT_MAX}: no number is meant")
     if (
         not isinstance(field.type, Type)
         or field.type.length != 1

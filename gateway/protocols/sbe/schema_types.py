@@ -1,7 +1,7 @@
 """Types of an SBE schema ④: simple types, enumerations, sets and composites, resolved wherever they refer to each other.
 
-FIX SBE 1.0, section 2 and the RC variants: `<types>` several times, in any order, references forward and back. Hard rule:
-every type is resolved once and completely, or there is a SchemaError at the line that cannot be.
+FIX SBE 1.0, sections 2 and 4.4, and the RC variants: `<types>` several times, in any order, references forward and back.
+Hard rule: every type is resolved once and completely, or there is a SchemaError at the line that cannot be.
 """
 
 from collections.abc import Iterator
@@ -129,7 +129,6 @@ class Types:
             value = int(read_number(child, encoding.primitive, child.text))
             unique(child, "the name", child.name, names)
             unique(child, "the value", value, values)
-            self.since(child)
             rows.append((value, child.name))
         stated = "nullValue" in element.attributes
         null = read_null(element, encoding.primitive) if stated else encoding.null
@@ -146,7 +145,6 @@ class Types:
                 raise child.error(f"bit {bit} is outside {encoding.primitive}, which has bits 0 to {8 * encoding.size - 1}")
             unique(child, "the name", child.name, names)
             unique(child, "the bit", bit, bits)
-            self.since(child)
             rows.append((bit, child.name))
         return Set(element.name, encoding.primitive, tuple(rows), self.since(element))
 

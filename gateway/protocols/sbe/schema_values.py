@@ -1,6 +1,6 @@
 """Numbers and characters as an SBE schema writes them ④: constants, null values, valid values, presence.
 
-FIX SBE 1.0, sections 2.4 to 2.7. Hard rule: a value that does not fit its primitive type is an error, never cut.
+FIX SBE 1.0, sections 2.3 to 2.7. Hard rule: a value that does not fit its primitive type is an error, never cut.
 """
 
 import math

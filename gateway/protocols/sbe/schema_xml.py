@@ -1,7 +1,7 @@
 """The XML of an SBE schema as plain elements with line numbers ④; first step of schema.py.
 
-Hard rule: nothing outside the text is ever fetched. A DOCTYPE is refused, so there are no entities to expand and no files
-to include; what the text says wrong is a SchemaError with file, line and mend.
+Hard rule: nothing outside the text is ever fetched. A DOCTYPE that says anything is refused, so there are no entities to
+expand and no files to include; what the text says wrong is a SchemaError with file, line and mend.
 """
 
 from dataclasses import dataclass, field
@@ -97,9 +97,13 @@ class _Reader:
         if self.open:
             self.open[-1].text += data
 
-    def doctype(self, *_: object) -> None:
+    def doctype(self, name: str, system: str | None, public: str | None, has_declarations: int) -> None:
+        if not system and not public and not has_declarations:
+            return  # `<!DOCTYPE xml>` (B3) says nothing
         line = self.parser.CurrentLineNumber
-        raise SchemaError(f"{self.file}:{line}: has a DOCTYPE: remove it, entities and external files are not read")
+        raise SchemaError(
+            f"{self.file}:{line}: declares or names a DTD: remove the DOCTYPE, entities and files are not read"
+        )
 
 
 def parse_elements(text: str | bytes, file: str) -> Element:

@@ -189,7 +189,7 @@ int64_t sbe_decode_stream(const uint8_t *data, const int64_t *offsets, const int
             const uint8_t *at = cursor + HEADER;
             int64_t size = u16(cursor), body = size - HEADER, block = u16(cursor + 2);
             uint32_t version = u16(cursor + 8);
-            if (size < HEADER || size > end - cursor)
+            if (((size - HEADER) | (end - cursor - size)) < 0)
                 break;
             switch (u16(cursor + 4)) {
                 CASE(32, struct root, 0, read_book(at, body, block, version, root, (void *)table[1]))
