@@ -30,7 +30,6 @@ FIELDS = (
     "flags",
     "message_type",
 )
-UNSIGNED = ("order_id", "other_id", "sequence")
 SCHEMAS = {
     "cme_mdp3": "schemas/Cme.Futures.Mdp3.Sbe.v1.9.xml",
     "deribit": "deribit-multicast-sbe/deribit_multicast.xml",
@@ -77,7 +76,7 @@ class Defined:
                 return found
             row["more"] = 0
             count = self.call(address_of(self.row))
-            found += [{name: int(event[name]) for name in FIELDS} for event in self.events[:count]]
+            found += [wrapped({name: int(event[name]) for name in FIELDS}) for event in self.events[:count]]
         raise AssertionError("the decoder never ends")
 
     def expected(self, payload: bytes) -> list[Event]:
@@ -91,8 +90,8 @@ class Defined:
 
 
 def wrapped(event: Event) -> Event:
-    """Unsigned fields as the event holds them."""
-    return {name: event[name] & (1 << 64) - 1 if name in UNSIGNED else event[name] for name in FIELDS}
+    """Fields as the 64 bits the event holds: the venue's unsigned numbers come out as they went in."""
+    return {name: event[name] & (1 << 64) - 1 for name in FIELDS}
 
 
 def packets(capture: Path) -> Iterator[bytes]:

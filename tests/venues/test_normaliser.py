@@ -105,7 +105,9 @@ def deribit_book(feed: Defined, entries: int) -> bytes:
     """A packet with one book message of so many changes."""
     change = {"side": "bid", "change": "created", "price": 1.5, "amount": 2.0}
     values = {"instrumentId": 7, "timestampMs": 1, "prevChangeId": 4, "changeId": 5, "isLast": "yes"}
-    body = encode(feed.schema, "book", {**values, "changesList": [{**change, "price": 1.5 + n} for n in range(entries)]})
+    message = feed.schema.message_named("book")
+    assert message is not None
+    body = encode(feed.schema, message, {**values, "changesList": [{**change, "price": 1.5 + n} for n in range(entries)]})
     return len(body).to_bytes(2, "little") + b"\1\0" + b"\t\0\0\0" + body
 
 
