@@ -53,7 +53,11 @@ def print_on_the_way(replay: Replay, arguments: argparse.Namespace) -> None:
 def show(replay: Replay, arguments: argparse.Namespace) -> None:
     """The books as they are now."""
     messages = int(replay.instance.counters[0]["core"]["messages"])
-    books = [book for book in replay.books(arguments.levels) if arguments.symbol in (None, book["symbol"], str(book["instrument"]))]
+    books = [
+        book
+        for book in replay.books(arguments.levels)
+        if arguments.symbol in (None, book["symbol"], str(book["instrument"]))
+    ]
     for book in books:
         for side in ("bids", "asks"):
             book[side] = [[price_text(book, row[0]), quantity_of(book, row[1]), row[2]] for row in book[side]]

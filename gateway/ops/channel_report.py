@@ -3,6 +3,7 @@
 Beside the corridor, read after it has stopped. Hard rule: reads only.
 """
 
+import ctypes
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -60,10 +61,8 @@ def _destinations(channels: Channels) -> dict[int, dict[int, str]]:
 
 def _rows_at(address: int, count: int) -> np.ndarray:
     """The rows of the table of lines, where core has them."""
-    import ctypes
-
-    dtype = layout.dtype("line")
-    return np.frombuffer((ctypes.c_char * (count * dtype.itemsize)).from_address(address), dtype)
+    memory = (ctypes.c_uint8 * (count * layout.size("line"))).from_address(address)
+    return np.ctypeslib.as_array(memory).view(layout.dtype("line"))
 
 
 def _stale_books(store: Any) -> dict[int, int]:

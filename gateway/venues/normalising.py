@@ -103,10 +103,10 @@ def refuse_event(state, row):
 @leaf
 def judge_price(state, row, price, status):
     """Counts a price that is no unit of its instrument, or no multiple of its tick, once."""
-    if status == OFF or off_tick(price, tick_of(load_i64(state + STATE.instruments), row)):
-        if is_news(state):
-            count_reason(load_i64(state + STATE.counters), OFF_TICK)
-            count_off_tick(load_i64(state + STATE.instruments), row)
+    off = status == OFF or off_tick(price, tick_of(load_i64(state + STATE.instruments), row))
+    if off and is_news(state):
+        count_reason(load_i64(state + STATE.counters), OFF_TICK)
+        count_off_tick(load_i64(state + STATE.instruments), row)
     return 0
 
 

@@ -133,7 +133,7 @@ class PacketReader:
         assert framing is not None
         length = place_of(self.definition, framing.length, framing)
         encoding = place_of(self.definition, framing.encoding, framing) if framing.encoding else None
-        head = max(framing.header_bytes, *(place.offset + place.bytes for place in (length, encoding) if place))
+        head = max(framing.header_bytes, *(place.offset + place.width for place in (length, encoding) if place))
         at = 0
         while at < len(body):
             if len(body) - at < head:

@@ -33,7 +33,9 @@ length = { type = "uint16", offset = 0 }
 """
 
 
-def decode(capture: Path, feed: str, schema: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def decode(
+    capture: Path, feed: str, schema: Path, capsys: pytest.CaptureFixture[str]
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """(frame, its messages) as the command prints them; nothing may be passed over."""
     assert main(["decode", str(capture), "--feed", feed, "--schema", str(schema)]) == 0
     output = capsys.readouterr()
@@ -51,7 +53,13 @@ def printed(schema: Schema, row: dict[str, Any]) -> Printed:
 
 def header_of(schema: Schema, message: Message) -> dict[str, int]:
     counts = {"numGroups": len(message.groups), "numVarDataFields": len(message.data)}
-    return {"blockLength": message.block_length, "templateId": message.id, "schemaId": schema.id, "version": schema.version, **counts}
+    return {
+        "blockLength": message.block_length,
+        "templateId": message.id,
+        "schemaId": schema.id,
+        "version": schema.version,
+        **counts,
+    }
 
 
 @pytest.mark.parametrize("version", CME)
