@@ -78,12 +78,11 @@ def _instrument(text: AmountText, row: MapRow, kinds: list[str]) -> None:
     layer = text.plain("layer", row.layer)
     found = text.text("instrument", row.instrument)
     if found is not None:
-        look_up = f"row_for_text(instruments, {found[0]}, {found[1]}, LAYER)"
+        look_up = f"row_of_text(state, {found[0]}, {found[1]}, LAYER)"
     else:
         identifier = text.needed("instrument", row.instrument)
-        look_up = f"row_for(instruments, {identifier}, LAYER)"
-    text.say(f"row = {look_up.replace('LAYER', layer)}", "if row < 0:")
-    text.say(f"{INDENT}count_reason(load_i64(state + STATE.counters), INSTRUMENTS_FULL)", f"{INDENT}return 0")
+        look_up = f"row_of_number(state, {identifier}, LAYER)"
+    text.say(f"row = {look_up.replace('LAYER', layer)}", "if row < 0:", f"{INDENT}return 0")
     text.say(f"layer = {layer}")
     text.look_up = look_up
 

@@ -1,7 +1,7 @@
-"""Source text of prices, quantities and texts of a mapping ④: whatever its type on the wire, in the instrument's units.
+"""Source text of prices, quantities and texts of a mapping ④: whatever their type, in the instrument's units.
 
-Part of the normaliser generator (normaliser.py), above normaliser_values.py. Hard rule: a number keeps its status (exact, off,
-refused) until the event is written; nothing is rounded unsaid.
+Part of the normaliser generator (normaliser.py), above normaliser_values.py. Hard rule: a number keeps its status (exact,
+off, refused) until the event is written; nothing is rounded unsaid.
 """
 
 from gateway.protocols.sbe import emit
@@ -51,7 +51,7 @@ class AmountText(RowText):
             bits = raw if leaf.width == 8 else f"double_of_single({raw})"
             call = f"units_from_double({bits}, {exponent}, 0)"
         elif (own := self._exponent(key, value, found, block)) is not None:
-            call = f"rescale({raw}, {own}, {exponent})"
+            call = f"scaled({raw}, {own}, {exponent})"
         else:
             unsigned = leaf is not None and leaf.kind == "uint" and leaf.width == 8
             call = f"unsigned_units({raw})" if unsigned else f"plain_units({raw})"
