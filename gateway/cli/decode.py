@@ -1,10 +1,11 @@
 """`gateway decode FILE --feed NAME`: every message of a recording as one JSON object a line.
 
     {"frame": 1, "sequence": 14764496, "message": "Order Delete", "stock_locate": 2737, …}
-    {"frame": 3, "sequence": 5616, "channel": "224.0.32.64:15340", "message": "MDIncrementalRefreshBook32", "template": 32, …}
+    {"frame": 3, "sequence": 5616, "channel": "224.0.32.64:15340", "message": …, "template": 32, …}
 
 `frame` counts the frames of the file from 1. Prices are exact decimal text ("87.3900"), never floating point; text has
-lost its padding. Names of fields are the schema's own. Hard rule: stdout carries messages only; what was passed over is counted by reason on stderr.
+lost its padding. Names of fields are the schema's own. Hard rule: stdout carries messages only; what was passed over is
+counted by reason on stderr.
 """
 
 import argparse

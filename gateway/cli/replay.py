@@ -94,7 +94,7 @@ def report(replay: Replay) -> dict[str, Any]:
         "packets": core["packets"],
         "heartbeats": core["heartbeats"],
         "messages": core["messages"],
-        "messages_by_type": whole["messages"],
+        "messages_by_type": message_names(whole["messages"], replay.type_names),
         "sequence_gaps": core["gaps"],
         "messages_lost": core["gap_messages"],
         "duplicates": reasons.get("duplicate", 0),
@@ -113,11 +113,31 @@ def report(replay: Replay) -> dict[str, Any]:
         "decisions": whole["decisions"],
         "rejects": whole["rejects"],
         "strategy_faults": core["strategy_faults"],
+        "channels": replay.channels(),
     }
+
+
+def message_names(counts: dict[str, int], names: dict[int, str]) -> dict[str, int]:
+    """Counts by the names of a schema's templates; a feed of lettered types keeps its letters."""
+    return {names.get(ord(key), key): count for key, count in counts.items()} if names else counts
 
 
 def print_report(result: dict[str, Any]) -> None:
     """One line a fact, for a person."""
     for name, value in result.items():
+        if name == "channels":
+            print_channels(value)
+            continue
         text = ", ".join(f"{key} {count:,}" for key, count in value.items()) if isinstance(value, dict) else f"{value:,}"
         print(f"{name.replace('_', ' '):20} {text or 'none'}")
+
+
+def print_channels(channels: list[dict[str, Any]]) -> None:
+    """One line a channel that has more than its summary to tell."""
+    for channel in channels:
+        lines = "; ".join(
+            f"{name} {line['destination']}: first {line['first']:,}, second {line['second']:,}, missed {line['missed']:,}"
+            for name, line in channel["lines"].items()
+        )
+        gaps = f"gaps {channel['gaps']:,}, lost {channel['lost_messages']:,}, books stale {channel['books_stale']:,}"
+        print(f"channel {channel['channel']} ({channel['role']})  {lines}; {gaps}")

@@ -41,9 +41,15 @@ def clear_book(store, book):
 
 @kernel
 def begin_snapshot(store, book, event):
-    """Empties a book, which is stale until its snapshot is complete. 1 when it had any level."""
-    changed = empty_book(store, book)
+    """Empties a book, which is stale until its snapshot is complete. 1 when it had any level.
+
+    A snapshot of several messages begins with each of them: the same sequence of the instrument again is its next part.
+    """
     sequence = load_i64(event + EVENT.other_id)
+    running = load_u32(book + BOOK.flags) & SNAPSHOT != 0
+    if running and sequence > 0 and sequence == load_i64(book + BOOK.snapshot_sequence):
+        return 0
+    changed = empty_book(store, book)
     store_i64(book + BOOK.snapshot_sequence, sequence if 0 <= sequence <= SEQUENCE_MAX else 0)
     flags = load_u32(book + BOOK.flags) & ~(VALID | RECOVERABLE | SKIPPING | FAULT)
     set_trust(store, book, flags | STALE | SNAPSHOT)
