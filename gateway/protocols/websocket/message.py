@@ -294,6 +294,6 @@ def read_whole_object(context, payload, end):
     begin_message(context)
     position = skip_space(payload, end)
     if byte_at(position, end) != OBJECT_OPEN:
-        return MALFORMED
+        return FIELD if position < end else MALFORMED
     position = read_object(context, 0, position, end)
     return position if position < 0 else 0 if position == end else MALFORMED
