@@ -116,7 +116,12 @@ def coinbase(data: bytes) -> Message | str:
         rows = {key: _plain(rows_of(get(top, key), side, True)) for key, side in (("bids", 1), ("asks", 2))}
         return Message("s", symbol, sum((rows[key] for key, _ in top if key in rows), []), time_ns, sequence)
     if event in ("match", "last_match"):
-        price, quantity, number, side = decimal(top, "price"), decimal(top, "size"), integer(top, "trade_id"), text(top, "side")
+        price, quantity, number, side = (
+            decimal(top, "price"),
+            decimal(top, "size"),
+            integer(top, "trade_id"),
+            text(top, "side"),
+        )
         _need(price, quantity, number, symbol)
         if side not in ("buy", "sell"):
             raise Refused("side")

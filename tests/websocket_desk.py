@@ -12,8 +12,8 @@ from gateway.layout import dtype, names
 from gateway.ops.recordings import Recording
 from gateway.port import open_port
 from gateway.venues.websocket import VENUES, decoder_of, make_context
-from tests.naive_venues import Message
 from tests.naive_json import Refused, units
+from tests.naive_venues import Message
 
 REASONS = names("feed_reason", "FEED_")
 EXPONENT = -8

@@ -1,6 +1,7 @@
 """Recorded WebSocket sessions to books: continuity, checksums, and the venue's own best bid and offer."""
 
 import json
+from bisect import bisect_right
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,12 @@ def test_recorded_books_hold_checksum_and_sequence_to_the_end(name: str, shared_
 
 
 @pytest.mark.parametrize("name", ["kraken", "okx"])
-def test_a_lost_update_is_found_by_the_checksum(name: str, shared_data: Path) -> None:
+def test_lost_updates_are_found_by_the_checksum(name: str, shared_data: Path) -> None:
     books = Books(name)
     messages = [data for _, data in messages_of(shared_data / RECORDINGS[name])]
-    lost = next(index for index, data in enumerate(messages) if index > len(messages) // 2 and b'"b' in data)
-    for index, data in enumerate(messages):
-        if index != lost:
-            books.say(data)
+    middle = len(messages) // 2
+    for data in messages[:middle] + messages[middle + 40 :]:
+        books.say(data)
     assert refusals(books).get("BOOK_CHECKSUM", 0) >= 1
     assert any(flags & SPOILT for flags in books.flags())
 
@@ -117,5 +117,10 @@ def test_binance_continuity_holds_and_the_best_prices_are_the_venues_own(shared_
             books.say(data)
     assert refusals(books) == {} and books.flags()[0] & VALID and not books.flags()[0] & SPOILT
     matching = [(best, tickers[sequence]) for sequence, best in bests if sequence in tickers]
-    assert len(bests) > 6000 and len(matching) > 1000
+    assert len(bests) > 6000 and len(matching) > 600
     assert all(best == ticker for best, ticker in matching)
+    # every change of the best prices has its ticker: the last one up to an update's id says the same, until the next id
+    numbers = sorted(tickers)
+    earlier = [bisect_right(numbers, sequence) for sequence, _ in bests]
+    followed = [(best, tickers[numbers[at - 1]]) for (_, best), at in zip(bests, earlier, strict=True) if at]
+    assert sum(best == ticker for best, ticker in followed) > 0.99 * len(followed)

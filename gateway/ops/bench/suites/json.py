@@ -203,5 +203,8 @@ def _final_state(depth: Depth) -> str:
                     book[units] = int(Decimal(quantity).scaleb(-UNITS[1]))
                 else:
                     book.pop(units, None)
-    rows = [[(price, book[price], 0) for price in sorted(book, reverse=best)] for book, best in zip(books, (True, False), strict=True)]
+    rows = [
+        [(price, book[price], 0) for price in sorted(book, reverse=best)]
+        for book, best in zip(books, (True, False), strict=True)
+    ]
     return repr(rows)
