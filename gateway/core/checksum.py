@@ -137,7 +137,7 @@ def okx_crc(store, book, units):
 
 @kernel
 def add_okx_level(store, crc, index, units, first):
-    """"price:quantity", with a colon before it unless it is the first."""
+    """ "price:quantity", with a colon before it unless it is the first."""
     if not first:
         crc = add_byte(crc, COLON)
     crc = add_decimal(crc, price_of(store, index), units & 0xFF)

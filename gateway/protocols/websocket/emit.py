@@ -78,7 +78,7 @@ def put_front(decoder, context, event, kind):
     apart()
     row = load_i64(context + CONTEXT.instrument)
     announced = load_i64(context + CONTEXT.announced) + row
-    if load_u8(announced) == 0:
+    if load_u8(announced) == 0 or kind == SNAPSHOT:
         store_u8(announced, 1)
         put_instrument(decoder, context, event, row)
         event += EVENT_BYTES
@@ -99,19 +99,33 @@ def put_front(decoder, context, event, kind):
 
 @kernel
 def put_instrument(decoder, context, event, row):
-    """An instrument is seen for the first time: its tick, or where that is not known, the last decimal it is printed with."""
+    """An instrument is seen for the first time, or anew: its tick, or where that is not known, what its prices have in common.
+
+    A book takes a tick as a hint alone: how close levels lie, not which prices there may be.
+    """
+    apart()
     table = load_i64(decoder + DECODER.instruments)
     begin_event(decoder, context, event, INSTRUMENT_EVENT)
-    tick, decimals = tick_of(table, row), load_i64(context + CONTEXT.price_printed)
-    power = -load_i64(context + CONTEXT.price_exponent) - decimals
-    if tick == 0 and load_i64(context + CONTEXT.row_count) != 0 and 0 <= power < len(POWERS):
-        tick = POWERS[power]
-    store_i64(event + EVENT.price, tick)
+    tick = tick_of(table, row)
+    store_i64(event + EVENT.price, tick if tick != 0 else common_power(context))
     address = row_of(table, row)
     size_bytes = load_u32(address + INSTRUMENT.symbol_bytes)
     if size_bytes <= SYMBOL_WORD_BYTES:
         padding = SPACES << (8 * size_bytes) if size_bytes < SYMBOL_WORD_BYTES else 0
         store_i64(event + EVENT.order_id, load_i64(address + INSTRUMENT.symbol) | padding)
+
+
+@kernel
+def common_power(context):
+    """The largest power of ten that divides every price; 0: there are none, or fewer than two."""
+    row, power = load_i64(context + CONTEXT.rows), len(POWERS) - 1
+    count = load_i64(context + CONTEXT.row_count)
+    for _ in range(count):
+        price = load_i64(row + ROW.price)
+        while price % POWERS[power] != 0:
+            power -= 1
+        row += ROW_BYTES
+    return POWERS[power] if count > 1 and power < len(POWERS) - 1 else 0
 
 
 @kernel

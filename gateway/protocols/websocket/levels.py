@@ -72,7 +72,7 @@ def usual_level(row, position, shuffles, side):
 @leaf
 def read_level(context, row, position, end, shuffles, side):
     """One level at `position` into a struct json_row. Position behind it, or the reason of a refusal."""
-    if end - position >= USUAL_BYTES:
+    if end - position >= USUAL_BYTES and side != NO_SIDE:
         behind = usual_level(row, position, shuffles, side)
         if behind != 0:
             store_i64(row + ROW.id, 0)

@@ -9,7 +9,7 @@ before its last byte was read.
 
 from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import apart, load_i64, load_u8, load_u16, load_u32, store_i64, store_u32
-from gateway.layout import offsets, size, value
+from gateway.layout import value
 from gateway.protocols.websocket.levels import next_element, read_levels
 from gateway.protocols.websocket.number import FIELD, MALFORMED, read_boolean, read_decimal
 from gateway.protocols.websocket.scan import (
@@ -294,6 +294,6 @@ def read_whole_object(context, payload, end):
     begin_message(context)
     position = skip_space(payload, end)
     if byte_at(position, end) != OBJECT_OPEN:
-        return MALFORMED
+        return FIELD if position < end else MALFORMED
     position = read_object(context, 0, position, end)
     return position if position < 0 else 0 if position == end else MALFORMED

@@ -78,6 +78,8 @@ def read_slowly(position, end):
     negative = byte_at(position, end) == MINUS
     start = position + 1 if negative else position
     whole = skip_digits(start, end)
+    if whole == start and start == position and position < end:
+        return FIELD, 0, 0  # something else than a number
     if whole == start or (whole - start > 1 and load_u8(start) == ZERO):
         return MALFORMED, 0, 0
     behind = whole
