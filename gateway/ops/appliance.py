@@ -16,13 +16,14 @@ from gateway import layout, limits
 from gateway.config import Configuration
 from gateway.core.admission import make_admission
 from gateway.core.book_store import make_store
+from gateway.core.instrument_file import define_listings, load_instrument_file
 from gateway.core.instruments import make_instruments
 from gateway.core.loop import core_step
 from gateway.core.memory import address_of
 from gateway.core.order_frames import OrderFrames
 from gateway.core.order_path import make_order_path
-from gateway.core.requests import make_request_frame
 from gateway.core.quality_store import QualitySettings, make_quality
+from gateway.core.requests import make_request_frame
 from gateway.core.strategy_file import load_strategy
 from gateway.errors import GatewayError
 from gateway.instance import Instance, handle_address
@@ -161,6 +162,8 @@ class CoreStage:
             lot=self.feed.lot,
             books=self.instance.body("books"),
         )
+        if self.feed.instruments_file:
+            define_listings(self.instruments, load_instrument_file(self.feed.instruments_file, *self.feed.exponents))
         return self.instruments.address
 
     def _make_channels(self, configuration: Configuration) -> None:

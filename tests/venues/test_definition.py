@@ -1,4 +1,4 @@
-"""Feed definitions: the worked example of the page runs as printed, shipped ones fit their schemas, mistakes are one line."""
+"""Feed definitions: the worked example of the page runs as printed, shipped ones fit, mistakes are one line."""
 
 import json
 import re
@@ -61,7 +61,15 @@ def test_the_worked_example_of_the_page_decodes(acme: tuple[Path, Path], tmp_pat
     output = capsys.readouterr()
     head = {"frame": 1, "channel": "239.1.2.3:9000"}
     assert [json.loads(line) for line in output.out.splitlines()] == [
-        {**head, "sequence": 40, "message": "BookUpdate", "template": 1, "securityId": 5, "eventTime": 9, "entries": ENTRIES},
+        {
+            **head,
+            "sequence": 40,
+            "message": "BookUpdate",
+            "template": 1,
+            "securityId": 5,
+            "eventTime": 9,
+            "entries": ENTRIES,
+        },
         {**head, "sequence": 41, "message": "TradeReport", "template": 2, "securityId": 5, "price": "101.2500", "size": 3}
         | {"tradeId": 77},
     ]
@@ -111,7 +119,9 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("written", "instead", "told"), MISTAKES)
-def test_a_mistake_is_one_line_that_says_the_mend(written: str, instead: str, told: str, acme: tuple[Path, Path], tmp_path: Path):
+def test_a_mistake_is_one_line_that_says_the_mend(
+    written: str, instead: str, told: str, acme: tuple[Path, Path], tmp_path: Path
+):
     from gateway.venues import normaliser
 
     text = acme[0].read_text()
