@@ -142,6 +142,5 @@ class Feeds:
         elif what in ("order_id", "other_id"):
             event[what] = roll.choice([*NUMBERS, roll.randrange(1 << 34)])
         else:
-            event[what] = roll.choice(
-                {"instrument": [self.instruments, (1 << 32) - 1, 0], "side": [0, 1, 2, 3]}.get(what, [*range(30)])
-            )
+            wild = {"instrument": [self.instruments, (1 << 32) - 1, 0], "side": [0, 1, 2, 3]}
+            event[what] = roll.choice(wild.get(what, [*range(30)]))

@@ -1,4 +1,4 @@
-"""The sequence of one instrument, where a venue numbers its messages per instrument: what follows, what repeats, what misses.
+"""The sequence of one instrument, where a venue numbers messages per instrument: what follows, what repeats, what misses.
 
     last = 0            not known yet: any sequence is taken, and the channel alone says what the book is worth
     previous = last     follows, and so does what covers last + 1

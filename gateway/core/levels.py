@@ -212,7 +212,7 @@ def occupy(store, index):
     store_i64(leaf + LEAF.occupied, load_i64(leaf + LEAF.occupied) | (1 << (index & DIGIT)))
 
 
-@kernel
+@leaf
 def drop_level(store, side, index):
     """Unmarks a level that is empty, and returns its leaf when it was the last there. 1: the leaf stays."""
     leaf = leaf_at(store, index >> DIGIT_BITS)
