@@ -229,7 +229,8 @@ class Look:
             for member in block:
                 if member.name in source.field and isinstance(member.type, Enum):
                     named = {name: wire for wire, name in member.type.values}
-                    return named.get(text, int(text) if text.lstrip("-").isdigit() else None)
+                    number = int(text) if text.lstrip("-").isdigit() else ord(text) if len(text) == 1 else None
+                    return named.get(text, number)
         return None
 
     def whole(self, source: Value | None, default: int) -> int:

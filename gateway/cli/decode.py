@@ -35,8 +35,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def add_feed_options(parser: argparse.ArgumentParser) -> None:
     """What every verb that reads a recording is told of its feed."""
-    parser.add_argument("--feed", required=True, metavar="NAME|FILE.toml", help="feed of the recording, or its definition")
+    words = {"metavar": "NAME|FILE.toml", "help": "feed of the recording, or the file that defines it"}
+    parser.add_argument("--feed", required=True, type=feed_name, **words)
     parser.add_argument("--schema", type=Path, metavar="XML", help="the venue's SBE schema, for feeds that have one")
+
+
+def feed_name(text: str) -> str:
+    """A shipped feed's name, or the path of a definition."""
+    from gateway.venues.definition_file import is_file, shipped, suggest
+
+    known = sorted({*HAND_WRITTEN, *shipped()})
+    if is_file(text) or text in known:
+        return text
+    raise argparse.ArgumentTypeError(f"no feed {text!r}; {suggest(text, known)}, or give the path of a .toml file")
 
 
 def feed_of(arguments: argparse.Namespace) -> Feed:

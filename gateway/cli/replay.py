@@ -12,6 +12,7 @@ from gateway.config import Configuration, load
 from gateway.errors import EXIT_DONE
 from gateway.ops.replay import Replay
 from gateway.ops.summary import summary
+from gateway.venues.definition_file import is_file
 
 HELP = "send a recording through the whole corridor and summarise frames, gaps, books and orders"
 SEQUENCE_REASONS = ("duplicate", "late")
@@ -44,12 +45,12 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
 def configuration_of(arguments: argparse.Namespace) -> Configuration:
     """The configuration of a replay: any destination is the feed, its own instance, no state on disk."""
     lines_written = arguments.config is not None
-    is_file = arguments.feed.endswith(".toml") or "/" in arguments.feed
+    from_file = is_file(arguments.feed)
     overrides: dict[str, Any] = {
         "instance.name": f"replay-{os.getpid()}",
-        "feed.name": None if is_file else arguments.feed,
-        "feed.definition": str(Path(arguments.feed).resolve()) if is_file else None,
-        "feed.schema": str(arguments.schema) if arguments.schema else None,
+        "feed.name": None if from_file else arguments.feed,
+        "feed.definition": str(Path(arguments.feed).resolve()) if from_file else None,
+        "feed.schema_file": str(arguments.schema) if arguments.schema else None,
         "feed.any_destination": None if lines_written else True,
         "feed.unsequenced": True,
         "strategy.file": arguments.strategy,

@@ -16,6 +16,7 @@ from gateway import layout, limits
 from gateway.config import Configuration
 from gateway.core.admission import make_admission
 from gateway.core.book_store import make_store
+from gateway.core.instrument_file import define_listings, load_instrument_file
 from gateway.core.instruments import make_instruments
 from gateway.core.loop import core_step
 from gateway.core.memory import address_of
@@ -162,6 +163,8 @@ class CoreStage:
             lot=self.feed.lot,
             books=self.instance.body("books"),
         )
+        if self.feed.instruments_file:
+            define_listings(self.instruments, load_instrument_file(self.feed.instruments_file, *self.feed.exponents))
         return self.instruments.address
 
     def _make_channels(self, configuration: Configuration) -> None:

@@ -39,7 +39,7 @@ def schema_of(definition: Definition, path: str | Path | None) -> Schema:
     if not path:
         raise ConfigurationError(
             f"feed {definition.name} takes its messages from the venue's SBE schema; give the file as the venue publishes "
-            "it: --schema FILE.xml, or feed.schema of the configuration"
+            "it: --schema FILE.xml, or feed.schema_file of the configuration"
         )
     try:
         return load_schema(path, header=definition.header.composite)

@@ -1,4 +1,4 @@
-"""Recorded CME and Deribit packets through the whole corridor by their definitions: lines merge, books are right or stale."""
+"""Recorded CME and Deribit packets through the corridor by their definitions: lines merge, books are right or stale."""
 
 import json
 import random
@@ -30,7 +30,9 @@ TICKER = ("bestBidPrice", "bestBidAmount", "bestAskPrice", "bestAskAmount")
 VALID, STALE, FAULT = (layout.value(f"BOOK_{name}") for name in ("VALID", "STALE", "FAULT"))
 
 
-def told(verb: str, recording: Path, feed: str, schema: Path, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
+def told(
+    verb: str, recording: Path, feed: str, schema: Path, capsys: pytest.CaptureFixture[str], *more: str
+) -> dict[str, Any]:
     """What `gateway replay` or `book` prints as JSON."""
     assert main([verb, str(recording), "--feed", feed, "--schema", str(schema), "--json", *more]) == 0
     return json.loads(capsys.readouterr().out)
@@ -48,7 +50,10 @@ def test_two_cme_lines_become_one_stream_without_gaps(shared_data: Path, capsys:
     assert result["messages"] == sum(result["messages_by_type"].values()) == 10_273
     (channel,) = result["channels"]
     lines = channel["lines"]
-    assert {name: line["destination"] for name, line in lines.items()} == {"a": "224.0.31.64:14340", "b": "224.0.32.64:15340"}
+    assert {name: line["destination"] for name, line in lines.items()} == {
+        "a": "224.0.31.64:14340",
+        "b": "224.0.32.64:15340",
+    }
     assert sum(line["first"] for line in lines.values()) == sum(line["second"] for line in lines.values()) == 5_000
     assert [line["missed"] for line in lines.values()] == [0, 0]
     assert (channel["gaps"], channel["books_stale"]) == (0, 0)
@@ -96,7 +101,7 @@ def test_deribit_books_have_the_best_prices_that_its_tickers_state(shared_data: 
     """Whenever a book is trusted, top and ticker agree. Share of tickers with a trusted book: 58 %; before its snapshot a
     book is not trusted, and for most instruments of the recording that is long."""
     settings = {"instance.name": "test-deribit", "feed.name": "deribit", "feed.any_destination": True}
-    configuration = load(None, {**settings, "feed.schema": str(shared_data / DERIBIT[1])})
+    configuration = load(None, {**settings, "feed.schema_file": str(shared_data / DERIBIT[1])})
     schema = load_schema(shared_data / DERIBIT[1])
     reader = PacketReader(load_definition("deribit"), schema)
     packets = [payload for *_, payload in payloads(shared_data / DERIBIT[0])]

@@ -42,7 +42,9 @@ def test_what_the_library_packs_is_unpacked_byte_for_byte(seed: int, memory: tup
     data = texts(random.Random(seed))
     assert unpacked(memory, lz4.block.compress(data, store_size=False), len(data)) == data
     for linked in (False, True):
-        frame = lz4.frame.compress(data, block_linked=linked, content_checksum=True, block_checksum=linked, store_size=linked)
+        frame = lz4.frame.compress(
+            data, block_linked=linked, content_checksum=True, block_checksum=linked, store_size=linked
+        )
         assert unpacked(memory, frame, len(data)) == data
 
 

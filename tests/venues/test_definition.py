@@ -1,4 +1,4 @@
-"""Feed definitions: the worked example of the page runs as printed, shipped ones fit their schemas, mistakes are one line."""
+"""Feed definitions: the worked example of the page runs as printed, shipped ones fit, mistakes are one line."""
 
 import json
 import re
@@ -61,7 +61,15 @@ def test_the_worked_example_of_the_page_decodes(acme: tuple[Path, Path], tmp_pat
     output = capsys.readouterr()
     head = {"frame": 1, "channel": "239.1.2.3:9000"}
     assert [json.loads(line) for line in output.out.splitlines()] == [
-        {**head, "sequence": 40, "message": "BookUpdate", "template": 1, "securityId": 5, "eventTime": 9, "entries": ENTRIES},
+        {
+            **head,
+            "sequence": 40,
+            "message": "BookUpdate",
+            "template": 1,
+            "securityId": 5,
+            "eventTime": 9,
+            "entries": ENTRIES,
+        },
         {**head, "sequence": 41, "message": "TradeReport", "template": 2, "securityId": 5, "price": "101.2500", "size": 3}
         | {"tradeId": 77},
     ]
@@ -111,7 +119,9 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("written", "instead", "told"), MISTAKES)
-def test_a_mistake_is_one_line_that_says_the_mend(written: str, instead: str, told: str, acme: tuple[Path, Path], tmp_path: Path):
+def test_a_mistake_is_one_line_that_says_the_mend(
+    written: str, instead: str, told: str, acme: tuple[Path, Path], tmp_path: Path
+):
     from gateway.venues import normaliser
 
     text = acme[0].read_text()
@@ -182,3 +192,77 @@ def test_binance_streams_take_exponents_and_symbol_from_the_message(shared_data:
     ]
     assert feed.instruments.rows[0]["symbol"] == b"BTCUSDT"
     assert wrapped(events[0])["time_venue_ns"] == 7_000
+
+
+BIG = """
+byte_order = "big"
+[packet]
+header_bytes = 20
+type = { type = "uint8", offset = 0 }
+silent_types = [0, 1]
+header_length = { type = "uint8", offset = 1 }
+session = { type = "uint64", offset = 2 }
+sequence = { type = "uint64", offset = 10 }
+count = { type = "uint16", offset = 18 }
+sequence_counts = "messages"
+FRAMING
+[instruments]
+price_exponent = -4
+[[map]]
+message = "BookUpdate"
+group = "entries"
+event = { field = "action", values = { 0 = "level", 1 = "level" }, default = "level_delete" }
+instrument = "securityId"
+side = { field = "side", values = { B = "buy", S = "sell" } }
+price = "price"
+quantity = "size"
+[[map]]
+message = 2
+event = "trade"
+instrument = "securityId"
+price = "price"
+quantity = "size"
+match = "tradeId"
+"""
+FRAMES = '[framing]\nheader_bytes = 2\nlength = { type = "uint16", offset = 0 }\nlength_counts = "message"'
+
+
+@pytest.mark.parametrize("framing", [FRAMES, ""], ids=["framed", "unframed"])
+def test_a_header_that_states_its_length_and_messages_in_network_order(
+    framing: str, acme: tuple[Path, Path], tmp_path: Path
+):
+    definition, schema = tmp_path / "big.toml", tmp_path / "big.xml"
+    definition.write_text(BIG.replace("FRAMING", framing))
+    schema.write_text(
+        acme[1]
+        .read_text()
+        .replace("littleEndian", "bigEndian")
+        .replace('templateId" primitiveType="uint16"', 'templateId" primitiveType="uint8"')
+    )
+    feed = Defined(str(definition), schema)
+    update, trade = feed.schema.message_named("BookUpdate"), feed.schema.message_named("TradeReport")
+    assert update is not None and trade is not None
+    messages = [
+        encode(feed.schema, trade, {"securityId": 5, "price": "1.0000", "size": 3, "tradeId": 1}),
+        encode(feed.schema, update, {"securityId": 5, "eventTime": 9, "entries": ENTRIES}),
+        encode(feed.schema, trade, {"securityId": 5, "price": "2.0000", "size": 3, "tradeId": 2}),
+    ]
+    body = b"".join((len(one).to_bytes(2, "big") if framing else b"") + one for one in messages)
+
+    def packet(kind: int, header_bytes: int, count: int) -> bytes:
+        numbers = (3).to_bytes(8, "big") + (70).to_bytes(8, "big") + count.to_bytes(2, "big")
+        return bytes([kind, header_bytes]) + numbers + bytes(header_bytes - 20) + (body if kind == 2 else b"")
+
+    events = feed.run(packet(2, 24, 3))
+    assert events == feed.expected(packet(2, 24, 3))
+    assert [(brief(event)["kind"], event["sequence"]) for event in events] == [
+        ("TRADE", 70),
+        ("LEVEL", 71),
+        ("LEVEL", 71),
+        ("TRADE", 72),
+    ]
+    assert feed.run(packet(2, 24, 3), skip=2) == events[3:]
+    assert feed.run(packet(0, 20, 0)) == []
+    assert feed.reasons() == {}
+    assert [brief(event)["kind"] for event in feed.run(packet(2, 20, 4))][-1] == "GAP"
+    assert set(feed.reasons()) == {"block_overrun"}
