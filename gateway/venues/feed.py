@@ -35,9 +35,7 @@ class Feed:
     any_destination: bool = False  # every other datagram is line A of the first channel: for captures
     unsequenced: bool = False
     window_ns: int = 0
-    exponents: tuple[int, int] | None = (
-        None  # of price and quantity of a new instrument; None: the decoder numbers rows itself
-    )
+    exponents: tuple[int, int] | None = None  # of price and quantity of a new instrument; None: the decoder numbers rows itself
     tick: int = 0  # of a new instrument; 0: not known
     lot: int = 0
     depth: int = 0  # price levels a side that the venue keeps; 0: all

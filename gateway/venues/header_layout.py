@@ -76,7 +76,9 @@ def message_header(definition: Definition, schema: Schema) -> MessageHeader:
     for key, found in places.items():
         if found and found.offset + found.bytes > size:
             raise ConfigurationError(f"feed {definition.name}: header.{key} stands behind the header's {size} bytes")
-    return MessageHeader(size, places["template"], places["block_length"], places["schema_id"], places["version"], composite)
+    return MessageHeader(
+        size, places["template"], places["block_length"], places["schema_id"], places["version"], composite
+    )
 
 
 def _composite(definition: Definition, schema: Schema) -> Composite | None:
@@ -87,9 +89,7 @@ def _composite(definition: Definition, schema: Schema) -> Composite | None:
     if isinstance(found, Composite):
         return found
     known = [key for key, kind in schema.types.items() if isinstance(kind, Composite)]
-    raise ConfigurationError(
-        f"feed {definition.name}: header.composite {name!r} is not in the schema; {suggest(name, known)}"
-    )
+    raise ConfigurationError(f"feed {definition.name}: header.composite {name!r} is not in the schema; {suggest(name, known)}")
 
 
 def _member(definition: Definition, schema: Schema, members: dict[str, Leaf], key: str, name: str) -> Place:

@@ -61,13 +61,7 @@ def source(definition: Definition, schema: Schema) -> str:
     numba = "from numba import cfunc, types\n"
     title = f'"""Generated from feed {definition.name} and schema {schema.id}, version {schema.version}."""'
     reasons = f"INSTRUMENTS_FULL = {enumerator('FEED_INSTRUMENTS_FULL')}"
-    parts = [
-        f"{title}\n\n{numba}{emit.IMPORTS}{IMPORTS}\n{reasons}\n",
-        *looked_up,
-        *functions,
-        dispatch_text(plan),
-        packet_text(definition, schema),
-    ]
+    parts = [f"{title}\n\n{numba}{emit.IMPORTS}{IMPORTS}\n{reasons}\n", *looked_up, *functions, dispatch_text(plan), packet_text(definition, schema)]
     return "\n\n\n".join(parts) + "\n\n\nentry = cfunc(types.int64(types.int64), cache=True)(decode)\n"
 
 
@@ -114,7 +108,7 @@ def message_text(plan: Plan, message: Message, rows: list[PlannedRow], tables: d
     big = plan.schema.big_endian
     lines: Lines = [f'"""Template {message.id}, {message.name}."""']
     lines += emit.check_block(message.fields, "block_bytes", refuse) if rows else []
-    lines += ["if block_bytes < 0 or block_bytes > end - block:", f"{INDENT}return {-MESSAGE_LENGTH}"]
+    lines += [f"if block_bytes < 0 or block_bytes > end - block:", f"{INDENT}return {-MESSAGE_LENGTH}"]
     lines += ["cursor = block + block_bytes", *structure(message.groups, message.data, "g", "d", big)]
     lines.append("store_i64(state + STATE.next, cursor)")
     if not rows:

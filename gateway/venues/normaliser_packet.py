@@ -84,12 +84,7 @@ def _length(definition: Definition) -> Lines:
     adds = {"packet": "0", "rest": str(rest), "behind_header": "(begin - packet)"}[rules.length_counts]
     lines = [f"length = {load_place(place, 'packet')} + {adds}"]
     lines += refuse("length < begin - packet or length > size", "PACKET_SHORT", 1)
-    return [
-        *lines,
-        "if length < size:",
-        f"{INDENT}count_reason(counters, {REASONS['PACKET_TRAILING']})",
-        "end = packet + length",
-    ]
+    return [*lines, "if length < size:", f"{INDENT}count_reason(counters, {REASONS['PACKET_TRAILING']})", "end = packet + length"]
 
 
 def refuse(test: str, reason: str, lost: int) -> Lines:
@@ -102,9 +97,7 @@ def refuse(test: str, reason: str, lost: int) -> Lines:
 
 def message_text(definition: Definition, schema: Schema, header: MessageHeader) -> str:
     """One message behind its frame: its header, its function, and what comes of a refusal. 0, SUSPENDED, or STOP."""
-    lines: Lines = [
-        '"""One message, its header included; SUSPENDED: again with the next call; -1: nobody knows where it ends."""'
-    ]
+    lines: Lines = ['"""One message, its header included; SUSPENDED: again with the next call; -1: nobody knows where it ends."""']
     lines += ["counters = load_i64(state + STATE.counters)", f"code, template = {-REASONS['MESSAGE_LENGTH']}, 0"]
     inner: Lines = [f"template = {load_place(header.template, 'header')}", f"block = header + {header.size}"]
     inner.append(f"version = {load_place(header.version, 'header') if header.version else schema.version}")

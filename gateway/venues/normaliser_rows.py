@@ -100,11 +100,8 @@ def _numbers(text: RowText, row: MapRow, kinds: list[str], kind: str, time: str)
         text.say(f"if {state} == ABSENT:", f"{INDENT}return 0")
         return "0", "0", "0", state
     if only == "snapshot_begin":
-        return (
-            "0",
-            text.plain("instrument_sequence", row.instrument_sequence),
-            "0",
-            text.plain("stream_sequence", row.stream_sequence, -1),
+        return "0", text.plain("instrument_sequence", row.instrument_sequence), "0", text.plain(
+            "stream_sequence", row.stream_sequence, -1
         )
     if only == "checksum":
         return "0", "0", "0", text.plain("checksum", row.checksum)
@@ -128,9 +125,7 @@ def _moves(text: RowText, row: MapRow, kinds: list[str], kind: str, sequence: st
     for name, needed in ((price, PRICED), (quantity, COUNTED)):
         if name.startswith("v"):
             wanted = " or ".join(f"kind == {KINDS[word]}" for word in needed)
-            text.say(
-                f"if {name}_status == REFUSED or ({name}_null and ({wanted})):", f"{INDENT}return refuse_event(state, row)"
-            )
+            text.say(f"if {name}_status == REFUSED or ({name}_null and ({wanted})):", f"{INDENT}return refuse_event(state, row)")
     if price.startswith("v"):
         text.say(f"if kind == {KINDS['set']} and {price}_null:", f"{INDENT}{price} = {PRICE_KEPT}")
         text.say(f"if not {price}_null:", f"{INDENT}judge_price(state, row, {price}, {price}_status)")

@@ -126,9 +126,7 @@ class RowText:
         place = place_of(definition, number, definition.packet)
         kind = PACKED[place.bytes]
         kind = kind[1:] if place.signed else kind
-        self.say(
-            f"{name} = {emit.load_number(kind, emit.at('packet', place.offset), place.big_endian)}", f"{name}_null = False"
-        )
+        self.say(f"{name} = {emit.load_number(kind, emit.at('packet', place.offset), place.big_endian)}", f"{name}_null = False")
 
     def code(self, key: str, value: Value, words: dict[str, int] | None = None) -> str:
         """A value through its table: an expression that is ABSENT where the table has no such value."""
@@ -275,9 +273,7 @@ class RowText:
             return name
         text = self.text(key, value)
         if text is not None:
-            self.say(
-                f"{name}, {name}_status = units_from_text({text[0]}, {text[1]}, {exponent})", f"{name}_null = {text[1]} == 0"
-            )
+            self.say(f"{name}, {name}_status = units_from_text({text[0]}, {text[1]}, {exponent})", f"{name}_null = {text[1]} == 0")
             return name
         found, block = self.found(key, value)
         raw = self.number(key, found, block if value.of else None)
@@ -328,3 +324,4 @@ class RowText:
         variable = self.new()
         self._load(variable, leaf, block, value.of)
         return variable
+

@@ -80,9 +80,7 @@ def units_of(definition: Definition, key: str, text: str, exponent: int) -> int:
     try:
         units = Decimal(text or 0).scaleb(-exponent)
     except InvalidOperation:
-        raise ConfigurationError(
-            f"feed {definition.name}: instruments.{key} = {text!r} is no decimal; write it as 0.25"
-        ) from None
+        raise ConfigurationError(f"feed {definition.name}: instruments.{key} = {text!r} is no decimal; write it as 0.25") from None
     if units != int(units) or units < 0:
         raise ConfigurationError(
             f"feed {definition.name}: instruments.{key} = {text!r} is finer than 10^{exponent}; lower the exponent"
