@@ -1,6 +1,6 @@
 """A recorded WebSocket session as `gateway decode` prints it: each message as its JSON, with line, time and kind.
 
-Beside the corridor: the standard library reads the JSON here. Hard rule: numbers are printed as the venue wrote them.
+Beside the corridor: the standard library reads the JSON here. Hard rule: a body is printed as the venue wrote it, byte by byte.
 """
 
 import json
@@ -15,22 +15,8 @@ from gateway.port import open_port
 MORE = value("FRAME_MORE")
 
 
-class _Text(float):
-    """A number that prints as it was written."""
-
-    def __new__(cls, text: str) -> "_Text":
-        number = super().__new__(cls, text)
-        number.text = text
-        return number
-
-    text: str
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-def session_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """For each message: `line` (its number among the messages, from 1), `time_ns`, `message` (its kind), `body`.
+def session_lines(path: Path) -> Iterator[str]:
+    """A line of JSON for each message: `line` (its number among them, from 1), `time_ns`, `message` (its kind), `body`.
 
     A new connection is a message of kind "connection" without body; what is no JSON has the kind "malformed" and its text.
     Raises PortError when the file cannot be read.
@@ -43,20 +29,21 @@ def session_lines(path: Path) -> Iterator[dict[str, Any]]:
                 data += frame.data
                 if not frame.flags & MORE:
                     number += 1
-                    yield {"line": number, "time_ns": frame.time_ns, **_body(data)}
+                    yield _line({"line": number, "time_ns": frame.time_ns}, data)
                     data = b""
     finally:
         recording.close()
 
 
-def _body(data: bytes) -> dict[str, Any]:
+def _line(head: dict[str, Any], data: bytes) -> str:
     if not data:
-        return {"message": "connection"}
+        return json.dumps(head | {"message": "connection"})
+    text = data.decode("utf-8", "replace")
     try:
-        body = json.loads(data, parse_float=_Text)
+        head["message"] = kind_of(json.loads(text))
     except (ValueError, RecursionError):
-        return {"message": "malformed", "body": data.decode("utf-8", "replace")}
-    return {"message": kind_of(body), "body": body}
+        return json.dumps(head | {"message": "malformed", "body": text})
+    return f'{json.dumps(head)[:-1]}, "body": {text}}}'
 
 
 def kind_of(body: Any) -> str:
