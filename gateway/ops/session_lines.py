@@ -1,6 +1,7 @@
 """A recorded WebSocket session as `gateway decode` prints it: each message as its JSON, with line, time and kind.
 
-Beside the corridor: the standard library reads the JSON here. Hard rule: a body is printed as the venue wrote it, byte by byte.
+Beside the corridor: the standard library reads the JSON here. Hard rule: a body is printed as the venue wrote it, byte by
+byte.
 """
 
 import json

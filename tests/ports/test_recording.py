@@ -24,7 +24,8 @@ def frames_of(path: Path) -> tuple[list[tuple[int, bytes, int]], dict[str, int]]
 def test_both_ways_of_writing_a_line_are_read_and_what_was_sent_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "session"
     path.write_bytes(
-        b"wss://venue <-> 1600000000.5\nwss://venue <- 1600000001.0: {}\n1600000002.25: [1]\n1600000003000000007 [2]\r\n\n[3]\n"
+        b"wss://venue <-> 1600000000.5\nwss://venue <- 1600000001.0: {}\n1600000002.25: [1]\n"
+        b"1600000003000000007 [2]\r\n\n[3]\n"
     )
     frames, statistics = frames_of(path)
     assert frames == [
