@@ -1,4 +1,4 @@
-"""JSON the slow way: orjson says whether a text is JSON, the standard library reads it with numbers as text and repeats visible."""
+"""JSON the slow way: orjson says whether a text is JSON, the standard library reads it, numbers as text, repeats visible."""
 
 import json
 import re
@@ -26,7 +26,7 @@ class Pairs(list[tuple[str, Any]]):
 
 
 def load(data: bytes) -> Any:
-    """The value of a JSON text; raises Refused. Beyond a double's range orjson refuses, and so the text counts as refused."""
+    """The value of a JSON text; raises Refused. Numbers beyond a double's range count as refused, as by orjson."""
     try:
         orjson.loads(data)
     except orjson.JSONDecodeError:

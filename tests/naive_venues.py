@@ -1,5 +1,5 @@
-"""The decoders of crypto venues the slow way: a JSON value becomes one `Message`. What the documents of each venue say, line by
-line, without a thought of speed. Raises Refused; returns CONTROL or UNKNOWN for what is no market data.
+"""The decoders of crypto venues the slow way: a JSON value becomes one `Message`. What the documents of each venue say,
+line by line, without a thought of speed. Raises Refused; returns CONTROL or UNKNOWN for what is no market data.
 """
 
 from dataclasses import dataclass, field

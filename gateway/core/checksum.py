@@ -3,8 +3,8 @@
     Kraken v1   asks then bids, ten a side, "price" "quantity" as printed, without point and leading zeros
     OKX v5      bid and ask by turns, 25 a side, "price:quantity" joined by ":", without zeros at the end of a fraction
 
-The event carries what the text depends on (native/layout/event.h). Hard rule: only a valid book is judged; one that is not the
-venue's is stale and at fault before the strategy is asked again, until a snapshot.
+The event carries what the text depends on (native/layout/event.h). Hard rule: only a valid book is judged; one that is not
+the venue's is stale and at fault before the strategy is asked again, until a snapshot.
 """
 
 import zlib

@@ -130,7 +130,7 @@ def is_json(data: bytes) -> bool:
 
 
 def withstand(desk: Desk, name: str, data: bytes) -> bool:
-    """A damaged line: whatever is taken is what the twin reads, and what is called malformed is no JSON. Whether it was taken.
+    """A damaged line: what is taken is what the twin reads, and what is called malformed is no JSON. Whether it was taken.
 
     A field of another kind refuses a message here even where the twin, which looks at fewer of them, does not mind.
     """

@@ -99,7 +99,7 @@ def put_front(decoder, context, event, kind):
 
 @kernel
 def put_instrument(decoder, context, event, row):
-    """An instrument is seen for the first time, or anew: its tick, or where that is not known, what its prices have in common.
+    """An instrument is seen for the first time, or anew: its tick, or if that is not known, what its prices have in common.
 
     A book takes a tick as a hint alone: how close levels lie, not which prices there may be.
     """
@@ -132,7 +132,7 @@ def common_power(context):
 def put_rows(decoder, context, event, kind, index, batch_end):
     """An event per row from `index` to `batch_end`."""
     apart()
-    event_kind = TRADE if kind == TRADES else LEVEL if kind == UPDATE or kind == SNAPSHOT else INFORMATION
+    event_kind = TRADE if kind == TRADES else LEVEL if kind in (UPDATE, SNAPSHOT) else INFORMATION
     row = load_i64(context + CONTEXT.rows) + index * ROW_BYTES
     packed = packed_kind(context, event_kind) | (OF_SNAPSHOT if kind == SNAPSHOT else 0) << 48
     sequence, time_ns = load_i64(context + CONTEXT.sequence), load_i64(context + CONTEXT.time_ns)
@@ -169,7 +169,7 @@ def put_back(decoder, context, event, kind):
             store_i64(event + EVENT.order_id, (depth + 1) << 32)
             event += EVENT_BYTES
     method = load_i64(context + CONTEXT.method)
-    if method != 0 and (kind == UPDATE or kind == SNAPSHOT) and load_i64(context + CONTEXT.row_count) != 0:
+    if method != 0 and (kind in (UPDATE, SNAPSHOT)) and load_i64(context + CONTEXT.row_count) != 0:
         begin_event(decoder, context, event, CHECKSUM)
         printed = load_i64(context + CONTEXT.price_printed) | load_i64(context + CONTEXT.quantity_printed) << 8
         units = -load_i64(context + CONTEXT.price_exponent) | -load_i64(context + CONTEXT.quantity_exponent) << 8
