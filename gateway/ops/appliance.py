@@ -33,9 +33,9 @@ from gateway.ops.channels import Channels
 from gateway.sections import MICROSECOND_NS, PRICE_EXPONENT, PRICE_UNITS, endpoint, mac
 from gateway.stages import Io, Stage
 from gateway.venues.definition_file import load_definition
-from gateway.venues.websocket import VENUES, websocket_feed
 from gateway.venues.feed import Feed, itch50
 from gateway.venues.sbe_feed import sbe, schema_of
+from gateway.venues.websocket import VENUES, websocket_feed
 
 MILLISECOND_NS = 1_000_000
 EPOCH_SINGLE_NODE = 1

@@ -61,6 +61,7 @@ def sbe(definition: Definition, schema: Schema, window_ns: int, **options: Any) 
         channels=[] if by_rule else [_destinations(line) for line in definition.lines],
         roles=[] if by_rule else [ROLES[line.role] for line in definition.lines],
         snapshot_of=healed,
+        snapshots=any("snapshot" in str(row.event) for row in definition.map),
         contexts=[decoder.context] * len(healed),
         rules=channel_rules(definition) if by_rule else (),
         window_ns=window_ns,
