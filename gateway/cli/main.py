@@ -26,6 +26,8 @@ VERBS = (
     "top",
     "kill",
     "doctor",
+    "nic",
+    "tune",
     "show-config",
     "bench",
     "venue",
