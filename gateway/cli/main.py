@@ -24,6 +24,7 @@ VERBS = (
     "replay",
     "book",
     "top",
+    "capture",
     "kill",
     "doctor",
     "nic",
