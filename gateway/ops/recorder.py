@@ -110,9 +110,7 @@ class Recorder:
         with contextlib.suppress(OSError):
             free = os.statvfs(path.parent)
             if free.f_bavail == 0:
-                return GatewayError(
-                    f"{path}: the disk is full; the file is whole up to here. Free space, or rotate with --keep"
-                )
+                return GatewayError(f"{path}: the disk is full, the file is whole up to here; free space, or use --keep")
         return GatewayError(f"{path}: the disk took no more; the file is whole up to here")
 
 

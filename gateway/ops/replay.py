@@ -46,6 +46,8 @@ class Replay:
 
     def __init__(self, path: Path, configuration: Configuration, burst: int = lib.PORT_BURST_MAX, out: str | None = None):
         port = port_of(path, out)
+        if port.startswith("pcap:"):
+            port += ",direction=in"  # what was sent is what this replay decides anew
         self.instance = Instance.create(configuration.instance.name, Path(configuration.instance.folder))
         self.io: Io | None = None
         try:
