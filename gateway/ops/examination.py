@@ -1,5 +1,5 @@
 """Judges the facts of host.py for one port kind: what the doctor says. Order of the report: build, processors, memory,
-privilege, clock, port.
+privilege, clock, port, cards.
 
 Hard rule: FAIL only for what the chosen port or the whole program cannot do without; the rest warns.
 """
@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from gateway.ops.card_examination import examine_cards
 from gateway.ops.finding import FAIL, OK, Finding, judge
 from gateway.ops.host import Host, clock_state, locked_memory_limit_bytes
 
@@ -27,6 +28,7 @@ def examine(host: Host, port: str) -> list[Finding]:
         *examine_privilege(host, kind),
         examine_clock(),
         *examine_port(host, port),
+        *examine_cards(host, port),
     ]
 
 
@@ -257,9 +259,4 @@ def examine_port(host: Host, port: str) -> list[Finding]:
         good = Path(name).is_file()
         found = f"{name} {'present' if good else 'absent'}"
         return [judge("capture", good, found, "the file that the port reads", "check the path", required=True)]
-    if kind == "dpdk" and host.exists(f"sys/bus/pci/devices/{name}"):
-        driver = (host.root / f"sys/bus/pci/devices/{name}/driver").resolve().name
-        good = driver in ("vfio-pci", "uio_pci_generic", "igb_uio", "mlx5_core")
-        mend = f"dpdk-devbind.py --bind=vfio-pci {name}"
-        return [judge("device", good, f"{name} bound to {driver}", "the card that DPDK drives", mend, required=True)]
     return []

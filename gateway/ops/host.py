@@ -96,6 +96,35 @@ class Host:
         """NUMA nodes."""
         return max(1, len(list((self.root / "sys/devices/system/node").glob("node[0-9]*"))))
 
+    def has_iommu(self) -> bool:
+        """Whether the kernel has put devices behind an IOMMU."""
+        folder = self.root / "sys/kernel/iommu_groups"
+        return folder.is_dir() and any(folder.iterdir())
+
+    def idle_latency_us_max(self) -> int:
+        """Exit latency of the deepest idle state that is not switched off; 0 where the kernel offers none."""
+        deepest = 0
+        for path in (self.root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpuidle/state[0-9]*/latency"):
+            state = path.parent.relative_to(self.root)
+            if self.read(f"{state}/disable") != "1":
+                deepest = max(deepest, int(self.read(f"{state}/latency") or 0))
+        return deepest
+
+    def kernel_option(self, name: str) -> str:
+        """The value of a kernel command line option; '' when it is not given."""
+        found = re.search(rf"(?:^|\s){re.escape(name)}=(\S+)", self.read("proc/cmdline"))
+        return found.group(1) if found else ""
+
+    def interrupts_on(self, processors: set[int]) -> list[str]:
+        """Interrupts that may be delivered to one of these processors, by number."""
+        found = []
+        for path in (self.root / "proc/irq").glob("[0-9]*/smp_affinity_list"):
+            parts = [part.split("-") for part in self.read(str(path.relative_to(self.root))).split(",") if part]
+            allowed = {number for part in parts for number in range(int(part[0]), int(part[-1]) + 1)}
+            if allowed & processors:
+                found.append(path.parent.name)
+        return sorted(found, key=int)
+
     def capabilities(self) -> set[str]:
         """Of CAPABILITIES, those this process has in effect."""
         found = re.search(r"^CapEff:\s*([0-9a-f]+)", self.read("proc/self/status"), flags=re.MULTILINE)

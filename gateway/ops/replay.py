@@ -67,6 +67,8 @@ class Replay:
     def __init__(self, path: Path, configuration: Configuration, burst: int = lib.PORT_BURST_MAX, out: str | None = None):
         self._recording = recording_of(path, configuration, out)
         port = f"recording:{self._recording.path}" if self._recording else port_of(path, out)
+        if port.startswith("pcap:"):
+            port += ",direction=in"  # what was sent is what this replay decides anew
         self.instance = Instance.create(configuration.instance.name, Path(configuration.instance.folder))
         self.io: Io | None = None
         try:

@@ -38,6 +38,7 @@ struct capture {
     uint64_t size;
     uint64_t position;
     int blocks;  /* 1: pcapng, 0: pcap */
+    int inbound_only; /* 1: frames that say outbound (epb_flags) are passed over */
     int swapped; /* 1: written on a machine of the other byte order; a pcapng section may change it */
     int64_t time_ns; /* of the last frame that had one */
     uint64_t errors; /* damage, and frames that are not Ethernet */

@@ -19,6 +19,9 @@ enum {
     SECTION_BYTES_MIN = 28,
     INTERFACE_BYTES_MIN = 20,
     OPTION_END = 0,
+    OPTION_FLAGS = 2, /* epb_flags, section 4.3.1: direction in the two lowest bits */
+    DIRECTION = 3,
+    DIRECTION_OUTBOUND = 2,
     OPTION_RESOLUTION = 9, /* if_tsresol, section 4.2 */
     OPTION_OFFSET = 14     /* if_tsoffset */
 };
@@ -141,6 +144,20 @@ static enum capture_step deliver(struct capture *capture, struct port_frame *fra
     return CAPTURE_FRAME;
 }
 
+/* Section 4.3.1. Whether the options between `at` and `end` say that the frame was sent, not received. */
+static int says_outbound(const struct capture *capture, uint64_t at, uint64_t end)
+{
+    while (at < end && end - at >= 4) {
+        uint16_t code = capture_u16(capture, at), length = capture_u16(capture, at + 2);
+        if (code == OPTION_END || length > end - at - 4)
+            return 0;
+        if (code == OPTION_FLAGS && length == 4)
+            return (capture_u32(capture, at + 4) & DIRECTION) == DIRECTION_OUTBOUND;
+        at += 4 + (((uint64_t)length + 3) & ~3ull);
+    }
+    return 0;
+}
+
 /* Sections 4.3 and A: interface, time in two halves, captured and original length, bytes. Both forms are alike but for
  * the width of the interface number. */
 static enum capture_step take_packet(struct capture *capture, struct port_frame *frame, uint64_t at, uint32_t length,
@@ -156,6 +173,9 @@ static enum capture_step take_packet(struct capture *capture, struct port_frame 
         capture->errors++;
         return CAPTURE_NOTHING;
     }
+    uint64_t options = at + 28 + (((uint64_t)size + 3) & ~3ull);
+    if (capture->inbound_only && !old && says_outbound(capture, options, at + length - 4))
+        return CAPTURE_NOTHING;
     uint64_t ticks = (uint64_t)capture_u32(capture, at + 12) << 32 | capture_u32(capture, at + 16);
     int64_t time_ns = capture_time_ns(ticks, interface->resolution, interface->offset_seconds);
     return deliver(capture, frame, at + 28, size, capture_u32(capture, at + 24), time_ns);

@@ -21,11 +21,11 @@ static const struct {
 struct packet_block {
     uint32_t type, length, interface, time_high, time_low, size, size_wire;
 };
-/* Section 4.3.1: epb_flags with direction outbound, end of options, the block's length again. */
+/* Section 4.3.1: epb_flags with the direction, epb_dropcount, end of options, the block's length again. */
 struct packet_tail {
-    uint32_t flags_option, flags, options_end, length;
+    uint32_t flags_option, flags, drop_option, drop_low, drop_high, options_end, length;
 };
-enum { PACKET_BLOCK = 6, FLAGS_OPTION = 0x00040002, DIRECTION_OUTBOUND = 2 };
+enum { PACKET_BLOCK = 6, FLAGS_OPTION = 0x00040002, DROP_OPTION = 0x00080004 };
 
 static int write_whole(struct capture_writer *writer, const uint8_t *bytes, uint64_t size)
 {
@@ -75,7 +75,8 @@ static uint64_t block_bytes(uint32_t size)
     return sizeof(struct packet_block) + (((uint64_t)size + 3) & ~3ull) + sizeof(struct packet_tail);
 }
 
-static void put_frame(struct capture_writer *writer, const struct port_frame *frame, int64_t time_ns)
+static void put_frame(struct capture_writer *writer, const struct port_frame *frame, int64_t time_ns, uint32_t direction,
+                      uint64_t dropped)
 {
     uint64_t length = block_bytes(frame->size), time = (uint64_t)(frame->time_ns ? frame->time_ns : time_ns);
     uint8_t *block = writer->buffer + writer->used_bytes;
@@ -83,7 +84,9 @@ static void put_frame(struct capture_writer *writer, const struct port_frame *fr
         PACKET_BLOCK, (uint32_t)length, 0, (uint32_t)(time >> 32), (uint32_t)time, frame->size,
         frame->size_wire > frame->size ? frame->size_wire : frame->size,
     };
-    struct packet_tail tail = {FLAGS_OPTION, DIRECTION_OUTBOUND, 0, (uint32_t)length};
+    struct packet_tail tail = {
+        FLAGS_OPTION, direction, DROP_OPTION, (uint32_t)dropped, (uint32_t)(dropped >> 32), 0, (uint32_t)length,
+    };
     memset(block, 0, length); /* the padding */
     memcpy(block, &head, sizeof head);
     memcpy(block + sizeof head, frame->data, frame->size);
@@ -113,9 +116,26 @@ int capture_writer_append(struct capture_writer *writer, const struct port_frame
                 return written;
             written += whole;
         }
-        put_frame(writer, &frames[index], time_ns);
+        put_frame(writer, &frames[index], time_ns, CAPTURE_OUTBOUND, 0);
     }
     return written + flush(writer);
+}
+
+int capture_writer_flush(struct capture_writer *writer)
+{
+    int whole = writer->count_buffered;
+    return flush(writer) == whole ? 0 : -1;
+}
+
+int capture_writer_put(struct capture_writer *writer, const struct port_frame *frame, uint32_t direction,
+                       uint64_t dropped)
+{
+    if (frame->size > WRITER_FRAME_BYTES_MAX)
+        return 0;
+    if (writer->used_bytes + block_bytes(frame->size) > WRITER_BUFFER_BYTES && capture_writer_flush(writer) != 0)
+        return -1;
+    put_frame(writer, frame, frame->time_ns, direction, dropped);
+    return 0;
 }
 
 void capture_writer_close(struct capture_writer *writer)

@@ -15,6 +15,12 @@ enum capture_writer_limit {
     WRITER_BUFFER_BYTES = 4 * WRITER_FRAME_BYTES_MAX
 };
 
+/* epb_flags, section 4.3.1. */
+enum capture_direction {
+    CAPTURE_INBOUND = 1,
+    CAPTURE_OUTBOUND = 2
+};
+
 struct capture_writer {
     int file;            /* -1: not open */
     int count_buffered;  /* frames in `buffer` */
@@ -27,6 +33,10 @@ struct capture_writer {
 const char *capture_writer_open(struct capture_writer *writer, const char *path, int source);
 /* Frames written, in order. A frame without a time gets `time_ns`. */
 int capture_writer_append(struct capture_writer *writer, const struct port_frame *frames, int count, int64_t time_ns);
+/* One frame into the buffer, which is written when it is full; `dropped` frames were lost before it. 0, or -1: the disk. */
+int capture_writer_put(struct capture_writer *writer, const struct port_frame *frame, uint32_t direction,
+                       uint64_t dropped);
+int capture_writer_flush(struct capture_writer *writer);
 void capture_writer_close(struct capture_writer *writer);
 
 #endif

@@ -1,7 +1,9 @@
 /*
  * pcap.c ① — a capture as a port: frames come out of a pcap or pcapng file, transmitted frames go into a pcapng file.
  *
- *   pcap:IN[,out=OUT.pcapng][,speed=max|recorded|FACTOR]     pcap:,out=OUT.pcapng writes only
+ *   pcap:IN[,out=OUT.pcapng][,speed=max|recorded|FACTOR][,direction=in]     pcap:,out=OUT.pcapng writes only
+ *
+ * With direction=in, frames that the capture marks as sent are passed over: a recording of both ways plays back one.
  *
  * Its hard rule: frames are handed out in place, inside the mapping; the file must not shrink while it is read.
  */
@@ -62,15 +64,18 @@ static int map_capture(struct pcap_state *state, const char *path, char *error)
 static int open_both(struct port *port, const char *argument, char *error)
 {
     struct pcap_state *state = port->state;
-    struct option options[] = {{.key = "out"}, {.key = "speed"}};
-    const char *out = options[0].value;
+    struct option options[] = {{.key = "out"}, {.key = "speed"}, {.key = "direction"}};
+    const char *out = options[0].value, *direction = options[2].value;
     char path[OPTION_TEXT_BYTES];
-    if (option_parse("pcap", argument, path, options, 2, error) != 0 || parse_speed(port, options[1].value, error) != 0)
+    if (option_parse("pcap", argument, path, options, 3, error) != 0 || parse_speed(port, options[1].value, error) != 0)
         return -1;
+    if (direction[0] && strcmp(direction, "in") != 0)
+        return refuse(error, "", "direction= is in, or left away");
     if (path[0] == '\0' && out[0] == '\0')
         return refuse(error, "", "name a capture to read, or out=FILE to write");
     if (path[0] != '\0' && map_capture(state, path, error) != 0)
         return -1;
+    state->capture.inbound_only = direction[0] != 0;
     const char *problem = out[0] ? capture_writer_open(&state->writer, out, state->mapping.file) : NULL;
     return problem ? refuse(error, out, problem) : 0;
 }
@@ -170,7 +175,7 @@ static void pcap_statistics(struct port *port, struct port_statistics *statistic
 
 const struct port_operations port_pcap = {
     .kind = "pcap",
-    .usage = "IN.pcap[,out=OUT.pcapng][,speed=max|recorded|FACTOR]",
+    .usage = "IN.pcap[,out=OUT.pcapng][,speed=max|recorded|FACTOR][,direction=in]",
     .patient = 1,
     .open = pcap_open,
     .receive = pcap_receive,

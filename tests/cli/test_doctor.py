@@ -29,6 +29,7 @@ class Machine:
         self.write("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n")
         self.write("sys/devices/system/node/node0/x", "")
         self.write("sys/class/net/eth7/address", "")
+        self.write("sys/kernel/iommu_groups/0/x", "")
         self.write("dev/net/tun", "")
         self.write("dev/shm/x", "")
 
