@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from gateway import kernel_cache
+from gateway.cli.decode import add_feed_options
 from gateway.cli.output import print_json, progress, waiting
 from gateway.config import Configuration, load
 from gateway.errors import EXIT_DONE
 from gateway.ops.replay import Replay
 from gateway.ops.summary import summary
+from gateway.venues.definition_file import is_file
 
 HELP = "send a recording through the whole corridor and summarise frames, gaps, books and orders"
 SEQUENCE_REASONS = ("duplicate", "late")
@@ -23,7 +25,6 @@ BOOK_REASONS = (
     "instrument_mismatch",
 )
 NOT_MALFORMED = ("not_ours", *SEQUENCE_REASONS, *BOOK_REASONS)
-FEEDS = ("itch50",)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def add_recording_options(parser: argparse.ArgumentParser) -> None:
     """What `replay` and `book` have in common."""
     parser.add_argument("file", type=Path, metavar="FILE", help="pcap, pcapng, or a file of length-prefixed messages")
-    parser.add_argument("--feed", required=True, choices=FEEDS, help="protocol of the recording")
+    add_feed_options(parser)
     parser.add_argument("--config", metavar="CONFIG", help="configuration with strategy and limits; without: no strategy")
     parser.add_argument("--strategy", metavar="FILE", help="instead of strategy.file of the configuration")
 
@@ -44,9 +45,12 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
 def configuration_of(arguments: argparse.Namespace) -> Configuration:
     """The configuration of a replay: any destination is the feed, its own instance, no state on disk."""
     lines_written = arguments.config is not None
+    from_file = is_file(arguments.feed)
     overrides: dict[str, Any] = {
         "instance.name": f"replay-{os.getpid()}",
-        "feed.name": arguments.feed,
+        "feed.name": None if from_file else arguments.feed,
+        "feed.definition": str(Path(arguments.feed).resolve()) if from_file else None,
+        "feed.schema_file": str(arguments.schema) if arguments.schema else None,
         "feed.any_destination": None if lines_written else True,
         "feed.unsequenced": True,
         "strategy.file": arguments.strategy,
@@ -91,7 +95,7 @@ def report(replay: Replay) -> dict[str, Any]:
         "packets": core["packets"],
         "heartbeats": core["heartbeats"],
         "messages": core["messages"],
-        "messages_by_type": whole["messages"],
+        "messages_by_type": message_names(whole["messages"], replay.type_names),
         "sequence_gaps": core["gaps"],
         "messages_lost": core["gap_messages"],
         "duplicates": reasons.get("duplicate", 0),
@@ -110,11 +114,31 @@ def report(replay: Replay) -> dict[str, Any]:
         "decisions": whole["decisions"],
         "rejects": whole["rejects"],
         "strategy_faults": core["strategy_faults"],
+        "channels": replay.channels(),
     }
+
+
+def message_names(counts: dict[str, int], names: dict[int, str]) -> dict[str, int]:
+    """Counts by the names of a schema's templates; a feed of lettered types keeps its letters."""
+    return {names.get(ord(key), key): count for key, count in counts.items()} if names else counts
 
 
 def print_report(result: dict[str, Any]) -> None:
     """One line a fact, for a person."""
     for name, value in result.items():
+        if name == "channels":
+            print_channels(value)
+            continue
         text = ", ".join(f"{key} {count:,}" for key, count in value.items()) if isinstance(value, dict) else f"{value:,}"
         print(f"{name.replace('_', ' '):20} {text or 'none'}")
+
+
+def print_channels(channels: list[dict[str, Any]]) -> None:
+    """One line a channel that has more than its summary to tell."""
+    for channel in channels:
+        lines = "; ".join(
+            f"{name} {line['destination']}: first {line['first']:,}, second {line['second']:,}, missed {line['missed']:,}"
+            for name, line in channel["lines"].items()
+        )
+        gaps = f"gaps {channel['gaps']:,}, lost {channel['lost_messages']:,}, books stale {channel['books_stale']:,}"
+        print(f"channel {channel['channel']} ({channel['role']})  {lines}; {gaps}")

@@ -13,8 +13,9 @@ from gateway.core.book_sequences import begin_sequence
 from gateway.core.book_sessions import begin_snapshot, clear_book, end_snapshot
 from gateway.core.book_top import set_trading, settle_top, top_of
 from gateway.core.book_touch import BOUND, SKIPPING, pass_over, touch_book
+from gateway.core.checksum import check_book
 from gateway.core.counters import count_reason
-from gateway.core.kernel import kernel, leaf
+from gateway.core.kernel import inner, leaf
 from gateway.core.memory import load_i64, load_u8, load_u16, load_u32, store_i64
 from gateway.layout import offsets, value
 
@@ -38,12 +39,13 @@ MISMATCH = value("FEED_INSTRUMENT_MISMATCH")
 TRADING_LAST = value("TRADING_CLOSED")
 
 
-@kernel
+@inner
 def apply_rare(store, event, kind, counters):
     """Whatever is no event of one order; 1 when the top of its book changed."""
-    if kind in (NONE, SYSTEM, INFORMATION, CHECKSUM):
+    if kind in (NONE, SYSTEM, INFORMATION):
         return 0
     flags = load_u8(event + EVENT.flags)
+    store_i64(store + STORE.time_ns, load_i64(event + EVENT.time_receive_ns))
     if kind == RECOVERED:
         heal_channel(store, channel_now(store), counters)
         return 0
@@ -53,6 +55,8 @@ def apply_rare(store, event, kind, counters):
     if load_u32(event + EVENT.instrument) >= load_i64(store + STORE.instruments):
         return count_reason(counters, FIELD)
     book = touch_book(store, event, counters)
+    if kind == CHECKSUM:
+        return check_book(store, book, event, counters)
     if kind == GAP:
         mark_book(store, book, flags & LOST)
         return 0
@@ -69,7 +73,7 @@ def moves(kind):
     return kind in (CLEAR, SET, TRADE, SEQUENCE, SNAPSHOT_BEGIN, SNAPSHOT_END) or LEVEL <= kind <= OVERLAY
 
 
-@kernel
+@inner
 def move(store, book, event, kind, counters):
     """Binds the book to its channel, and passes over what was applied before."""
     if load_u32(book + BOOK.flags) & BOUND == 0:
@@ -89,7 +93,7 @@ def move(store, book, event, kind, counters):
     return changed
 
 
-@kernel
+@inner
 def rebuild(store, book, event, kind, counters):
     """The events of levels, orders set anew, and what empties a book."""
     if kind == CLEAR:
@@ -135,7 +139,7 @@ def print_price(book, event, counters):
         count_reason(counters, FIELD)
 
 
-@kernel
+@inner
 def inform(book, event, kind, counters):
     """What moves neither order nor level: trades, trading states, definitions."""
     quantity = load_i64(event + EVENT.quantity)

@@ -79,7 +79,9 @@ def note_again(feed, sequence, line, now_ns):
         return False
     row = seen_row(feed, entry)
     store_i64(feed + FEED.cursors + line * 8, entry + 1)
-    left = note_copy(feed, line, load_u32(row + SEEN.missing), load_u32(row + SEEN.line), load_i64(row + SEEN.time_receive_ns), now_ns)
+    left = note_copy(
+        feed, line, load_u32(row + SEEN.missing), load_u32(row + SEEN.line), load_i64(row + SEEN.time_receive_ns), now_ns
+    )
     store_u32(row + SEEN.missing, left)
     return True
 

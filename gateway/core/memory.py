@@ -60,9 +60,14 @@ load_u8 = _loader(8, False, False)
 load_u16 = _loader(16, False, False)
 load_u32 = _loader(32, False, False)
 load_i64 = _loader(64, True, False)
+load_i8 = _loader(8, True, False)
+load_i16 = _loader(16, True, False)
+load_i32 = _loader(32, True, False)
 load_be16 = _loader(16, False, True)
 load_be32 = _loader(32, False, True)
 load_be64 = _loader(64, True, True)
+load_be_i16 = _loader(16, True, True)
+load_be_i32 = _loader(32, True, True)
 store_u8 = _storer(8, False)
 store_u16 = _storer(16, False)
 store_u32 = _storer(32, False)
@@ -70,6 +75,26 @@ store_i64 = _storer(64, False)
 store_be16 = _storer(16, True)
 store_be32 = _storer(32, True)
 store_be64 = _storer(64, True)
+
+
+def _float_of(bits: int) -> Any:
+    kind = ir.FloatType() if bits == 32 else ir.DoubleType()
+
+    @intrinsic
+    def convert(typing_context, pattern):
+        def generate(context, builder, signature, arguments):
+            pattern = arguments[0] if bits == 64 else builder.trunc(arguments[0], I32)
+            number = builder.bitcast(pattern, kind)
+            return number if bits == 64 else builder.fpext(number, ir.DoubleType())
+
+        return types.float64(types.int64), generate
+
+    return convert
+
+
+# The IEEE 754 number of a loaded bit pattern, as float64.
+float32_of_bits = _float_of(32)
+float64_of_bits = _float_of(64)
 
 
 @njit(inline="always")
@@ -230,6 +255,38 @@ def multiply_wrapping(typing_context, first, second):
 
 
 @intrinsic
+def multiply_high(typing_context, first, second):
+    """The high 64 bits of the product of two unsigned words."""
+
+    def generate(context, builder, signature, arguments):
+        wide = ir.IntType(128)
+        first, second = (builder.zext(argument, wide) for argument in arguments)
+        return builder.trunc(builder.lshr(builder.mul(first, second), wide(64)), I64)
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def double_of(typing_context, bits):
+    """The IEEE 754 double with these 64 bits."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.int64), generate
+
+
+@intrinsic
+def bits_of(typing_context, number):
+    """The 64 bits of a double."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], I64)
+
+    return types.int64(types.float64), generate
+
+
+@intrinsic
 def ticks(typing_context):
     """The TSC: native/clock.h calls the same number clock_ticks."""
 
@@ -248,6 +305,19 @@ def pause(typing_context):
     def generate(context, builder, signature, arguments):
         kind = ir.FunctionType(ir.VoidType(), [])
         builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def apart(typing_context):
+    """As a kernel's first line: it is called, never inlined. For what is seldom needed, or long and needed in many places:
+    without it every caller compiles it anew.
+    """
+
+    def generate(context, builder, signature, arguments):
+        builder.function.attributes.add("noinline")
         return context.get_dummy_value()
 
     return types.void(), generate

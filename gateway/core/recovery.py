@@ -18,8 +18,8 @@ from gateway.core.book_channels import CHANNEL as BOOK_CHANNEL
 from gateway.core.book_channels import channel_at, channel_now
 from gateway.core.book_rows import BOOK, book_of
 from gateway.core.counters import count_reason
-from gateway.core.kernel import kernel, leaf
 from gateway.core.kept_events import EVENT, HEALING, KEPT, ROW, drop_list, keep, kept_at, row_at
+from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import address_of, load_i64, load_u8, load_u32, store_i64, store_u32
 from gateway.layout import dtype, offsets, size, value
 
@@ -78,7 +78,7 @@ def examine_event(healing, feed, event, counters):
     """What becomes of an event that came on the channel `feed` (enum heal_verdict); store.channel is feed.snapshot_of."""
     kind, instrument = load_u8(event + EVENT.kind), load_u32(event + EVENT.instrument)
     of_snapshot = load_u8(event + EVENT.flags) & OF_SNAPSHOT != 0 or load_u32(feed + FEED.role) == SNAPSHOTS
-    if of_snapshot or kind == BEGIN or kind == END:
+    if of_snapshot or kind in (BEGIN, END):
         if instrument >= load_i64(healing + HEALING.instruments):
             count_reason(counters, FIELD)
             return PASS

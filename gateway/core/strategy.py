@@ -40,15 +40,16 @@ OPEN, HALTED = value("TRADING_OPEN"), value("TRADING_HALTED")
 PAUSED, QUOTE_ONLY = value("TRADING_PAUSED"), value("TRADING_QUOTE_ONLY")
 AUCTION, CLOSED = value("TRADING_AUCTION"), value("TRADING_CLOSED")
 VALID, STALE = value("BOOK_VALID"), value("BOOK_STALE")
-CROSSED, FAULT = value("BOOK_CROSSED"), value("BOOK_FAULT")
+CROSSED, FAULT, QUIET = value("BOOK_CROSSED"), value("BOOK_FAULT"), value("BOOK_QUIET")
+OUTLIER, DIVERGENT = value("EVENT_OUTLIER"), value("EVENT_DIVERGENT")  # of event.flags
 
 
-TRUST = VALID | STALE | FAULT
+TRUST = VALID | STALE | FAULT | QUIET
 
 
 @kernel
 def trusted(book):
-    """Whether the book was followed from the first message on, without an open gap or a contradiction.
+    """Whether the book was followed from the first message on, without an open gap, a contradiction or a long silence.
 
     A crossed book is trusted in an auction only, where crossing is normal.
     """

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from gateway import clock, layout, pipeline
+from gateway.core.decimals import text_of
+from gateway.core.instrument_reader import instrument_of, name_of
 from gateway.instance import Instance
 from gateway.ops.summary import reasons, summary
-from gateway.sections import PRICE_UNITS
+from gateway.sections import PRICE_EXPONENT
 
-BOOK_FLAGS = ("VALID", "STALE", "CROSSED", "FAULT")
+BOOK_FLAGS = ("VALID", "STALE", "CROSSED", "FAULT", "QUIET")
 RATES = {
     "frames_received": "io",
     "bytes_received": "io",
@@ -39,7 +41,7 @@ def take(instance: Instance, books: int = 10) -> dict[str, Any]:
         "rings": [ring(ring_map.name, instance) for ring_map in pipeline.RINGS if ring_map.name in instance.rings],
         "orders": orders_by_state(instance.rows("orders")),
         "positions": int(np.count_nonzero(instance.rows("gate")["position"])),
-        "books": tops(instance.rows("books"), int(instance.counters[0]["core"]["instruments"]), books),
+        "books": tops(instance, int(instance.counters[0]["core"]["instruments"]), books),
     }
 
 
@@ -76,34 +78,33 @@ def orders_by_state(orders: np.ndarray) -> dict[str, int]:
     return reasons(counts, "order_state", "ORDER_")
 
 
-def price_text(price: int) -> str:
-    """A price of the feed as an exact decimal."""
-    whole, rest = divmod(price, PRICE_UNITS)
-    return f"{whole}.{rest:04d}"
-
-
-def tops(rows: np.ndarray, count: int, limit: int) -> list[dict[str, Any]]:
+def tops(instance: Instance, count: int, limit: int) -> list[dict[str, Any]]:
     """The tops of the `limit` books with most live orders, of the `count` instruments that are listed."""
+    rows = instance.rows("books")
     listed = rows["listed"][:count].astype(np.int64) - 1
     listed = listed[(listed >= 0) & (listed < len(rows))]
     live = rows["orders"][listed]
     busiest = listed[np.argsort(live, kind="stable")[::-1][:limit]]
-    return [top(rows[index]) for index in busiest]
+    return [top(instance, int(index)) for index in busiest]
 
 
-def top(book: np.void) -> dict[str, Any]:
-    """One book's best prices, in exact decimals; None where a side is empty."""
+def top(instance: Instance, row: int) -> dict[str, Any]:
+    """One book's name, its best prices in exact decimals (None where a side is empty), and its marks, of quality too."""
+    book, listings = instance.rows("books")[row], instance.rows("instruments")
+    listing = instrument_of(listings, row)
+    exponent = PRICE_EXPONENT if listing is None else listing.price_exponent
     bid, ask = int(book["bid_quantity"]), int(book["ask_quantity"])
-    flags = int(book["flags"])
+    flags, quality_flags = int(book["flags"]), int(instance.rows("quality")[row]["flags"])
     return {
-        "instrument": int(book["instrument"]),
-        "symbol": book["symbol"].decode("ascii", "replace").strip(),
-        "bid": price_text(int(book["bid_price"])) if bid else None,
+        "instrument": row,
+        "symbol": name_of(row, listings, instance.rows("books")),
+        "bid": text_of(int(book["bid_price"]), exponent) if bid else None,
         "bid_quantity": bid,
-        "ask": price_text(int(book["ask_price"])) if ask else None,
+        "ask": text_of(int(book["ask_price"]), exponent) if ask else None,
         "ask_quantity": ask,
         "orders": int(book["orders"]),
-        "flags": [name.lower() for name in BOOK_FLAGS if flags & layout.value(f"BOOK_{name}")],
+        "flags": [name.lower() for name in BOOK_FLAGS if flags & layout.value(f"BOOK_{name}")]
+        + ["divergent"] * bool(quality_flags & layout.value("QUALITY_DIVERGENT")),
     }
 
 

@@ -12,8 +12,8 @@
  * 6-bit digits; the last digit picks one of the 64 levels of a leaf, the digits above pick the child of a branch, and a
  * branch stands only where two leaves part. The key of the first tree is 2^62 + price / tick; prices that are no multiple
  * of the tick have the second, "fine" tree with the key 2^63 + 2^62 + price. So every price has its exact place whatever
- * the tick, a neighbour is a bit scan, no walk is longer than eleven nodes, and a tree of n leaves has fewer than n branches,
- * whatever the feed sends. A level's price is that of its leaf: base + digit * step.
+ * the tick, a neighbour is a bit scan, no walk is longer than eleven nodes, and a tree of n leaves has fewer than n
+ * branches, whatever the feed sends. A level's price is that of its leaf: base + digit * step.
  *
  * A book holds orders or levels, not both: an event of the other kind is refused until the book is empty of the first.
  *
@@ -35,7 +35,8 @@ enum book_flag {
     BOOK_SKIPPING = 128,   /* what comes was applied before: until the next sequence of the instrument */
     BOOK_LEVELS = 256,     /* its levels are the venue's own, it holds no orders */
     BOOK_SNAPSHOT = 512,   /* between the begin and the end of a snapshot */
-    BOOK_BOUND = 1024      /* `channel` is that of an event that moved the book, not only of one that named it */
+    BOOK_BOUND = 1024,     /* `channel` is that of an event that moved the book, not only of one that named it */
+    BOOK_QUIET = 65536     /* no event for longer than the bound of [quality]; the next one clears it */
 };
 
 enum book_constant {
@@ -86,7 +87,7 @@ struct book {
     uint32_t list;    /* enum book_list: the list it stands in */
     uint32_t next;    /* in that list: one plus the instrument, 0: the end */
     uint32_t previous;
-    uint32_t reserved_words[2];
+    int64_t stale_since_ns; /* receive time of the event that made it stale; 0: it is not */
 
     struct book_side bid;
     struct book_side ask;
@@ -175,4 +176,6 @@ struct book_store {
     uint32_t reserved;
 
     struct book_channel channels[256];
+    int64_t time_ns;      /* receive time of the last event of those that come seldom: gaps and healing among them */
+    uint64_t stale_times; /* struct histogram: how long books that healed had been stale; 0: nobody asks */
 };

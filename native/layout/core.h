@@ -12,6 +12,7 @@ struct core {
     uint64_t report_counters;  /* struct core_counters of the report stream: counters.reports */
     uint64_t events;           /* scratch: one struct event of core's own, for a gap */
     uint64_t store;            /* struct book_store */
+    uint64_t healing;          /* struct healing; 0: nothing sends snapshots */
     uint64_t books;            /* struct book row 0 */
     uint64_t path;             /* struct order_path: intents → gate → submit, and reports back */
     uint64_t intents;          /* struct intents */
@@ -21,6 +22,7 @@ struct core {
     uint64_t account;          /* struct gate_account */
     uint64_t gate_rows;        /* struct gate_row 0 */
     uint64_t admission;        /* struct admission */
+    uint64_t quality;          /* struct quality; 0: prices are not judged, silence is not looked for */
     uint64_t frame_flags;      /* enum frame_flag added to every frame's own: what the configuration takes on trust */
     int64_t now_ns;            /* receive time of the last record */
     int64_t ticks_receive;

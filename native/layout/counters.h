@@ -137,4 +137,5 @@ struct counters {
     struct core_counters core;
     struct core_counters reports; /* the order session's packets: arbitration counts them apart from the market's */
     struct histogram spans[4];
+    struct histogram stale; /* how long each book that healed had been stale, by the frames' own times */
 };
