@@ -52,6 +52,7 @@ def sbe(definition: Definition, schema: Schema, window_ns: int, **options: Any) 
     decoder = SbeDecoder(definition, schema)
     rules = definition.instruments
     by_rule = options.pop("any_destination", False) or not definition.lines
+    healed = [] if by_rule else snapshot_of(definition)
     return Feed(
         definition.name,
         decoder.function,
@@ -59,6 +60,8 @@ def sbe(definition: Definition, schema: Schema, window_ns: int, **options: Any) 
         decoder.format,
         channels=[] if by_rule else [_destinations(line) for line in definition.lines],
         roles=[] if by_rule else [ROLES[line.role] for line in definition.lines],
+        snapshot_of=healed,
+        contexts=[decoder.context] * len(healed),
         rules=channel_rules(definition) if by_rule else (),
         window_ns=window_ns,
         exponents=(rules.price_exponent, rules.quantity_exponent),
@@ -70,6 +73,14 @@ def sbe(definition: Definition, schema: Schema, window_ns: int, **options: Any) 
         keep=[decoder],
         **options,
     )
+
+
+def snapshot_of(definition: Definition) -> list[int]:
+    """For each of [[lines]] the channel whose books it says; none when no loop of snapshots is listed."""
+    places = {line.name: index for index, line in enumerate(definition.lines)}
+    if not any(line.of for line in definition.lines):
+        return []
+    return [places[line.of] if line.of else index for index, line in enumerate(definition.lines)]
 
 
 def type_names(schema: Schema) -> dict[int, str]:
