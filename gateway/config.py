@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from gateway.errors import ConfigurationError
-from gateway.sections import Feed, Instance, Journal, Placement, Port, Risk, Section, Session, Strategy, Watch
+from gateway.sections import Feed, Instance, Journal, Placement, Port, Quality, Risk, Section, Session, Strategy, Watch
 
 PREFIX = "GATEWAY__"
 
@@ -37,6 +37,7 @@ class Configuration(BaseSettings):
     session: Session = Session()
     strategy: Strategy = Strategy()
     risk: Risk = Risk()
+    quality: Quality = Quality()
     watch: Watch = Watch()
     journal: Journal = Journal()
 

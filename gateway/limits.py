@@ -13,17 +13,37 @@ JOURNAL_RING_DEPTH = 65536
 CHANNELS_MAX = 64  # sequenced channels of market data that one core follows
 LINES_LEARNT_MAX = 4 * CHANNELS_MAX  # destinations that rules may take
 MESSAGE_BYTES_MAX = 4 << 20  # one message of a TCP session, snapshots included
+MESSAGE_ROWS_MAX = 1 << 18  # levels or trades of one message
+RECORDING_BYTES_MAX = 4 << 30  # of a compressed recording, unpacked
 
 # Instruments and books
 INSTRUMENTS_MAX = 65536  # ITCH stock locate is 16 bits wide: every value has its row
 BOOK_ORDERS_MAX = 1 << 22  # rows of the order table, half of them used at most
 BOOK_NODES_MAX = 1 << 19  # radix nodes, leaves included, of all books
+PRICE_LIMIT = 1 << 62  # of a book: -PRICE_LIMIT <= price < PRICE_LIMIT, so that a difference of two never overflows
+TICK_MAX = 1 << 40
+
+QUALITY_GROUPS_MAX = 256  # groups of instruments that are compared with one another
+QUALITY_MEMBERS_MAX = 16  # rows of one group
 
 # One packet
 PACKET_MESSAGES_MAX = 512  # message blocks of one packet; a 2-byte length each keeps it below
 EVENTS_MAX = PACKET_MESSAGES_MAX
-REORDER_PACKETS_MAX = 256  # packets held back while an earlier one is missing
+PACKET_HEADER_BYTES_MAX = 64  # of a feed's packet, frame or message header
+PACKET_UNPACKED_MAX = 65536  # bytes of a compressed packet once unpacked
+LEVELS_DEPTH_MAX = 1000  # price levels a side that a feed may promise
+REORDER_PACKETS_MAX = 256  # packets of a channel held back while an earlier one is missing
+RECOVERY_PACKETS_MAX = 2048  # the same while a retransmission is asked for
+POOL_PACKETS_MAX = 4096  # packets held back by all channels together
+SEEN_PACKETS_MAX = 1024  # delivered packets of a channel whose second copy is still recognised
 SEQUENCE_JUMP_MAX = 1 << 40  # a sequence further ahead than this is not believed
+
+# SBE schemas and messages
+SCHEMA_BYTES_MAX = 8 << 20  # of an XML file; the largest shipped by a venue is below 1 MiB
+SCHEMA_DEPTH_MAX = 32  # of its elements, and of composites in composites
+SCHEMA_TYPE_BYTES_MAX = 65536  # of one type or block
+SCHEMA_MEMBERS_MAX = 1024  # of one composite, those of composites inside it included
+DECIMAL_EXPONENT_MAX = 255  # either sign; beyond it no number is meant
 
 # Own orders
 ORDERS_MAX = 65536  # rows; the row of a reference is reference % ORDERS_MAX
@@ -36,12 +56,26 @@ CONTROL_STALE_NS = 5_000_000_000
 CORE_STALE_NS = 5_000_000_000
 ORDER_AGE_MAX_NS = 1_000_000_000  # an order caused by an older frame does not leave
 REORDER_WINDOW_NS = 2_000_000
+RESTART_NS = 1_000_000_000  # a channel without times that says sequence 1 again so much later has begun anew
+SESSION_SILENCE_NS = 10_000_000_000  # a session that is silent so long gives way to another that is not
+CANDIDATE_PACKETS = 3  # packets in sequence that make another session one to follow
+
+# Retransmission requests
+RECOVERY_MESSAGES_MAX = 1 << 16  # a larger gap is not asked for
+RECOVERY_DEADLINE_NS = 500_000_000
+REQUEST_INTERVAL_NS = 200_000  # of one channel: never sooner after the last one
+REQUEST_RETRY_NS = 2_000_000  # without an answer; doubled each time
+REQUEST_DOUBLINGS_MAX = 7
+REQUEST_ATTEMPTS_MAX = 16  # without progress
 
 for _depth in (FRAME_RING_DEPTH, ORDER_RING_DEPTH, JOURNAL_RING_DEPTH, BOOK_ORDERS_MAX, ORDERS_MAX, FILLS_MAX):
     assert _depth & (_depth - 1) == 0, "ring depths and tables are powers of two"
 for _bytes in (FRAME_SLOT_BYTES, ORDER_SLOT_BYTES, JOURNAL_SLOT_BYTES):
     assert _bytes % 64 == 0, "slots are whole cache lines"
 assert FRAME_BYTES_MAX <= FRAME_SLOT_BYTES - 32
+assert SEEN_PACKETS_MAX & (SEEN_PACKETS_MAX - 1) == 0
+assert REORDER_PACKETS_MAX < RECOVERY_PACKETS_MAX <= POOL_PACKETS_MAX // 2
 assert INSTRUMENTS_MAX == 1 << 16
+assert PRICE_LIMIT + 64 * TICK_MAX < 1 << 63, "the first price of a leaf is representable"
 assert PACKET_MESSAGES_MAX * 2 <= FRAME_BYTES_MAX
 assert HEARTBEAT_NS * 10 <= min(CONTROL_STALE_NS, CORE_STALE_NS)

@@ -62,6 +62,8 @@ REGIONS = (
     Region("orders", "REGION_ORDERS", "order", limits.ORDERS_MAX, header="order_table"),
     Region("fills", "REGION_FILLS", "fill", limits.FILLS_MAX),
     Region("books", "REGION_BOOKS", "book", limits.INSTRUMENTS_MAX),
+    Region("instruments", "REGION_INSTRUMENTS", "instrument", limits.INSTRUMENTS_MAX),
+    Region("quality", "REGION_QUALITY", "quality_row", limits.INSTRUMENTS_MAX, header="quality_account"),
     Region("levels", "REGION_LEVELS", "book_node", limits.BOOK_NODES_MAX),
     Region("book_orders", "REGION_BOOK_ORDERS", "book_order", limits.BOOK_ORDERS_MAX),
 )

@@ -20,6 +20,8 @@ QUANTITY_LAST = 999_999  # OUCH 5.0: an order's quantity is less than 1,000,000
 POSITION_LAST = 1_000_000_000
 VALUE_LAST = 100_000_000_000
 RATE_LAST = 1_000_000
+SCALE_LAST = 36
+PRICE_EXPONENT = -4
 PRICE_UNITS = 10_000  # ITCH and OUCH prices count 1/10000 of the currency
 
 
@@ -67,9 +69,33 @@ def _symbols(symbols: list[str]) -> list[str]:
     return symbols
 
 
+def _members(group: str) -> tuple[tuple[str, int], ...]:
+    """`"BTCUSDT XBT@-2"` → (("BTCUSDT", 0), ("XBT", -2)). Raises ValueError."""
+    found = []
+    for word in group.split():
+        match = re.fullmatch(r"([!-?A-~]{1,48})(?:@(-?[0-9]{1,2}))?", word)
+        if not match or abs(int(match[2] or 0)) > SCALE_LAST:
+            raise ValueError(f"{word!r} is no SYMBOL or SYMBOL@SCALE with a scale from -{SCALE_LAST} to {SCALE_LAST}")
+        found.append((match[1], int(match[2] or 0)))
+    if not 2 <= len(found) <= limits.QUALITY_MEMBERS_MAX:
+        raise ValueError(f"{group!r}: a group has 2 to {limits.QUALITY_MEMBERS_MAX} symbols")
+    return tuple(found)
+
+
+def _groups(groups: list[str]) -> list[str]:
+    if len(groups) > limits.QUALITY_GROUPS_MAX:
+        raise ValueError(f"{len(groups)} groups: use at most {limits.QUALITY_GROUPS_MAX}")
+    symbols = [symbol for group in groups for symbol, _ in _members(group)]
+    twice = next((symbol for symbol in symbols if symbols.count(symbol) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice} stands twice; a symbol belongs to one group")
+    return groups
+
+
 Endpoint = Annotated[str, AfterValidator(_endpoint_text), Field(json_schema_extra={"range": "ADDRESS:PORT"})]
 Mac = Annotated[str, AfterValidator(_mac_text), Field(json_schema_extra={"range": "six hexadecimal bytes"})]
 PortName = Annotated[str, AfterValidator(_port_text), Field(json_schema_extra={"range": "KIND:ARGUMENT"})]
+Groups = Annotated[list[str], AfterValidator(_groups), Field(json_schema_extra={"range": "lists of symbols"})]
 Symbols = Annotated[list[str], AfterValidator(_symbols), Field(json_schema_extra={"range": "symbols"})]
 
 
@@ -137,7 +163,14 @@ class Placement(Section):
 class Feed(Section):
     """The market data that is followed."""
 
-    name: Literal["itch50"] = Field("itch50", description="Protocol of the feed.")
+    name: str = name(
+        "itch50",
+        r"^[a-z0-9][a-z0-9_]{0,31}$",
+        "a shipped definition",
+        "Feed that is followed: `itch50`, `cme_mdp3`, `deribit`, `euronext_optiq`, `coinbase_derivatives`, `binance_sbe`.",
+    )
+    definition: str = Field("", description="Feed definition file (TOML) instead of a shipped one.")
+    schema_file: str = Field("", alias="schema", description="The venue's SBE schema (XML), for feeds that have one.")
     line_a: Endpoint = Field("239.192.1.1:31001", description="Group and port of line A.")
     line_b: Endpoint = Field("239.192.1.2:31002", description="Group and port of line B.")
     any_destination: bool = Field(False, description="Take a UDP datagram to any other destination as line A; for captures.")
@@ -228,6 +261,56 @@ class Watch(Section):
         le=60_000,
         description="`io` refuses an order whose causing frame is older.",
     )
+
+
+class Quality(Section):
+    """What is flagged as doubtful. Flags never stop an order by themselves; a quiet book does, as a stale one."""
+
+    z_max: FiniteFloat = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="A price so many standard deviations from its moving average is an outlier; 0: no such check.",
+    )
+    deviation_ppm: int = Field(
+        0,
+        ge=0,
+        le=10_000_000,
+        description="A price further from its moving average than this share of it is an outlier; 0: no such check.",
+    )
+    window: int = Field(
+        64, ge=2, le=65_536, description="Prices that the moving average remembers: weight 2 / (window + 1)."
+    )
+    warm_up: int = Field(32, ge=2, le=65_536, description="Prices of an instrument before any is called an outlier.")
+    agree: int = Field(8, ge=1, le=1000, description="Outliers in agreement after which the market has moved.")
+    floor_ppm: int = Field(
+        100,
+        ge=0,
+        le=1_000_000,
+        description="Within this share of the average no price is an outlier, however calm the market.",
+    )
+    stale_after_ms: int = Field(
+        0,
+        ge=0,
+        le=3_600_000,
+        description="Silence of an instrument after which its book is marked quiet and not traded on; "
+        "0: no mark, the gate alone compares its age with `risk.stale_ms`.",
+    )
+    groups: Groups = Field(
+        default_factory=list,
+        description='The same product at several venues, `"BTCUSDT BTC-USD XBT@-2"`: SYMBOL or SYMBOL@SCALE, '
+        "price × 10^SCALE is compared.",
+    )
+    divergence_ppm: int = Field(
+        1_000, ge=1, le=1_000_000, description="Middles of a group that differ by more than this share are apart."
+    )
+    divergence_ms: int = Field(
+        1_000, ge=0, le=3_600_000, description="How long they are apart before their events are flagged."
+    )
+
+    def group_members(self) -> tuple[tuple[tuple[str, int], ...], ...]:
+        """(symbol, scale) of every group."""
+        return tuple(_members(group) for group in self.groups)
 
 
 class Journal(Section):

@@ -182,6 +182,24 @@ static int send_cancel(struct io *io, const struct order_slot *order)
     return 1;
 }
 
+/* A request for market data: no latch holds it up, and no cancel waits behind it. Core asks again. */
+static int send_request(struct io *io, const struct order_slot *order)
+{
+    int sent = hand_over(io, order);
+    io->counters->io.requests_transmitted += sent != 0;
+    io->counters->io.requests_failed += sent == 0;
+    return 1;
+}
+
+static int send_one(struct io *io, const struct order_slot *order)
+{
+    if (order->kind == ORDER_SLOT_NEW)
+        return send_new(io, order);
+    if (order->kind == ORDER_SLOT_REQUEST)
+        return send_request(io, order);
+    return send_cancel(io, order);
+}
+
 static int fits(const struct ring_reader *ring, const struct order_slot *order)
 {
     return order->size <= ring->slot_bytes - sizeof *order;
@@ -194,7 +212,7 @@ static int64_t send_orders(struct io *io, struct ring_reader *ring)
     while (sent < IO_ORDERS_PER_TURN && (order = (struct order_slot *)ring_peek(ring))) {
         if (!fits(ring, order))
             io->counters->io.orders_failed++;
-        else if (!(order->kind == ORDER_SLOT_NEW ? send_new(io, order) : send_cancel(io, order)))
+        else if (!send_one(io, order))
             break;
         ring_advance(ring);
         ring_acknowledge(ring); /* one by one: a crash repeats at most one frame, which the venue knows by its reference */

@@ -19,8 +19,11 @@
 #include "layout/feed.h"
 #include "layout/event.h"
 #include "layout/decoder.h"
+#include "layout/normaliser.h"
+#include "layout/json.h"
 #include "layout/instrument.h"
 #include "layout/book.h"
+#include "layout/quality.h"
 #include "layout/order.h"
 #include "layout/gate.h"
 #include "layout/admission.h"
@@ -40,17 +43,26 @@ static_assert(offsetof(struct ring_header, claimed) == 128, "the producer owns i
 static_assert(offsetof(struct ring_header, cursor) == 192, "the reader owns its line");
 static_assert(sizeof(struct ring_writer) == 64 && sizeof(struct ring_reader) == 64, "handles are one line");
 static_assert(sizeof(struct frame_slot) == 32, "a frame's stamps leave half a line for its first bytes");
-static_assert(sizeof(struct held_packet) == 32, "a held packet's row is half a line");
+static_assert(sizeof(struct held_packet) == 64, "a held packet's row is one line");
+static_assert(sizeof(struct line_statistics) == 64 && sizeof(struct channel_statistics) == 256, "whole lines");
+static_assert(offsetof(struct feed, ready_payload) == 64, "what every packet reads is one line");
 static_assert(sizeof(struct line) == 16, "four lines of a feed a line of cache");
 static_assert(sizeof(struct event) == 64, "an event is one line");
 static_assert(sizeof(struct decoder) == 128, "a decoder is two lines");
+static_assert(sizeof(struct normaliser) == 128, "a normaliser is two lines");
 static_assert(sizeof(struct instrument) == 128, "an instrument is two lines");
-static_assert(sizeof(struct book) == 256 && offsetof(struct book, bid_root) == 64, "the top of a book is one line");
-static_assert(offsetof(struct book, bid_ways) == 128 && sizeof(struct leaf_way) == 8, "a side's ways are one line");
+static_assert(sizeof(struct instrument_slot) == 16 && sizeof(struct instrument_table) == 128, "four slots a line");
+static_assert(sizeof(struct book) == 256 && offsetof(struct book, symbol) == 64, "the top of a book is one line");
+static_assert(offsetof(struct book, bid) == 128 && sizeof(struct book_side) == 64, "a side of a book is one line");
+static_assert(sizeof(struct json_key) == 48 && sizeof(struct json_row) == 40, "keys and rows are packed");
+static_assert(sizeof(struct json_slot) == 32 && sizeof(struct json_shape) == 16, "no padding");
 static_assert(sizeof(struct level) == 16 && sizeof(struct leaf) == 64 + 1024, "a line, then 64 levels of 16 bytes");
 static_assert(sizeof(struct branch) == 64 + 256, "a line, then 64 references");
-static_assert(sizeof(struct book_node) == 22 * 64 && sizeof(struct book_store) == 128, "whole lines");
+static_assert(sizeof(struct book_node) == 22 * 64, "whole lines");
+static_assert(offsetof(struct book_store, channels) == 128, "the handle is two lines, then the channels");
 static_assert(sizeof(struct book_order) == 32, "two order rows a line");
+static_assert(sizeof(struct quality_account) == 128 && sizeof(struct quality_row) == 64, "a row of quality is one line");
+static_assert(offsetof(struct quality_row, group) == 56, "samples begin anew in whole words in front of the group");
 static_assert(sizeof(struct intent) == 64, "an intent is one line");
 static_assert(offsetof(struct intents, rows) == 64, "intents: one line, then rows");
 static_assert(sizeof(struct order) == 128, "an order row is two lines");

@@ -4,13 +4,13 @@
 
 #include "port.h"
 
-extern const struct port_operations port_pcap, port_pair, port_binaryfile, port_af_packet, port_tap;
+extern const struct port_operations port_pcap, port_pair, port_binaryfile, port_recording, port_af_packet, port_tap;
 #if GATEWAY_WITH_DPDK
 extern const struct port_operations port_dpdk;
 #endif
 
 static const struct port_operations *const kinds[] = {
-    &port_pcap, &port_pair, &port_binaryfile, &port_af_packet, &port_tap,
+    &port_pcap, &port_pair, &port_binaryfile, &port_recording, &port_af_packet, &port_tap,
 #if GATEWAY_WITH_DPDK
     &port_dpdk,
 #endif
@@ -19,7 +19,7 @@ enum { KINDS = sizeof kinds / sizeof *kinds };
 
 const char *port_kinds(void)
 {
-    return "pcap pair binaryfile af_packet tap"
+    return "pcap pair binaryfile recording af_packet tap"
 #if GATEWAY_WITH_DPDK
            " dpdk"
 #endif

@@ -3,13 +3,15 @@
 import random
 
 from gateway.layout import dtype, value
-from tests.naive import ADD, CLEAR, DELETE, EXECUTE, GAP, INSTRUMENT, REDUCE, REPLACE, STATUS, TRADE
+from tests.naive import ADD, CLEAR, DELETE, EXECUTE, REDUCE, REPLACE, SET, TRADE
+from tests.naive_trust import GAP, INSTRUMENT, STATUS
 
 FIELDS = dtype("event").names
-KINDS = [ADD] * 46 + [DELETE] * 34 + [EXECUTE] * 6 + [REDUCE] * 5 + [REPLACE] * 7 + [TRADE] + [STATUS]
+KINDS = [ADD] * 46 + [DELETE] * 34 + [EXECUTE] * 6 + [REDUCE] * 5 + [REPLACE] * 6 + [SET] * 4 + [TRADE] + [STATUS]
 ODD_KINDS = [GAP, CLEAR, INSTRUMENT, value("EVENT_NONE"), value("EVENT_INFORMATION"), value("EVENT_SYSTEM"), 77]
-EDGE_PRICES = [0, 1, 99, 100, 6399, 6400, 6401, (1 << 32) - 1, (1 << 32) - 96, 1_999_999_900, 1 << 31]
-BAD_PRICES = [-1, 1 << 32, (1 << 63) - 1, -(1 << 63), 1 << 40]
+EDGE_PRICES = [0, 1, 99, 100, 6399, 6400, 6401, (1 << 32) - 1, (1 << 32) - 96, 1_999_999_900, 1 << 31, 1 << 32]
+EDGE_PRICES += [-1, -100, -6400, -6401, 1 << 40, -(1 << 40), (1 << 62) - 1, (1 << 62) - 4, -(1 << 62), 4 - (1 << 62)]
+BAD_PRICES = [1 << 62, (1 << 63) - 1, -(1 << 63), -(1 << 62) - 1]
 BAD_QUANTITIES = [0, -1, 1 << 32, -(1 << 63), (1 << 63) - 1]
 EDGE_IDS = [0, 1, (1 << 64) - 1, 1 << 63]
 
@@ -53,7 +55,7 @@ class Stream:
             return int(roll.gauss(500_000, 2000))
         if kind < 0.98:
             return roll.choice(EDGE_PRICES)
-        return roll.randrange(1 << 32)
+        return roll.randrange(1 << 32) if kind < 0.99 else roll.randrange(-(1 << 62), 1 << 62)
 
     def _fresh_id(self) -> int:
         self.next_id += self.random.randint(1, 3)
@@ -63,7 +65,7 @@ class Stream:
         event["instrument"] = self.random.randrange(self.instruments)
         event["kind"], event["order_id"], event["side"] = ADD, self._fresh_id(), self.random.choice([1, 2])
         # bids mostly below asks, so that books are not crossed all the time
-        event["price"] = max(0, event["price"] + (-4000 if event["side"] == 1 else 4000)) % (1 << 32)
+        event["price"] += 0 if abs(event["price"]) > 1 << 61 else -4000 if event["side"] == 1 else 4000
         event["other_id"] = int.from_bytes(b"SYM%-5d" % event["instrument"], "little")
         self.live.append([event["order_id"], event["instrument"], event["quantity"]])
 
@@ -73,6 +75,9 @@ class Stream:
         event["order_id"], event["instrument"], left = order
         if event["kind"] == REPLACE:
             event["other_id"] = order[0] = self._fresh_id()
+            order[2] = event["quantity"]
+        elif event["kind"] == SET:
+            event["flags"] = self.random.choice([0, value("EVENT_REQUEUED")])
             order[2] = event["quantity"]
         elif event["kind"] in (EXECUTE, REDUCE):
             event["quantity"] = left if self.random.random() < 0.5 else self.random.randint(1, left)

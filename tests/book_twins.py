@@ -1,12 +1,15 @@
 """The real books and their naive twin side by side: the same events in, everything compared."""
 
+from collections import Counter
+
 import numpy as np
 
 from gateway.core import book, book_reader
 from gateway.core.book_store import OwnedStore
 from gateway.core.memory import address_of
 from gateway.layout import dtype, names
-from tests.naive import BUY, SELL, NaiveBooks
+from tests.naive import NaiveBooks
+from tests.naive_trust import BUY, RECOVERABLE, SELL, SNAPSHOT, STALE
 
 REASONS = names("feed_reason", "")
 FIELDS = dtype("event").names
@@ -25,14 +28,18 @@ def reasons_of(counters: np.ndarray) -> dict[str, int]:
 class Twins:
     """One store and one naive twin of the same capacities."""
 
-    def __init__(self, instruments: int = 64, nodes: int = 1 << 14, orders: int = 1 << 14, tick: int = 100):
-        self.store = OwnedStore(instruments, nodes, orders, tick)
-        self.naive = NaiveBooks(instruments, nodes, orders, tick)
+    def __init__(
+        self, instruments: int = 64, nodes: int = 1 << 14, orders: int = 1 << 14, tick: int = 100, depth: int = 0
+    ):
+        self.store = OwnedStore(instruments, nodes, orders, tick, depth)
+        self.naive = NaiveBooks(instruments, nodes, orders, tick, depth)
         self.counters = np.zeros(1, dtype("core_counters"))
         self.rows = book_reader.books(self.store.handle)
 
-    def apply(self, event: dict[str, int]) -> int:
+    def apply(self, event: dict[str, int], channel: int | None = None) -> int:
         """Applies to both; the completed event, the answer and the book's first line agree."""
+        if channel is not None:
+            self.follow(channel)
         row = event_rows([event])
         changed = book.apply_event(self.store.address, address_of(row), address_of(self.counters))
         completed = dict(event)
@@ -42,9 +49,13 @@ class Twins:
             self.compare_top(event["instrument"])
         return changed
 
-    def mark_all(self, flags_set: int, flags_cleared: int) -> None:
-        book.mark_all(self.store.address, flags_set, flags_cleared)
-        self.naive.mark_all(flags_set, flags_cleared)
+    def follow(self, channel: int) -> None:
+        """What comes now comes by this channel."""
+        self.store.handle["channel"] = self.naive.channel_now = channel
+
+    def begin_session(self, first_sequence: int) -> None:
+        book.begin_session(self.store.address, first_sequence)
+        self.naive.begin_session(first_sequence)
 
     def compare_top(self, instrument: int) -> None:
         row, twin = self.rows[instrument].item(), self.naive.books.get(instrument)
@@ -56,20 +67,47 @@ class Twins:
 
     def compare(self) -> None:
         """Full depth, order counts, queues, flags, names, counters, and that the pools leak nothing."""
+        orders = Counter(order.instrument for order in self.naive.orders.values())
         for instrument, twin in self.naive.books.items():
             self.compare_top(instrument)
             for side in (BUY, SELL):
                 assert book_reader.levels(self.store.handle, instrument, side) == twin.levels(side)
-            assert self.rows["orders"][instrument] == sum(
-                level[1] for side in twin.sides.values() for level in side.values()
-            )
+            assert self.rows["orders"][instrument] == orders[instrument]
             assert self.rows["symbol"][instrument] == twin.symbol.to_bytes(8, "little").rstrip(b"\0")
+            self.compare_row(instrument)
         assert [number for number, _ in book_reader.instruments(self.store.handle)] == list(self.naive.books)
         assert reasons_of(self.counters) == self.naive.reasons
         assert self.counters["crossed"][0] == self.naive.crossed
-        assert self.counters["live_orders"][0] == len(self.naive.orders)
+        assert self.counters["healed"][0] == self.naive.healed
+        assert self.store.handle["orders_live"][0] == len(self.naive.orders)
+        self.compare_lists()
         self.compare_orders()
         self.compare_pools()
+
+    def compare_row(self, instrument: int) -> None:
+        """What strategies do not read."""
+        row, twin = self.rows[instrument], self.naive.books[instrument]
+        for name in ("channel", "depth", "sequence", "tick_next"):
+            assert row[name] == getattr(twin, name), name
+        assert row["bid"]["tick"] == row["ask"]["tick"] == twin.tick
+
+    def compare_lists(self) -> None:
+        """Every book stands in the one list that its flags say."""
+        found = {}
+        for channel, row in enumerate(self.store.handle[0]["channels"]):
+            for name in ("fresh", "recoverable"):
+                previous, instrument = 0, int(row[name])
+                while instrument:
+                    book_row = self.rows[instrument - 1]
+                    assert book_row["previous"] == previous
+                    assert found.setdefault(instrument - 1, (channel, name)) == (channel, name)
+                    assert len(found) <= len(self.naive.books)
+                    previous, instrument = instrument, int(book_row["next"])
+        assert found == {
+            instrument: (twin.channel, "recoverable" if twin.flags & RECOVERABLE else "fresh")
+            for instrument, twin in self.naive.books.items()
+            if twin.flags & RECOVERABLE or twin.flags & (STALE | SNAPSHOT) != STALE
+        }
 
     def compare_orders(self) -> None:
         rows = book_reader.orders(self.store.handle)
@@ -92,6 +130,7 @@ class Twins:
         assert not nodes["leaf"]["occupied"][leaves].any()
         assert not nodes["leaf"]["levels"]["orders"][leaves].any()
         assert not nodes["leaf"]["levels"]["quantity"][leaves].any()
+        assert not nodes["branch"]["occupied"][branches].any()
         assert not nodes["branch"]["children"][branches].any()
         used_leaves = int(handle["leaves_used"]) - 1 - len(leaves)
         assert used_leaves == len(self.naive.leaves)

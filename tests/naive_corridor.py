@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from gateway import limits
 from gateway.layout import names, value
-from tests.naive import BUY, FAULT, KNOWN, NAMED, SELL, VALID, NaiveBooks
+from tests.naive import NaiveBooks
+from tests.naive_trust import BUY, FAULT, NAMED, SELL
 from tests.naive_packets import FIELDS, decode_packet
 
 HELD_MAX, JUMP_MAX, SEQUENCE_MAX = limits.REORDER_PACKETS_MAX, 1 << 40, 1 << 62
@@ -145,16 +146,8 @@ class NaiveCorridor:
         self.session, self.next_sequence, self.ended = session, sequence, False
         self.gap, self.held = range(0), []
         self.counts["sessions"] += 1
-        self.begin_session(VALID if sequence == 1 else 0)
+        self.books.begin_session(sequence)
         return True
-
-    def begin_session(self, flags: int) -> None:
-        self.books.orders.clear()
-        self.books.leaves.clear()
-        self.books.flags_new = flags
-        for book in self.books.books.values():
-            book.sides = {BUY: {}, SELL: {}}
-            book.flags, book.symbol, book.trading, book.last_price, book.time_ns = flags | KNOWN, 0, 0, 0, 0
 
     def hold(self, row: Held, now_ns: int) -> None:
         if any(other.sequence == row.sequence and other.count >= row.count for other in self.held):
@@ -177,7 +170,7 @@ class NaiveCorridor:
                 self.counts["gaps"] += 1
                 self.counts["gap_messages"] += len(self.gap)
                 self.next_sequence = row.sequence
-                self.books.apply({"kind": GAP, "instrument": 0})
+                self.books.apply({"kind": GAP, "instrument": 0, "flags": 0})
             self.held.remove(row)
             self.hold_since_ns = now_ns
             self.ended |= row.end

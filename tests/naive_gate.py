@@ -36,7 +36,7 @@ class NaiveGate:
         self.control = {"kill_latch": 0, "epoch": 0, "lease_expires_ns": 0}
         limits = ("permitted", "restricted", "limits_set", "tick", "lot", "quantity_max", "value_max", "position_max")
         book = ("bid_price", "bid_quantity", "ask_price", "ask_quantity", "last_price", "time_ns")
-        flags = ("valid", "stale", "crossed", "fault", "open", "named")
+        flags = ("valid", "stale", "crossed", "fault", "quiet", "open", "named")
         self.limits = [dict.fromkeys((*limits, "collar_ppm", "stale_ns"), 0) for _ in range(instruments)]
         self.books = [dict.fromkeys((*book, *flags), 0) for _ in range(instruments)]
         self.position, self.cash = [0] * instruments, [0] * instruments
@@ -95,7 +95,7 @@ class NaiveGate:
         return bool(allowed and book["open"] and book["named"] and not book["crossed"] and not book["fault"])
 
     def fresh(self, limits: dict, book: dict, now_ns: int) -> bool:
-        if not book["valid"] or book["stale"] or book["time_ns"] <= 0 or now_ns >= 2**62:
+        if not book["valid"] or book["stale"] or book["quiet"] or book["time_ns"] <= 0 or now_ns >= 2**62:
             return False
         return 0 <= now_ns - book["time_ns"] <= limits["stale_ns"]
 

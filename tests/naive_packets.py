@@ -99,11 +99,13 @@ def _gap(quantity: int, kind: int = 0) -> dict[str, Any]:
     return {"kind": 11, "quantity": quantity, "message_type": kind}
 
 
-def _event(message: bytes) -> tuple[dict[str, Any], int]:
+def _event(message: bytes, snapshot: bool) -> tuple[dict[str, Any], int]:
     """(event, reason) of one whole block."""
     if not message:
         return _gap(1), 14
     kind = chr(message[0])
+    if snapshot:
+        return _event_of_snapshot(message, kind)
     if kind not in LENGTHS:
         return {"kind": 10, "message_type": message[0]}, 15
     if len(message) != LENGTHS[kind]:
@@ -115,7 +117,25 @@ def _event(message: bytes) -> tuple[dict[str, Any], int]:
     return {**header, **fields}, 0
 
 
-def decode_packet(payload: bytes, skip: int, time_receive_ns: int) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+def _event_of_snapshot(message: bytes, kind: str) -> tuple[dict[str, Any], int]:
+    """The same on the simulated venue's snapshot channel: fewer messages, two of its own, and a flag on all."""
+    if kind not in "gGRHAF":
+        return {"kind": 10, "message_type": message[0]}, 15
+    if kind not in "gG":
+        event, reason = _event(message, False)
+        return (event, reason) if reason else ({**event, "flags": 4}, 0)
+    if len(message) != (27 if kind == "g" else 19):
+        return _gap(1, message[0]), 14
+    sequence = _number(message, 19 if kind == "g" else 11, 8)
+    if sequence >= 1 << 63:
+        return _gap(1, message[0]), 16
+    header = {"instrument": _number(message, 1, 2), "time_venue_ns": _number(message, 5, 6), "message_type": message[0]}
+    return {**header, "kind": 17 if kind == "g" else 18, "quantity": sequence, "flags": 4}, 0
+
+
+def decode_packet(
+    payload: bytes, skip: int, time_receive_ns: int, snapshot: bool = False
+) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
     """(events as tuples in FIELDS order, {"messages", "by_type", "reasons"})."""
     counts: dict[str, Any] = {"messages": 0, "by_type": {}, "reasons": {}}
     events: list[dict[str, Any]] = []
@@ -142,7 +162,7 @@ def decode_packet(payload: bytes, skip: int, time_receive_ns: int) -> tuple[list
         offset += 2 + length
     whole = len(blocks) if count - skip <= EVENTS_MAX else min(len(blocks), skip + EVENTS_MAX - 1)
     for number in range(skip, whole):
-        event, reason = _event(blocks[number])
+        event, reason = _event(blocks[number], snapshot)
         events.append({"sequence": sequence + number, **event})
         if reason:
             refuse(reason)

@@ -224,6 +224,11 @@ class FeedBooks:
                 grouped[price].append(shares)
         return [(price, sum(grouped[price]), len(grouped[price])) for price in sorted(grouped, reverse=side == "B")]
 
+    def queue(self, locate: int, side: str) -> list[tuple[int, int, int]]:
+        """(order id, price, open) of one side, best price first, oldest first: an order joins at the end of the dict."""
+        rows = [(order_id, row[2], row[3]) for order_id, row in self.orders.items() if row[:2] == [locate, side]]
+        return sorted(rows, key=lambda row: -row[1] if side == "B" else row[1])
+
 
 def price_units(text: str) -> int:
     """Exact decimal text with four places in 1/10000."""

@@ -1,13 +1,14 @@
 """`gateway bench`: the benchmark suites, with a correctness gate before any figure."""
 
 import argparse
+import os
 from pathlib import Path
 
 from gateway.cli.output import print_json, print_note, print_table, progress, to_json
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, UsageError
 from gateway.ops.bench.suite import SUITES
 
-HELP = "measure decode, ring and tick to order beside contenders, on this machine"
+HELP = "measure decode, SBE, ring and tick to order beside contenders, on this machine"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"one of {', '.join(SUITES)}; repeatable; default: all",
     )
     parser.add_argument("--quick", action="store_true", help="fewer rounds: all suites within a minute")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of recorded exchange data; default: $GATEWAY_SHARED_DATA, else seeded streams",
+    )
     parser.add_argument("--json", metavar="FILE", help="write every sample, machine facts and commit to FILE; - is stdout")
 
 
@@ -30,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.json and arguments.json != "-" and not Path(arguments.json).absolute().parent.is_dir():
         raise UsageError(f"--json {arguments.json}: the folder does not exist; make it first")
+    data = recorded_data(arguments.data)
     facts, before = machine.facts(), machine.cpu_seconds()
     results: list[Result] = []
     suites = arguments.suite or list(SUITES)
@@ -38,17 +46,26 @@ def run(arguments: argparse.Namespace) -> int:
             plan = Plan(
                 arguments.quick,
                 lambda share, what, index=index, name=name: update(index + share, f"{name}: {what}"),  # type: ignore[misc]
+                data,
             )
             results.append(run_suite(name, plan))
     noise = machine.noise(before)
     if arguments.json != "-":
         print_results(results, noise)
-    data = report.to_data(results, facts, noise, arguments.quick)
+    told = report.to_data(results, facts, noise, arguments.quick)
     if arguments.json == "-":
-        print_json(data)
+        print_json(told)
     elif arguments.json:
-        Path(arguments.json).write_text(to_json(data, indent=1) + "\n", encoding="utf-8")
-    return EXIT_DONE if data["ok"] else EXIT_CHECK_FAILED
+        Path(arguments.json).write_text(to_json(told, indent=1) + "\n", encoding="utf-8")
+    return EXIT_DONE if told["ok"] else EXIT_CHECK_FAILED
+
+
+def recorded_data(given: Path | None) -> Path | None:
+    """The folder of recorded data: the one given, else the environment's, else none."""
+    if given is not None and not given.is_dir():
+        raise UsageError(f"--data {given}: the folder does not exist; leave it out for seeded streams")
+    named = os.environ.get("GATEWAY_SHARED_DATA")
+    return given or (Path(named) if named and Path(named).is_dir() else None)
 
 
 def print_results(results: list, noise: dict[str, float]) -> None:

@@ -25,6 +25,7 @@ from gateway.ops.wiring import KINDS, wire
 HELP = "trade against a simulated venue on a software port, with a live view and a checked summary"
 FRAMES_PER_SECOND = 4
 BOOKS = 8  # shown in the live view
+MILLION = 1_000_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +39,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--symbols", type=int, default=defaults.symbols, help="instruments (32)")
     parser.add_argument("--rate", type=int, default=defaults.rate, help="market messages per second (20000)")
     parser.add_argument("--faults", default=defaults.faults, metavar="KEY=PPM,…", help="what goes wrong on the lines, ppm")
+    parser.add_argument("--loss", type=int, default=0, metavar="PPM", help="packets lost on both lines, ppm: they heal (0)")
+    parser.add_argument(
+        "--snapshots",
+        type=int,
+        default=defaults.snapshots,
+        metavar="N",
+        help="symbols a second on the snapshot channel (100)",
+    )
     parser.add_argument(
         "--placement",
         choices=("auto", "together", "apart"),
@@ -51,6 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the demo; exit code 1 when the check at the end fails."""
     if not 0 < arguments.seconds <= 86_400:
         raise UsageError("--seconds: use a time above 0, a day at most")
+    if not 0 <= arguments.loss <= MILLION:
+        raise UsageError("--loss: packets per million, 0 to 1,000,000")
     together = arguments.placement == "together" or (arguments.placement == "auto" and (os.cpu_count() or 1) < 4)
     options = DemoOptions(
         seconds=arguments.seconds,
@@ -58,6 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         symbols=arguments.symbols,
         rate=arguments.rate,
         faults=arguments.faults,
+        loss=arguments.loss,
+        snapshots=arguments.snapshots,
         strategy=arguments.strategy,
         together=together,
     )
@@ -93,9 +106,10 @@ def trade(demo: Demo, view: bool) -> tuple[dict[str, Any], Reconciliation]:
     with live_view(demo.instance, view, demo.options.seconds) as show:
         for _ in demo.flowing():
             show()
+    venue = demo.stop_venue()
+    demo.take_the_rest()
     whole = summary(demo.instance)
     books, positions = appliance_books(demo.instance), appliance_positions(demo.instance)
-    venue = demo.stop_venue()
     demo.stop_appliance()
     check = reconcile(books, positions, whole, venue)
     return report(demo, whole, venue, check), check
@@ -141,6 +155,12 @@ def report(demo: Demo, whole: dict[str, Any], venue: dict[str, Any], check: Reco
         "gaps": core["gaps"],
         "gap_messages": core["gap_messages"],
         "gap_messages_on_purpose": venue["lost_messages"],
+        "venue_messages": venue["feed_messages"],
+        "losses_on_both_lines": venue["lost_ranges"],
+        "requests": venue["requests_received"],
+        "requests_answered": venue["requests_answered"],
+        "books_healed": core["healed"],
+        "stale_ms": stale_ms(whole["stale_ns"]),
         "orders_sent": io["orders_transmitted"],
         "orders_rejected": whole["decisions"] - whole["accepted"] - whole["cancels"],
         "rejects": whole["rejects"],
@@ -158,14 +178,24 @@ def report(demo: Demo, whole: dict[str, Any], venue: dict[str, Any], check: Reco
     }
 
 
+def stale_ms(stale_ns: dict[str, int]) -> dict[str, float]:
+    """How long books that healed had been stale: p50 and longest in milliseconds, and how many times."""
+    return {"p50": stale_ns["p50"] / 1e6, "max": stale_ns["max"] / 1e6, "count": stale_ns["count"]}
+
+
 def print_summary(result: dict[str, Any], check: Reconciliation) -> None:
     """The same for a person."""
-    latency = result["tick_to_order_ns"]
+    latency, stale = result["tick_to_order_ns"], result["stale_ms"]
     rejects = ", ".join(f"{name} {count:,}" for name, count in result["rejects"].items()) or "none"
     print(f"port       {result['port']}, {result['seconds']:g} s")
     print(f"feed       {result['frames_received']:,} frames, {result['frames_lost']:,} lost on the way")
     print(f"           {result['messages_decoded']:,} messages, {result['duplicates']:,} duplicate packets (line B)")
-    print(f"           {result['gaps']:,} gaps of {result['gap_messages']:,} messages")
+    print(f"           {result['gaps']:,} gaps of {result['gap_messages']:,} messages, {result['requests']:,} requests")
+    if stale["count"]:
+        print(
+            f"           {result['books_healed']:,} times a book healed, stale for "
+            f"p50 {stale['p50']:.1f} ms, max {stale['max']:.1f} ms"
+        )
     print(f"orders     {result['orders_sent']:,} sent, {result['fills']:,} fills")
     print(f"           {result['orders_rejected']:,} refused by the gate")
     print(f"           refused for: {rejects}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import kernel_cache
+from gateway.cli.decode import add_feed_options
 from gateway.cli.output import print_json, progress, waiting
 from gateway.config import Configuration, load
 from gateway.errors import EXIT_DONE
@@ -23,7 +24,6 @@ BOOK_REASONS = (
     "instrument_mismatch",
 )
 NOT_MALFORMED = ("not_ours", *SEQUENCE_REASONS, *BOOK_REASONS)
-FEEDS = ("itch50",)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def add_recording_options(parser: argparse.ArgumentParser) -> None:
     """What `replay` and `book` have in common."""
     parser.add_argument("file", type=Path, metavar="FILE", help="pcap, pcapng, or a file of length-prefixed messages")
-    parser.add_argument("--feed", required=True, choices=FEEDS, help="protocol of the recording")
+    add_feed_options(parser)
     parser.add_argument("--config", metavar="CONFIG", help="configuration with strategy and limits; without: no strategy")
     parser.add_argument("--strategy", metavar="FILE", help="instead of strategy.file of the configuration")
 
@@ -44,9 +44,12 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
 def configuration_of(arguments: argparse.Namespace) -> Configuration:
     """The configuration of a replay: any destination is the feed, its own instance, no state on disk."""
     lines_written = arguments.config is not None
+    is_file = arguments.feed.endswith(".toml") or "/" in arguments.feed
     overrides: dict[str, Any] = {
         "instance.name": f"replay-{os.getpid()}",
-        "feed.name": arguments.feed,
+        "feed.name": None if is_file else arguments.feed,
+        "feed.definition": str(Path(arguments.feed).resolve()) if is_file else None,
+        "feed.schema": str(arguments.schema) if arguments.schema else None,
         "feed.any_destination": None if lines_written else True,
         "feed.unsequenced": True,
         "strategy.file": arguments.strategy,

@@ -10,7 +10,7 @@ from typing import Any
 from gateway.cli.output import print_json, print_note, waiting
 from gateway.errors import EXIT_DONE, UsageError
 
-HELP = "run a simulated venue: seeded market, ITCH 5.0 out on two lines, OUCH 5.0 orders in"
+HELP = "run a simulated venue: seeded market, ITCH 5.0 on two lines, re-requests, snapshots, OUCH 5.0 in"
 LEFT_OUT = ("instruments", "lost", "open_orders")  # long; the report file has them
 
 
@@ -25,6 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wait", type=float, default=0.0, metavar="N", help="seconds of heartbeats before the start (0)")
     parser.add_argument("--grace", type=float, default=1.0, metavar="N", help="seconds from the close to the end (1)")
     parser.add_argument("--faults", default="", metavar="KEY=PPM,…", help="drop=500,reorder_a=200,drop_both=20,reject=100 …")
+    parser.add_argument(
+        "--store", type=int, default=1 << 20, metavar="N", help="last messages that can be had again (1048576)"
+    )
+    parser.add_argument("--requests", type=int, default=1_000, metavar="N", help="re-requests answered per second (1000)")
+    parser.add_argument("--snapshots", type=int, default=0, metavar="N", help="symbols a second on the snapshot channel (0)")
     parser.add_argument("--idle", choices=("spin", "yield", "sleep"), default="sleep", help="when there is nothing to do")
     parser.add_argument("--cpu", type=int, default=-1, metavar="N", help="pin to this CPU")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the venue's account as JSON at the end")
@@ -43,6 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
         wait_seconds=arguments.wait,
         grace_seconds=arguments.grace,
         faults=FaultPlan.parse(arguments.faults),
+        store_messages=arguments.store,
+        request_rate=arguments.requests,
+        snapshot_rate=arguments.snapshots,
     )
     if arguments.report is not None and not arguments.report.resolve().parent.is_dir():
         raise UsageError(f"--report: there is no folder {arguments.report.resolve().parent}")
@@ -78,6 +86,12 @@ def _print(account: dict[str, Any], as_json: bool) -> None:
     print(f"session   {account['session']}, {account['phase']}, next sequence {account['feed_sequence']:,}")
     print(f"feed      {account['feed_messages']:,} messages in {account['feed_packets']:,} packets on each line")
     print(f"lost      {account['lost_messages']:,} messages on both lines, in {account['lost_ranges']:,} ranges")
+    print(
+        f"requests  {account['requests_received']:,} received, {account['requests_answered']:,} answered with "
+        f"{account['reply_messages']:,} messages, {account['requests_expired']:,} out of store, "
+        f"{account['requests_limited']:,} above the rate"
+    )
+    print(f"snapshots {account['snapshots']:,} of one symbol each, in {account['snapshot_packets']:,} packets")
     print(f"market    {account['matches']:,} trades, {account['resting_orders']:,} orders resting")
     print(
         f"client    {account['orders_received']:,} orders, {account['orders_accepted']:,} accepted, "

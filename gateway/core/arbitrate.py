@@ -1,200 +1,223 @@
-"""Merges the two lines of a MoldUDP64 feed by sequence: between protocol ④ and book ⑤.
+"""Merges the lines of one channel by sequence: between protocol ④ and book ⑤.
 
 Hard rule: messages leave here once each and in order, or a gap is declared before the first one behind the hole.
-The state is struct feed (native/layout/feed.h, with the picture); MoldUDP64 1.00 sections "Downstream Packet",
-"Heartbeats" and "End of Session" say what the counts 0 and 0xFFFF mean.
+The state is struct feed (native/layout/feed.h, with the picture); how packets are numbered is struct packet_format. Whose
+packets are followed stands in follow.py, what happens at a hole in gaps.py.
 
     code = offer(feed, …)                    one packet comes in
     while code != NOTHING:                   what may go on now
-        PACKET: deliver feed.ready_*    GAP: announce feed.gap_*
+        PACKET: deliver feed.ready_*    GAP: announce feed.gap_*    REQUEST: ask for feed.request_*    RECOVERED: announce it
         code = next_ready(feed, now_ns, counters)
 """
 
 from gateway import limits
 from gateway.core.counters import add_to, count_reason
+from gateway.core.follow import RETRANSMISSIONS, SEQUENCE_MAX, follows, is_silent_type, persists, renew, restarts
+from gateway.core.gaps import flush, make_ready, next_ready
+from gateway.core.held_packets import find_place, has_room, insert, row_of
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import copy_bytes, load_i64, load_u32, store_i64, store_u32
-from gateway.layout import offsets, size, value
-from gateway.protocols.moldudp64 import END_OF_SESSION, HEADER_BYTES, count_of, sequence_of, session_high, session_low
+from gateway.core.line_statistics import (
+    is_expected_copy,
+    note_again,
+    note_copy,
+    note_expected_copy,
+    note_first,
+    note_other,
+)
+from gateway.core.memory import load_i64, load_u32, store_i64, store_u32
+from gateway.core.packet_fields import read_number
+from gateway.layout import offsets, value
 
 FEED = offsets("feed")
 HELD = offsets("held_packet")
+FORMAT = offsets("packet_format")
 COUNTERS = offsets("core_counters")
 NOTHING, PACKET, GAP = value("READY_NOTHING"), value("READY_PACKET"), value("READY_GAP")
+REQUEST, RECOVERED = value("READY_REQUEST"), value("READY_RECOVERED")
 DUPLICATE, LATE = value("FEED_DUPLICATE"), value("FEED_LATE")
-INVALID, SESSION_OTHER, FULL = value("FEED_SEQUENCE_INVALID"), value("FEED_SESSION_OTHER"), value("FEED_REORDER_FULL")
+INVALID, FULL = value("FEED_SEQUENCE_INVALID"), value("FEED_REORDER_FULL")
 SHORT, AFTER_END = value("FEED_PACKET_SHORT"), value("FEED_END_OF_SESSION")
-HELD_MAX, HELD_BYTES, HELD_ROW_BYTES = value("FEED_HELD_MAX"), value("FEED_HELD_BYTES"), size("held_packet")
-assert HELD_MAX == limits.REORDER_PACKETS_MAX
 JUMP_MAX = limits.SEQUENCE_JUMP_MAX
-SEQUENCE_MAX = 1 << 62  # beyond it a sum of two sequences could overflow
+COUNT_MAX = 0xFFFF
+END = 1 << 32  # beside the count of a packet that ends its session
+
+__all__ = ["GAP", "JUMP_MAX", "NOTHING", "PACKET", "RECOVERED", "REQUEST", "flush", "next_ready", "offer"]
 
 
 @kernel
 def offer(feed, payload, size_bytes, line, now_ns, counters):
-    """Takes one packet of `size_bytes` at `payload` from line 0 or 1; says what is ready (enum feed_ready)."""
-    if size_bytes < HEADER_BYTES:
+    """Takes one packet of `size_bytes` at `payload` from line 0, 1 or 2; says what is ready (enum feed_ready).
+
+    Two short ways, for a format with nothing else to look at: the packet that is next, and the copy its line owes us.
+    """
+    form = load_i64(feed + FEED.format)
+    if size_bytes < load_u32(form + FORMAT.header_bytes):
         count_reason(counters, SHORT)
         return NOTHING
     add_to(counters + COUNTERS.packets, 1)
-    sequence, count = sequence_of(payload), count_of(payload)
-    end = count == END_OF_SESSION
-    if end or count == 0:
-        add_to(counters + (COUNTERS.end_of_session if end else COUNTERS.heartbeats), 1)
-        count = 0
-    if sequence == 0 and load_u32(feed + FEED.unsequenced) != 0:
-        add_to(counters + COUNTERS.unsequenced, 1)
-        return _make_ready(feed, payload, size_bytes, 0, now_ns)
-    if not _follow(feed, payload, sequence, counters):
-        return NOTHING
-    return _place(feed, payload, size_bytes, sequence, count, end, line, now_ns, counters)
-
-
-@kernel
-def _follow(feed, payload, sequence, counters):
-    """True when the packet belongs to the session we follow, or begins the one we shall follow."""
-    if not 0 < sequence < SEQUENCE_MAX:
-        count_reason(counters, INVALID)
-        return False
-    first, last = session_low(payload), session_high(payload)
-    known = load_i64(feed + FEED.next_sequence)
-    if known != 0 and first == load_i64(feed + FEED.session_first) and last == load_i64(feed + FEED.session_last):
-        if sequence - known > JUMP_MAX:
-            count_reason(counters, INVALID)
-            return False
-        return True
-    if known != 0 and load_u32(feed + FEED.ended) == 0:
-        count_reason(counters, SESSION_OTHER)
-        return False
-    _adopt(feed, first, last, sequence)
-    add_to(counters + COUNTERS.sessions, 1)
-    return True
-
-
-@kernel
-def _adopt(feed, session_first, session_last, sequence):
-    store_i64(feed + FEED.session_first, session_first)
-    store_i64(feed + FEED.session_last, session_last)
-    store_i64(feed + FEED.next_sequence, sequence)
-    store_i64(feed + FEED.first_sequence, sequence)
-    store_i64(feed + FEED.gap_first, 0)
-    store_i64(feed + FEED.gap_count, 0)
-    store_u32(feed + FEED.ended, 0)
-    store_u32(feed + FEED.held, 0)
-    store_u32(feed + FEED.joined, 1)
-    for index in range(HELD_MAX):
-        store_u32(feed + FEED.rows + index * HELD_ROW_BYTES + HELD.used, 0)
-
-
-@kernel
-def _place(feed, payload, size_bytes, sequence, count, end, line, now_ns, counters):
-    next_sequence = load_i64(feed + FEED.next_sequence)
-    if sequence > next_sequence:
-        _hold(feed, payload, size_bytes, sequence, count, end, now_ns, counters)
-    elif count == 0:
-        if end and sequence == next_sequence:
-            store_u32(feed + FEED.ended, 1)
-    elif sequence + count <= next_sequence:
-        gap_first = load_i64(feed + FEED.gap_first)
-        lost = gap_first <= sequence and sequence + count <= gap_first + load_i64(feed + FEED.gap_count)
-        count_reason(counters, LATE if lost else DUPLICATE)
-    elif load_u32(feed + FEED.ended) != 0:
-        count_reason(counters, AFTER_END)
-    else:
-        add_to(counters + (COUNTERS.line_a_first if line == 0 else COUNTERS.line_b_first), 1)
-        store_i64(feed + FEED.next_sequence, sequence + count)
-        return _make_ready(feed, payload, size_bytes, next_sequence - sequence, now_ns)
-    return next_ready(feed, now_ns, counters)
+    sequence = read_number(payload, load_u32(form + FORMAT.sequence))
+    count = read_number(payload, load_u32(form + FORMAT.count))
+    if 0 < count < COUNT_MAX and count != load_u32(form + FORMAT.count_end) and is_plain(feed, form, payload):
+        if sequence == load_i64(feed + FEED.next_sequence):
+            advance = count if load_u32(form + FORMAT.sequence_counts_messages) != 0 else 1
+            store_i64(feed + FEED.next_sequence, sequence + advance)
+            add_to(counters + (COUNTERS.line_a_first if line == 0 else COUNTERS.line_b_first), 1)
+            store_i64(feed + FEED.heard_ns, now_ns)
+            note_first(feed, sequence, line, now_ns)
+            return make_ready(feed, payload, size_bytes, sequence, 0, now_ns)
+        if sequence > 1 and is_expected_copy(feed, sequence, line):
+            count_reason(counters, DUPLICATE)
+            store_i64(feed + FEED.heard_ns, now_ns)
+            note_expected_copy(feed, line, now_ns)
+            return next_ready(feed, now_ns, counters)
+    return examine(feed, form, payload, size_bytes, sequence, line, now_ns, counters)
 
 
 @leaf
-def _make_ready(feed, payload, size_bytes, skip, time_ns):
-    store_i64(feed + FEED.ready_payload, payload)
-    store_u32(feed + FEED.ready_size, size_bytes)
-    store_u32(feed + FEED.ready_skip, skip)
-    store_i64(feed + FEED.ready_time_ns, time_ns)
-    return PACKET
+def is_plain(feed, form, payload):
+    """Whether a packet with the next sequence needs no second look."""
+    odd = load_u32(form + FORMAT.time) | load_u32(form + FORMAT.type) | load_u32(form + FORMAT.header_length)
+    if (odd | load_u32(feed + FEED.ended)) != 0:
+        return False
+    first = read_number(payload, load_u32(form + FORMAT.session_first))
+    last = read_number(payload, load_u32(form + FORMAT.session_last))
+    return (first == load_i64(feed + FEED.session_first)) & (last == load_i64(feed + FEED.session_last))
 
 
 @kernel
-def _hold(feed, payload, size_bytes, sequence, count, end, now_ns, counters):
+def examine(feed, form, payload, size_bytes, sequence, line, now_ns, counters):
+    """The long way: every rule, one after another."""
+    if read_number(payload, load_u32(form + FORMAT.header_length)) > size_bytes:
+        count_reason(counters, SHORT)
+        return NOTHING
+    if is_silent_type(form, payload):
+        add_to(counters + COUNTERS.heartbeats, 1)
+        note_other(feed, line, now_ns)
+        return next_ready(feed, now_ns, counters)
+    count = count_of(form, payload, counters)
+    unsequenced = load_u32(form + FORMAT.zero_unsequenced) | load_u32(feed + FEED.unsequenced)
+    if sequence == 0 and unsequenced != 0:
+        add_to(counters + COUNTERS.unsequenced, 1)
+        return make_ready(feed, payload, size_bytes, 0, 0, now_ns)
+    if not 0 < sequence < SEQUENCE_MAX or count < 0:
+        count_reason(counters, INVALID)
+        return NOTHING
+    end, count = count & END, count & (END - 1)
+    if not follows(feed, form, payload, sequence, count, line, now_ns, counters):
+        return NOTHING
+    return place(feed, form, payload, size_bytes, sequence, count, end, line, now_ns, counters)
+
+
+@kernel
+def count_of(form, payload, counters):
+    """Sequence numbers a packet takes, 0 for a heartbeat, END for the end of the session; -1: beyond belief."""
+    field = load_u32(form + FORMAT.count)
+    if field == 0:
+        return 1
+    count, count_end = read_number(payload, field), load_u32(form + FORMAT.count_end)
+    if count_end != 0 and count == count_end:
+        add_to(counters + COUNTERS.end_of_session, 1)
+        return END
+    if count == 0:
+        add_to(counters + COUNTERS.heartbeats, 1)
+        return 0
+    if not 0 < count <= COUNT_MAX:
+        return -1
+    return count if load_u32(form + FORMAT.sequence_counts_messages) != 0 else 1
+
+
+@kernel
+def place(feed, form, payload, size_bytes, sequence, count, end, line, now_ns, counters):
+    """Where a packet of the followed session stands: ahead, behind, or next."""
+    next_sequence = load_i64(feed + FEED.next_sequence)
+    if sequence > next_sequence:
+        if sequence - next_sequence > JUMP_MAX:
+            count_reason(counters, INVALID)
+            return NOTHING
+        hold(feed, payload, size_bytes, sequence, count, end, line, now_ns, counters)
+    elif count == 0:
+        note_other(feed, line, now_ns)
+        if sequence == next_sequence:
+            store_i64(feed + FEED.heard_ns, now_ns)
+            if end != 0:
+                store_u32(feed + FEED.ended, 1)
+    elif sequence + count <= next_sequence:
+        if not is_new_run(feed, form, payload, sequence, count, line, now_ns):
+            refuse_old(feed, sequence, count, counters)
+            return next_ready(feed, now_ns, counters)
+        renew(feed, form, payload, sequence, now_ns, counters)
+        return deliver(feed, form, payload, size_bytes, sequence, count, line, now_ns, counters)
+    elif load_u32(feed + FEED.ended) != 0:
+        count_reason(counters, AFTER_END)
+    else:
+        return deliver(feed, form, payload, size_bytes, sequence, count, line, now_ns, counters)
+    return next_ready(feed, now_ns, counters)
+
+
+@kernel
+def deliver(feed, form, payload, size_bytes, sequence, count, line, now_ns, counters):
+    """The packet is next, or overlaps what is next."""
+    next_sequence = load_i64(feed + FEED.next_sequence)
+    add_to(counters + (COUNTERS.line_a_first if line == 0 else COUNTERS.line_b_first), 1)
+    store_i64(feed + FEED.next_sequence, sequence + count)
+    store_i64(feed + FEED.heard_ns, now_ns)
+    note_first(feed, next_sequence, line, now_ns)
+    time = read_number(payload, load_u32(form + FORMAT.time))
+    store_i64(feed + FEED.time_newest, max(time, load_i64(feed + FEED.time_newest)))
+    return make_ready(feed, payload, size_bytes, next_sequence, next_sequence - sequence, now_ns)
+
+
+@kernel
+def is_new_run(feed, form, payload, sequence, count, line, now_ns):
+    """Whether old numbers are the beginning of a new run; else it is a copy, or what was declared lost."""
+    if restarts(feed, form, payload, sequence, line, now_ns):
+        return True
+    if note_again(feed, sequence, line, now_ns):
+        store_i64(feed + FEED.heard_ns, now_ns)
+        return False
+    if line == RETRANSMISSIONS:
+        return False
+    first, last = load_i64(feed + FEED.session_first), load_i64(feed + FEED.session_last)
+    return persists(feed, first, last, sequence, count, line, now_ns)
+
+
+@kernel
+def refuse_old(feed, sequence, count, counters):
+    """All of it was delivered before, or declared lost."""
+    first = load_i64(feed + FEED.gap_first)
+    inside = first <= sequence and sequence + count <= first + load_i64(feed + FEED.gap_count)
+    count_reason(counters, LATE if inside and load_i64(feed + FEED.gap_lost) != 0 else DUPLICATE)
+
+
+@kernel
+def hold(feed, payload, size_bytes, sequence, count, end, line, now_ns, counters):
     """Keeps a packet that is ahead; the same packet of the other line is a duplicate."""
-    free = -1
-    for index in range(HELD_MAX):
-        row = feed + FEED.rows + index * HELD_ROW_BYTES
-        if load_u32(row + HELD.used) == 0:
-            free = index
-        elif load_i64(row + HELD.sequence) == sequence and load_u32(row + HELD.count) >= count:
-            count_reason(counters, DUPLICATE)
+    store_i64(feed + FEED.heard_ns, now_ns)
+    behind = find_place(feed, sequence, count)
+    if behind != 0 and load_i64(row_of(feed, behind) + HELD.sequence) == sequence:
+        count_reason(counters, DUPLICATE)
+        if count == 0:
+            note_other(feed, line, now_ns)
             return
-    if free < 0 or size_bytes > HELD_BYTES:
-        count_reason(counters, FULL)
-        store_i64(feed + FEED.hold_since_ns, now_ns - load_i64(feed + FEED.window_ns) - 1)  # no room to wait longer
+        row = row_of(feed, behind)
+        missing, first_ns = load_u32(row + HELD.missing), load_i64(row + HELD.time_receive_ns)
+        store_u32(row + HELD.missing, note_copy(feed, line, missing, load_u32(row + HELD.line), first_ns, now_ns))
         return
-    row = feed + FEED.rows + free * HELD_ROW_BYTES
-    store_i64(row + HELD.sequence, sequence)
-    store_u32(row + HELD.count, count)
-    store_u32(row + HELD.size, size_bytes)
-    store_i64(row + HELD.time_receive_ns, now_ns)
-    store_u32(row + HELD.end_of_session, 1 if end else 0)
-    store_u32(row + HELD.used, 1)
-    copy_bytes(load_i64(feed + FEED.held_bytes) + free * HELD_BYTES, payload, size_bytes)
-    if load_u32(feed + FEED.held) == 0:
-        store_i64(feed + FEED.hold_since_ns, now_ns)
-    store_u32(feed + FEED.held, load_u32(feed + FEED.held) + 1)
+    if not has_room(feed, size_bytes):
+        count_reason(counters, FULL)
+        wait_no_longer(feed, now_ns)
+        return
+    row = insert(feed, behind, payload, size_bytes, sequence, count, now_ns)
+    store_u32(row + HELD.line, line)
+    store_u32(row + HELD.missing, load_u32(feed + FEED.expected) & ~(1 << line))
+    store_u32(row + HELD.end_of_session, 1 if end != 0 else 0)
     add_to(counters + COUNTERS.reordered, 1)
 
 
 @kernel
-def next_ready(feed, now_ns, counters):
-    """What may leave the held packets now (enum feed_ready): call it until NOTHING, and whenever time has passed."""
-    while load_u32(feed + FEED.held) != 0:
-        index = _earliest(feed)
-        row = feed + FEED.rows + index * HELD_ROW_BYTES
-        sequence, count = load_i64(row + HELD.sequence), load_u32(row + HELD.count)
-        next_sequence = load_i64(feed + FEED.next_sequence)
-        if sequence > next_sequence:
-            window_ns = load_i64(feed + FEED.window_ns)
-            if window_ns > 0 and now_ns - load_i64(feed + FEED.hold_since_ns) <= window_ns:
-                return NOTHING
-            return _declare_gap(feed, next_sequence, sequence - next_sequence, counters)
-        store_u32(row + HELD.used, 0)
-        store_u32(feed + FEED.held, load_u32(feed + FEED.held) - 1)
-        store_i64(feed + FEED.hold_since_ns, now_ns)
-        if load_u32(row + HELD.end_of_session) != 0:
-            store_u32(feed + FEED.ended, 1)
-        if sequence + count > next_sequence:
-            store_i64(feed + FEED.next_sequence, sequence + count)
-            payload = load_i64(feed + FEED.held_bytes) + index * HELD_BYTES
-            skip = next_sequence - sequence
-            return _make_ready(feed, payload, load_u32(row + HELD.size), skip, load_i64(row + HELD.time_receive_ns))
-    return NOTHING
-
-
-@kernel
-def _earliest(feed):
-    """Row of the held packet with the lowest sequence, of two such the shorter; at least one is held."""
-    best, best_sequence, best_count = 0, 0x7FFFFFFFFFFFFFFF, 0
-    for index in range(HELD_MAX):
-        row = feed + FEED.rows + index * HELD_ROW_BYTES
-        if load_u32(row + HELD.used) != 0:
-            sequence, count = load_i64(row + HELD.sequence), load_u32(row + HELD.count)
-            if sequence < best_sequence or (sequence == best_sequence and count < best_count):
-                best, best_sequence, best_count = index, sequence, count
-    return best
-
-
-@kernel
-def _declare_gap(feed, first, count, counters):
-    store_i64(feed + FEED.gap_first, first)
-    store_i64(feed + FEED.gap_count, count)
-    store_i64(feed + FEED.next_sequence, first + count)
-    add_to(counters + COUNTERS.gaps, 1)
-    add_to(counters + COUNTERS.gap_messages, count)
-    return GAP
-
-
-@kernel
-def flush(feed):
-    """The input has ended: no hole is waited for any more."""
-    store_i64(feed + FEED.window_ns, -(1 << 62))
+def wait_no_longer(feed, now_ns):
+    """There is no room to wait longer: the hole in front is a gap, and one that is being filled is given up."""
+    store_i64(feed + FEED.give_up_ns, now_ns)
+    first = load_u32(feed + FEED.held_first)
+    if first != 0:
+        store_i64(row_of(feed, first) + HELD.since_ns, now_ns - load_i64(feed + FEED.window_ns) - 1)

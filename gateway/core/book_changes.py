@@ -1,30 +1,41 @@
-"""The two changes every event of a book ⑤ is made of: an order takes its place, quantity leaves an order.
+"""The changes every event of a book ⑤ of orders is made of: an order takes its place, quantity leaves an order.
 
 Hard rule: order row, level, tree, counts and best stay one consistent whole; a refusal changes none of them.
 """
 
+from gateway import limits
 from gateway.core.book_orders import NO_ROW, TAKEN, find_order, keep_reach, release_row, vacant_row
-from gateway.core.book_rows import book_of, count_live, doubt, fault
-from gateway.core.book_top import lower_level, raise_level
-from gateway.core.kernel import kernel
-from gateway.core.levels import key_of, level_for
+from gateway.core.book_rows import BOOK, book_of, count_live, doubt, fault
+from gateway.core.book_top import PRICE, lower_level, raise_level, raise_top, top_of
+from gateway.core.kernel import kernel, leaf
+from gateway.core.levels import LEVEL, key_of, level_at, level_for, side_of
 from gateway.core.memory import load_i64, load_u8, load_u16, load_u32, store_i64, store_u8, store_u16, store_u32
 from gateway.layout import offsets, value
 
 STORE = offsets("book_store")
 ORDER = offsets("book_order")
 EVENT = offsets("event")
-WORD = 1 << 32  # prices and quantities of a row are 32 bits wide
+WORD = 1 << 32  # quantities of a row are 32 bits wide
+PRICE_LIMIT = limits.PRICE_LIMIT
 
+LEVELS, REQUEUED = value("BOOK_LEVELS"), value("EVENT_REQUEUED")
 FIELD, DUPLICATE = value("FEED_MESSAGE_FIELD"), value("FEED_ORDER_DUPLICATE")
 ORDERS_FULL, LEVELS_FULL = value("FEED_ORDERS_FULL"), value("FEED_LEVELS_FULL")
 
 
+@leaf
+def is_price(price):
+    """Whether a book has a place for it."""
+    return -PRICE_LIMIT <= price < PRICE_LIMIT
+
+
 @kernel
-def place(store, book, event, order_id, side, counters):
+def place(store, book, event, order_id, number, counters):
     """Writes order row and level; refuses, with the reason, what has no place."""
     price, quantity = load_i64(event + EVENT.price), load_i64(event + EVENT.quantity)
-    if side < 1 or side > 2 or price < 0 or price >= WORD or quantity <= 0 or quantity >= WORD:
+    if number < 1 or number > 2 or not is_price(price) or quantity <= 0 or quantity >= WORD:
+        return fault(book, counters, FIELD)
+    if load_u32(book + BOOK.flags) & LEVELS:
         return fault(book, counters, FIELD)
     row = vacant_row(store, order_id)
     if row == TAKEN:
@@ -32,28 +43,68 @@ def place(store, book, event, order_id, side, counters):
         return fault(book, counters, DUPLICATE)
     if row == NO_ROW or load_i64(store + STORE.orders_live) >= load_i64(store + STORE.orders_max):
         return fault(book, counters, ORDERS_FULL)
-    level = level_for(store, book, side, key_of(store, price))
+    side = side_of(book, number)
+    level = level_for(store, side, key_of(side, price))
     if level == 0:
         return fault(book, counters, LEVELS_FULL)
     store_i64(row + ORDER.order_id, order_id)
+    store_i64(row + ORDER.price, price)
     store_u32(row + ORDER.level, level)
     store_u32(row + ORDER.quantity, quantity)
-    store_u32(row + ORDER.price, price)
     store_u16(row + ORDER.instrument, load_u32(event + EVENT.instrument))
-    store_u8(row + ORDER.side, side)
-    store_i64(row + ORDER.priority, load_i64(event + EVENT.sequence))
+    store_u8(row + ORDER.side, number)
+    join_queue(store, row)
     keep_reach(store, row, order_id)
     count_live(store, book, 1)
-    return raise_level(store, book, side, level, price, quantity)
+    return raise_level(store, book, number, level, price, quantity)
+
+
+@leaf
+def join_queue(store, row):
+    """An order takes its place behind all others."""
+    arrivals = load_u32(store + STORE.arrivals) + 1
+    store_u32(store + STORE.arrivals, arrivals)
+    store_u32(row + ORDER.priority, arrivals)
 
 
 @kernel
 def remove(store, book, row, quantity, left):
     """Takes `quantity` of the `left` from an order and its level; releases the row when that is all."""
-    level, price, side = load_u32(row + ORDER.level), load_u32(row + ORDER.price), load_u8(row + ORDER.side)
+    level, price, number = load_u32(row + ORDER.level), load_i64(row + ORDER.price), load_u8(row + ORDER.side)
     if quantity == left:
         release_row(store, row)
         count_live(store, book, -1)
-        return lower_level(store, book, side, level, price, quantity, 1)
+        return lower_level(store, book, number, level, price, quantity, 1)
     store_u32(row + ORDER.quantity, left - quantity)
-    return lower_level(store, book, side, level, price, quantity, 0)
+    return lower_level(store, book, number, level, price, quantity, 0)
+
+
+@kernel
+def set_order(store, book, event, row, counters):
+    """EVENT_SET: an order has another price or quantity; nothing left of it: it goes. The caller looks what became of the top."""
+    price, quantity = load_i64(event + EVENT.price), load_i64(event + EVENT.quantity)
+    left, number = load_u32(row + ORDER.quantity), load_u8(row + ORDER.side)
+    if load_u8(event + EVENT.side) not in (0, number) or quantity < 0 or quantity >= WORD or not is_price(price):
+        return fault(book, counters, FIELD)
+    store_u8(event + EVENT.side, number)
+    if quantity == 0:
+        return remove(store, book, row, left, left)
+    if price != load_i64(row + ORDER.price):
+        remove(store, book, row, left, left)
+        return place(store, book, event, load_i64(event + EVENT.order_id), number, counters)
+    if load_u8(event + EVENT.flags) & REQUEUED:
+        join_queue(store, row)
+    return resize(store, book, row, price, quantity - left)
+
+
+@kernel
+def resize(store, book, row, price, change):
+    """An order in its place has so much more or less. 1 when it stands at the top."""
+    store_u32(row + ORDER.quantity, load_u32(row + ORDER.quantity) + change)
+    number = load_u8(row + ORDER.side)
+    level = level_at(store, load_u32(row + ORDER.level))
+    total = load_i64(level + LEVEL.quantity) + change
+    store_i64(level + LEVEL.quantity, total)
+    if load_i64(top_of(book, number) + PRICE) != price:
+        return 0
+    return raise_top(book, number, price, total)

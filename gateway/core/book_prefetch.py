@@ -8,10 +8,11 @@ A core has room for a dozen or two misses; asking for a whole packet at once los
 Hard rule: reads nothing that an event could point outside the store.
 """
 
+from gateway.core.book_changes import is_price
 from gateway.core.book_orders import home_row, near_row
 from gateway.core.book_rows import book_of
 from gateway.core.kernel import kernel, leaf
-from gateway.core.levels import DIGIT_BITS, key_of, known_level, level_at, way_of
+from gateway.core.levels import DIGIT_BITS, key_of, level_at, likely_level, side_of
 from gateway.core.memory import load_i64, load_u8, load_u32, prefetch
 from gateway.core.nodes import leaf_at
 from gateway.layout import offsets, size, value
@@ -23,7 +24,6 @@ EVENT = offsets("event")
 EVENT_BYTES = size("event")
 ADD, REPLACE = value("EVENT_ADD"), value("EVENT_REPLACE")
 AHEAD = 6  # events
-PRICE_MASK = (1 << 32) - 1
 
 
 @kernel
@@ -52,11 +52,11 @@ def prefetch_rows(store, event):
     prefetch(book)
     prefetch(home_row(store, load_i64(event + EVENT.order_id)))
     if kind == ADD:
-        prefetch(way_of(book, load_u8(event + EVENT.side), 0))
+        prefetch(side_of(book, load_u8(event + EVENT.side)))
     elif kind == REPLACE:
         prefetch(home_row(store, load_i64(event + EVENT.other_id)))
-        prefetch(book + BOOK.bid_ways)
-        prefetch(book + BOOK.ask_ways)
+        prefetch(book + BOOK.bid)
+        prefetch(book + BOOK.ask)
 
 
 @leaf
@@ -75,12 +75,12 @@ def prefetch_levels(store, event):
 
 
 @leaf
-def prefetch_target(store, event, side):
+def prefetch_target(store, event, number):
     """The level a new order will stand at, when a way knows its leaf."""
-    instrument = load_u32(event + EVENT.instrument)
-    if instrument < load_i64(store + STORE.instruments) and (side == 1 or side == 2):
-        key = key_of(store, load_i64(event + EVENT.price) & PRICE_MASK)
-        prefetch_level(store, known_level(book_of(store, instrument), side, key))
+    instrument, price = load_u32(event + EVENT.instrument), load_i64(event + EVENT.price)
+    if instrument < load_i64(store + STORE.instruments) and (number == 1 or number == 2) and is_price(price):
+        side = side_of(book_of(store, instrument), number)
+        prefetch_level(store, likely_level(side, key_of(side, price)))
 
 
 @leaf

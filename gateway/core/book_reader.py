@@ -13,7 +13,7 @@ from gateway.layout import dtype, size, value
 
 BUY, SELL = value("SIDE_BUY"), value("SIDE_SELL")
 IS_BRANCH = value("BOOK_BRANCH")
-NODES_DEEP = 7
+NODES_DEEP = 12
 
 
 def _rows(address: int, count: int, struct: str) -> np.ndarray:
@@ -51,8 +51,8 @@ def levels(store: np.ndarray, instrument: int, side: int, limit: int | None = No
     """(price, quantity, orders) of the best `limit` levels of a side (SIDE_BUY, SIDE_SELL), best first; None: all."""
     book = books(store)[instrument]
     rows = nodes(store)
-    name = "bid" if side == BUY else "ask"
-    trees = [_tree_levels(rows, int(book[f"{name}{fine}_root"]), side == BUY, NODES_DEEP) for fine in ("", "_fine")]
+    line = book["bid" if side == BUY else "ask"]
+    trees = [_tree_levels(rows, int(line[root]), side == BUY, NODES_DEEP) for root in ("root", "fine_root")]
     return _merge(trees[0], trees[1], side == BUY, limit)
 
 
@@ -62,7 +62,8 @@ def queue(store: np.ndarray, instrument: int, side: int, price: int) -> list[tup
     here = rows[
         (rows["quantity"] != 0) & (rows["instrument"] == instrument) & (rows["side"] == side) & (rows["price"] == price)
     ]
-    here = here[np.argsort(here["priority"], kind="stable")]
+    age = np.uint32(store["arrivals"][0]) - here["priority"]  # arrivals wrap
+    here = here[np.argsort(age, kind="stable")[::-1]]
     return [(int(row["order_id"]), int(row["quantity"])) for row in here]
 
 
@@ -96,8 +97,8 @@ def _tree_levels(nodes: np.ndarray, reference: int, falling: bool, deep: int) ->
     leaf = nodes[index]["leaf"]
     for digit in _digits(int(leaf["occupied"]), falling):
         level = leaf["levels"][digit]
-        if level["orders"]:
-            yield int(level["price"]), int(level["quantity"]), int(level["orders"])
+        if level["quantity"] > 0:
+            yield int(leaf["base"]) + digit * int(leaf["step"]), int(level["quantity"]), int(level["orders"])
 
 
 def _digits(occupied: int, falling: bool) -> list[int]:

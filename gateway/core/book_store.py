@@ -40,13 +40,15 @@ def make_store(
     nodes: int = limits.BOOK_NODES_MAX,
     orders: int = limits.BOOK_ORDERS_MAX,
     tick: int = TICK,
+    depth: int = 0,
     multiplier: int = MULTIPLIER,
 ) -> np.ndarray:
     """The handle, one struct book_store, on three zero-filled bodies; kernels take `address_of(handle)`.
 
-    `instruments`, `nodes` and `orders` are the rows of the bodies; half the order rows are used at most. `tick` is in
-    price units and only a hint: any other price is kept as exactly, in the fine trees. `multiplier` is odd and may be
-    drawn at random where a feed could choose its ids to collide. Raises ValueError for what cannot be.
+    `instruments`, `nodes` and `orders` are the rows of the bodies; half the order rows are used at most. `tick` is what
+    a new book begins with, in price units, until a definition says otherwise, and only a hint: any other price is kept as
+    exactly, in the fine trees. `depth` is how many levels a side the venue keeps, 0: all. `multiplier` is odd and may
+    be drawn at random where a feed could choose its ids to collide. Raises ValueError for what cannot be.
     """
     smallest = 2 * value("BOOK_ORDERS_REACH")
     if orders < smallest or orders & (orders - 1):
@@ -57,13 +59,15 @@ def make_store(
         raise ValueError(f"nodes is {nodes}: use 2 to {NODES_LIMIT}")
     if not 1 <= instruments <= limits.INSTRUMENTS_MAX:
         raise ValueError(f"instruments is {instruments}: use 1 to {limits.INSTRUMENTS_MAX}")
-    if not 1 <= tick < 1 << 31 or multiplier % 2 == 0:
-        raise ValueError(f"tick is {tick}, multiplier {multiplier}: use a tick from 1, and an odd multiplier")
+    if not 1 <= tick <= limits.TICK_MAX or multiplier % 2 == 0:
+        raise ValueError(f"tick is {tick}, multiplier {multiplier}: use a tick of 1 to 2^40, and an odd multiplier")
+    if not 0 <= depth < 1 << 32:
+        raise ValueError(f"depth is {depth}: use 0 for every level, or how many the venue keeps")
     store = np.zeros(1, dtype("book_store"))
     row = store[0]
     row["books"], row["nodes"], row["orders"] = books_address, levels_address, orders_address
     row["multiplier"], row["shift"], row["mask"] = multiplier, 66 - orders.bit_length(), orders - 1
-    row["tick"], row["orders_max"] = tick, orders // 2
+    row["tick"], row["depth"], row["orders_max"] = tick, depth, orders // 2
     row["nodes_max"], row["instruments"] = nodes, instruments
     row["leaves_used"] = row["branches_used"] = 1
     return store
@@ -78,11 +82,14 @@ class OwnedStore:
         nodes: int = limits.BOOK_NODES_MAX,
         orders: int = limits.BOOK_ORDERS_MAX,
         tick: int = TICK,
+        depth: int = 0,
     ):
         sizes = (books_bytes(instruments), levels_bytes(nodes), orders_bytes(orders))
         self.memory = [_lines(size_bytes) for size_bytes in sizes]
         books, levels, rows = (address_of(body) for body in self.memory)
-        self.handle = make_store(books, levels, rows, instruments=instruments, nodes=nodes, orders=orders, tick=tick)
+        self.handle = make_store(
+            *(books, levels, rows), instruments=instruments, nodes=nodes, orders=orders, tick=tick, depth=depth
+        )
         self.address = address_of(self.handle)
 
 

@@ -45,7 +45,7 @@ JOURNAL, RING, ORDERS, SESSION = (value(f"GATE_{name}") for name in ("JOURNAL", 
 
 TRADABLE = value("INSTRUMENT_PERMITTED") | value("INSTRUMENT_LIMITS_SET")
 INSTRUMENT_FLAGS = TRADABLE | value("INSTRUMENT_RESTRICTED")
-BOOK_VALID, BOOK_STALE = value("BOOK_VALID"), value("BOOK_STALE")
+BOOK_VALID, BOOK_STALE, BOOK_QUIET = value("BOOK_VALID"), value("BOOK_STALE"), value("BOOK_QUIET")
 BOOK_UNTRUSTED = value("BOOK_CROSSED") | value("BOOK_FAULT")
 TRADING_OPEN = value("TRADING_OPEN")
 SIDE_BUY, SIDE_SELL = value("SIDE_BUY"), value("SIDE_SELL")
@@ -138,8 +138,8 @@ def state_fails(row, book):
 
 @leaf
 def stale_fails(row, book, now_ns):
-    """The book is valid, no gap is open, and its last event is at most `stale_ns` old; a time that runs backwards fails."""
-    flags = load_u32(book + BOOK.flags) & (BOOK_VALID | BOOK_STALE)
+    """Valid, no gap open, not quiet, and the last event at most `stale_ns` old; a time that runs backwards fails."""
+    flags = load_u32(book + BOOK.flags) & (BOOK_VALID | BOOK_STALE | BOOK_QUIET)
     time_ns = load_i64(book + BOOK.time_ns)
     sane = (time_ns > 0) & (now_ns >= time_ns) & (now_ns < TIME_MAX_NS)
     return int64(flags != BOOK_VALID) | int64(not sane) | int64(now_ns - time_ns > load_i64(row + ROW.stale_ns))

@@ -1,4 +1,4 @@
-"""`@kernel`, `@leaf`, `@inner`: how numba functions are declared here; a third less to compile than with `@njit`.
+"""`@kernel`, `@leaf`, `@inner`, `@cached`: how numba functions are declared here; a third less to compile than with `@njit`.
 
 Left out is what nothing here uses: a C wrapper for every function, and a copy of the function for every literal argument
 (the optimiser folds the constants after inlining anyway).
@@ -34,3 +34,13 @@ def leaf(function: Callable[..., Any]) -> Any:
 def inner(function: Callable[..., Any]) -> Any:
     """A kernel that only other kernels call: no wrapper for Python, and quicker still to compile."""
     return _declare(function, no_cpython_wrapper=True)
+
+
+def cached(function: Callable[..., Any]) -> Any:
+    """A kernel whose machine code is kept on the disk: for generated modules, each its own unit (kernel_cache.py)."""
+    return _declare(function, cache=True)
+
+
+def cached_leaf(function: Callable[..., Any]) -> Any:
+    """The same, and always inlined into a kernel that calls it."""
+    return _declare(function, cache=True, forceinline=True)

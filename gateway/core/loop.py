@@ -29,6 +29,8 @@ from gateway.core.memory import (
     ticks,
 )
 from gateway.core.messages import append_part
+from gateway.core.quality import judge
+from gateway.core.quality_sweep import sweep
 from gateway.core.report_stream import take_reports
 from gateway.core.reports import apply_refusal
 from gateway.core.submit import submit_intents
@@ -46,6 +48,7 @@ DECODER = offsets("decoder")
 EVENT = offsets("event")
 COUNTERS = offsets("core_counters")
 INTENTS = offsets("intents")
+QUALITY = offsets("quality")
 FRAME_BYTES, FEED_BYTES, EVENT_BYTES, BOOK_BYTES = size("frame_slot"), size("feed"), size("event"), size("book")
 END_OF_INPUT, ORDER_REFUSED = value("FRAME_END_OF_INPUT"), value("FRAME_ORDER_REFUSED")
 FRAME_TIME, FRAME_MESSAGE, FRAME_MORE = value("FRAME_TIME"), value("FRAME_MESSAGE"), value("FRAME_MORE")
@@ -93,6 +96,7 @@ def on_record(core, slot):
         on_message(core, slot + FRAME_BYTES, load_u32(slot + FRAME.size), flags & FRAME_MORE)
     else:
         on_frame(core, slot + FRAME_BYTES, load_u32(slot + FRAME.size), flags)
+    on_sweep(core)
 
 
 @kernel
@@ -173,12 +177,15 @@ def deliver(core, feed, payload, size_bytes, skip, time_receive_ns):
 def on_events(core, events, count):
     """⑤ → ⑥ → ⑦ → ⑧ for each event, in the venue's order."""
     store, counters = load_i64(core + CORE.store), load_i64(core + CORE.counters)
+    quality = load_i64(core + CORE.quality)
     add_to(counters + COUNTERS.events, count)
     prefetch_events(store, events, count)
     for index in range(count):
         event = events + index * EVENT_BYTES
         prefetch_ahead(store, events, index, count)
-        apply_event(store, event, counters)
+        changed = apply_event(store, event, counters)
+        if quality != 0:
+            judge(quality, event, changed)
         kind = load_u8(event + EVENT.kind)
         if kind == EVENT_INSTRUMENT:
             admit(load_i64(core + CORE.admission), load_i64(core + CORE.gate_rows), event)
@@ -225,6 +232,17 @@ def on_time(core):
         feed = channel_at(core, index)
         drain_feed(core, feed, arbitrate.next_ready(feed, now_ns, counters))
     take_reports(core, 0, 0)
+
+
+@leaf
+def on_sweep(core):
+    """Time went on: strategies hear of the books that nothing feeds any more."""
+    quality = load_i64(core + CORE.quality)
+    if quality == 0:
+        return
+    events = load_i64(quality + QUALITY.events)
+    for index in range(sweep(quality, load_i64(core + CORE.now_ns))):
+        on_event(core, events + index * EVENT_BYTES)
 
 
 @kernel

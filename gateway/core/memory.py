@@ -60,9 +60,14 @@ load_u8 = _loader(8, False, False)
 load_u16 = _loader(16, False, False)
 load_u32 = _loader(32, False, False)
 load_i64 = _loader(64, True, False)
+load_i8 = _loader(8, True, False)
+load_i16 = _loader(16, True, False)
+load_i32 = _loader(32, True, False)
 load_be16 = _loader(16, False, True)
 load_be32 = _loader(32, False, True)
 load_be64 = _loader(64, True, True)
+load_be_i16 = _loader(16, True, True)
+load_be_i32 = _loader(32, True, True)
 store_u8 = _storer(8, False)
 store_u16 = _storer(16, False)
 store_u32 = _storer(32, False)
@@ -70,6 +75,26 @@ store_i64 = _storer(64, False)
 store_be16 = _storer(16, True)
 store_be32 = _storer(32, True)
 store_be64 = _storer(64, True)
+
+
+def _float_of(bits: int) -> Any:
+    kind = ir.FloatType() if bits == 32 else ir.DoubleType()
+
+    @intrinsic
+    def convert(typing_context, pattern):
+        def generate(context, builder, signature, arguments):
+            pattern = arguments[0] if bits == 64 else builder.trunc(arguments[0], I32)
+            number = builder.bitcast(pattern, kind)
+            return number if bits == 64 else builder.fpext(number, ir.DoubleType())
+
+        return types.float64(types.int64), generate
+
+    return convert
+
+
+# The IEEE 754 number of a loaded bit pattern, as float64.
+float32_of_bits = _float_of(32)
+float64_of_bits = _float_of(64)
 
 
 @njit(inline="always")
@@ -196,6 +221,18 @@ remainder_u32 = _divider(False)
 
 
 @intrinsic
+def quotient_i64(typing_context, value, divisor):
+    """Signed quotient, toward zero; a divisor of 0 counts as 1. A constant divisor costs a multiplication."""
+
+    def generate(context, builder, signature, arguments):
+        value, divisor = arguments
+        zero = builder.icmp_unsigned("==", divisor, I64(0))
+        return builder.sdiv(value, builder.select(zero, I64(1), divisor))
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
 def address_of_record(typing_context, record):
     """Address of the struct behind a numba Record."""
     if not isinstance(record, types.Record):
@@ -215,6 +252,38 @@ def multiply_wrapping(typing_context, first, second):
         return builder.mul(arguments[0], arguments[1])
 
     return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def multiply_high(typing_context, first, second):
+    """The high 64 bits of the product of two unsigned words."""
+
+    def generate(context, builder, signature, arguments):
+        wide = ir.IntType(128)
+        first, second = (builder.zext(argument, wide) for argument in arguments)
+        return builder.trunc(builder.lshr(builder.mul(first, second), wide(64)), I64)
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def double_of(typing_context, bits):
+    """The IEEE 754 double with these 64 bits."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.int64), generate
+
+
+@intrinsic
+def bits_of(typing_context, number):
+    """The 64 bits of a double."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], I64)
+
+    return types.int64(types.float64), generate
 
 
 @intrinsic

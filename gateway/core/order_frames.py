@@ -23,10 +23,14 @@ HEADERS_BYTES = 14 + 20 + 8
 UDP_OFFSET = 14 + 20
 UDP_PROTOCOL = 17
 TIME_TO_LIVE = 64
+ETHERNET_IPV4 = b"\x08\x00"
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
 EPOCH_CHARACTERS, REFERENCE_CHARACTERS = 5, 8
 EPOCH_MAX = 32**EPOCH_CHARACTERS - 1
 CAPACITIES = {"agency": "A", "principal": "P", "riskless": "R", "other": "O"}  # OUCH 5.0, 2.1, Capacity
+
+
+Endpoint = tuple[int, int]  # IPv4 in host order, UDP port
 
 
 def base32(number: int, characters: int) -> str:
@@ -64,7 +68,7 @@ class OrderFrames:
             raise ConfigurationError(f"epoch {epoch} does not fit client order ids; use 1 to {EPOCH_MAX}")
         if len(site) != 1 or not site.isalnum() or not site.isascii():
             raise ConfigurationError(f'site {site!r} is not one letter or digit; write [session] site = "A"')
-        self._ethernet = venue_mac + our_mac + b"\x08\x00"
+        self._ethernet = venue_mac + our_mac
         self._source, self._target = our_address, venue_address
         self._firm, self._epoch, self._site = firm, epoch, site
         self.array = np.zeros(1, dtype=layout.dtype("order_template"))
@@ -95,29 +99,38 @@ class OrderFrames:
         return client_order_id(self._site, self._epoch, reference)
 
     def _put(self, name: str, message: bytes) -> None:
-        frame = self._headers(len(message)) + message
-        row = self.array[name][0]
-        row["bytes"][: len(frame)] = np.frombuffer(frame, dtype=np.uint8)
-        row["size"] = len(frame)
-        row["checksum"] = _sum(self._pseudo_header(len(message)) + frame[UDP_OFFSET:HEADERS_BYTES])
+        self.array[name][0] = datagram_template(self._ethernet, self._source, self._target, message)[0]
 
     def _frame(self, message: bytes) -> bytes:
-        frame = bytearray(self._headers(len(message)) + message)
-        checksum = _checksum(self._pseudo_header(len(message)) + frame[UDP_OFFSET:]) or 0xFFFF
+        frame = bytearray(_headers(self._ethernet, self._source, self._target, len(message)) + message)
+        pseudo_header = _pseudo_header(self._source, self._target, len(message))
+        checksum = _checksum(pseudo_header + frame[UDP_OFFSET:]) or 0xFFFF
         frame[UDP_OFFSET + 6 : UDP_OFFSET + 8] = checksum.to_bytes(2, "little")
         return bytes(frame)
 
-    def _headers(self, payload_bytes: int) -> bytes:
-        """RFC 791: no options, do not fragment. RFC 768: checksum still 0."""
-        fixed = (0x45, 0, 28 + payload_bytes, 0, 0x4000, TIME_TO_LIVE, UDP_PROTOCOL)
-        addresses = struct.pack(">II", self._source[0], self._target[0])
-        bare = struct.pack(">BBHHHBBH", *fixed, 0) + addresses
-        ip = bare[:10] + _checksum(bare).to_bytes(2, "little") + bare[12:]
-        return self._ethernet + ip + struct.pack(">HHHH", self._source[1], self._target[1], 8 + payload_bytes, 0)
 
-    def _pseudo_header(self, payload_bytes: int) -> bytes:
-        """RFC 768: what the UDP checksum covers besides the datagram."""
-        return struct.pack(">IIBBH", self._source[0], self._target[0], 0, UDP_PROTOCOL, 8 + payload_bytes)
+def datagram_template(macs: bytes, source: Endpoint, target: Endpoint, message: bytes) -> np.ndarray:
+    """A struct order_frame (array of one) around a message whose changing bytes are 0; `macs` is target, then source."""
+    row = np.zeros(1, dtype=layout.dtype("order_frame"))
+    frame = _headers(macs, source, target, len(message)) + message
+    row["bytes"][0][: len(frame)] = np.frombuffer(frame, dtype=np.uint8)
+    row["size"] = len(frame)
+    row["checksum"] = _sum(_pseudo_header(source, target, len(message)) + frame[UDP_OFFSET:HEADERS_BYTES])
+    return row
+
+
+def _headers(macs: bytes, source: Endpoint, target: Endpoint, payload_bytes: int) -> bytes:
+    """RFC 791: no options, do not fragment. RFC 768: checksum still 0."""
+    fixed = (0x45, 0, 28 + payload_bytes, 0, 0x4000, TIME_TO_LIVE, UDP_PROTOCOL)
+    addresses = struct.pack(">II", source[0], target[0])
+    bare = struct.pack(">BBHHHBBH", *fixed, 0) + addresses
+    ip = bare[:10] + _checksum(bare).to_bytes(2, "little") + bare[12:]
+    return macs[:12] + ETHERNET_IPV4 + ip + struct.pack(">HHHH", source[1], target[1], 8 + payload_bytes, 0)
+
+
+def _pseudo_header(source: Endpoint, target: Endpoint, payload_bytes: int) -> bytes:
+    """RFC 768: what the UDP checksum covers besides the datagram."""
+    return struct.pack(">IIBBH", source[0], target[0], 0, UDP_PROTOCOL, 8 + payload_bytes)
 
 
 def _sum(data: bytes | bytearray) -> int:

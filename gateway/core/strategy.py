@@ -33,21 +33,28 @@ ADD, EXECUTE, REDUCE, DELETE = (value(f"EVENT_{name}") for name in ("ADD", "EXEC
 REPLACED, TRADE, STATUS = value("EVENT_REPLACE"), value("EVENT_TRADE"), value("EVENT_STATUS")
 INSTRUMENT, SYSTEM = value("EVENT_INSTRUMENT"), value("EVENT_SYSTEM")
 GAP, CLEAR = value("EVENT_GAP"), value("EVENT_CLEAR")
+LEVEL, SET = value("EVENT_LEVEL"), value("EVENT_SET")
 BUY, SELL = value("SIDE_BUY"), value("SIDE_SELL")
 DAY, IOC = value("TIME_DAY"), value("TIME_IOC")
 OPEN, HALTED = value("TRADING_OPEN"), value("TRADING_HALTED")
 PAUSED, QUOTE_ONLY = value("TRADING_PAUSED"), value("TRADING_QUOTE_ONLY")
+AUCTION, CLOSED = value("TRADING_AUCTION"), value("TRADING_CLOSED")
 VALID, STALE = value("BOOK_VALID"), value("BOOK_STALE")
-CROSSED, FAULT = value("BOOK_CROSSED"), value("BOOK_FAULT")
+CROSSED, FAULT, QUIET = value("BOOK_CROSSED"), value("BOOK_FAULT"), value("BOOK_QUIET")
+OUTLIER, DIVERGENT = value("EVENT_OUTLIER"), value("EVENT_DIVERGENT")  # of event.flags
 
 
-TRUST = VALID | STALE | CROSSED | FAULT
+TRUST = VALID | STALE | FAULT | QUIET
 
 
 @kernel
 def trusted(book):
-    """Whether the book was followed from the first message on, without an open gap, a crossed price or a contradiction."""
-    return (int64(book.flags) & TRUST) == VALID
+    """Whether the book was followed from the first message on, without an open gap, a contradiction or a long silence.
+
+    A crossed book is trusted in an auction only, where crossing is normal.
+    """
+    flags = int64(book.flags)
+    return (flags & TRUST) == VALID and (flags & CROSSED == 0 or int64(book.trading) == AUCTION)
 
 
 @kernel

@@ -16,18 +16,22 @@ from gateway import layout, limits
 from gateway.config import Configuration
 from gateway.core.admission import make_admission
 from gateway.core.book_store import make_store
+from gateway.core.instruments import make_instruments
 from gateway.core.loop import core_step
 from gateway.core.memory import address_of
 from gateway.core.order_frames import OrderFrames
 from gateway.core.order_path import make_order_path
+from gateway.core.quality_store import QualitySettings, make_quality
 from gateway.core.strategy_file import load_strategy
 from gateway.errors import GatewayError
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi
 from gateway.ops.channels import Channels
-from gateway.sections import MICROSECOND_NS, PRICE_UNITS, endpoint, mac
+from gateway.sections import MICROSECOND_NS, PRICE_EXPONENT, PRICE_UNITS, endpoint, mac
 from gateway.stages import Io, Stage
+from gateway.venues.definition_file import load_definition
 from gateway.venues.feed import Feed, itch50
+from gateway.venues.sbe_feed import sbe, schema_of
 
 MILLISECOND_NS = 1_000_000
 EPOCH_SINGLE_NODE = 1
@@ -64,8 +68,32 @@ def instrument_limits(configuration: Configuration) -> dict[str, int]:
         "value_max": (risk.value_max or 0) * PRICE_UNITS,
         "position_max": risk.position_max or 0,
         "collar_ppm": risk.collar_ppm or 0,
-        "stale_ns": (risk.stale_ms or 0) * MILLISECOND_NS,
+        "stale_ns": stale_after_ns(configuration),
     }
+
+
+def stale_after_ns(configuration: Configuration) -> int:
+    """Age of a book that the gate refuses: the shorter of the bounds that are written; 0 without one."""
+    bounds = [bound for bound in (configuration.quality.stale_after_ms, configuration.risk.stale_ms) if bound]
+    return min(bounds, default=0) * MILLISECOND_NS
+
+
+def quality_settings(configuration: Configuration) -> QualitySettings:
+    """What [quality] asks for."""
+    quality = configuration.quality
+    return QualitySettings(
+        z_max=quality.z_max,
+        deviation_ppm=quality.deviation_ppm,
+        window=quality.window,
+        warm_up=quality.warm_up,
+        agree=quality.agree,
+        floor_ppm=quality.floor_ppm,
+        stale_after_ns=quality.stale_after_ms * MILLISECOND_NS,
+        groups=quality.group_members(),
+        apart_ppm=quality.divergence_ppm,
+        apart_ns=quality.divergence_ms * MILLISECOND_NS,
+        price_exponent=PRICE_EXPONENT,
+    )
 
 
 def order_frames(configuration: Configuration) -> OrderFrames:
@@ -91,7 +119,9 @@ class CoreStage:
         self._keep: list[Any] = []
         if int(instance.counters[0]["core"]["frames"]) != 0:
             raise GatewayError("core: another core has worked on this instance; start the appliance again")
-        self.store = make_store(instance.body("books"), instance.body("levels"), instance.body("book_orders"))
+        self.feed = feed_of(configuration)
+        self.store = self._make_store()
+        self.store[0]["stale_times"] = instance.address("counters") + layout.offsets("counters").stale
         self.strategy = load_strategy(configuration.strategy.file or NULL_STRATEGY, configuration.strategy.parameters)
         self.step = core_step()  # compiled, or loaded, before the first frame
         self.core: Any = ffi.new("struct core *")
@@ -112,9 +142,30 @@ class CoreStage:
         self.core_io = self.instance.writer("core_io")
         self.core_journal = self.instance.writer("core_journal")
 
+    def _make_store(self) -> np.ndarray:
+        bodies = [self.instance.body(name) for name in ("books", "levels", "book_orders")]
+        tick = {"tick": self.feed.tick or 1} if self.feed.exponents else {}
+        return make_store(*bodies, depth=self.feed.depth, **tick)
+
+    def _make_instruments(self) -> int:
+        """Address of the feed's table of instruments; 0 when its decoder numbers rows itself."""
+        if self.feed.exponents is None:
+            return 0
+        price_exponent, quantity_exponent = self.feed.exponents
+        self.instruments = make_instruments(
+            self.instance.rows("instruments"),
+            price_exponent=price_exponent,
+            quantity_exponent=quantity_exponent,
+            tick=self.feed.tick,
+            lot=self.feed.lot,
+            books=self.instance.body("books"),
+        )
+        return self.instruments.address
+
     def _make_channels(self, configuration: Configuration) -> None:
         counters = self.instance.address("counters") + layout.offsets("counters").core
-        self.channels = Channels(feed_of(configuration), endpoint(configuration.session.our_address), counters)
+        instruments = self._make_instruments()
+        self.channels = Channels(self.feed, endpoint(configuration.session.our_address), counters, instruments)
         self.channels.fill(self.core)
         self.core.frame_flags = 0 if configuration.feed.checksum else layout.value("FRAME_CHECKSUM_UNREADY")
 
@@ -152,7 +203,23 @@ class CoreStage:
         core.counters = instance.address("counters") + layout.offsets("counters").core
         core.report_counters = instance.address("counters") + layout.offsets("counters").reports
         core.account = instance.address("gate")
+        core.quality = self._make_quality(configuration)
         core.gate_rows = instance.body("gate")
+
+    def _make_quality(self, configuration: Configuration) -> int:
+        """Address of the struct quality; 0 when nothing is asked of it."""
+        settings = quality_settings(configuration)
+        if not settings.on:
+            return 0
+        self.quality = make_quality(
+            settings,
+            account=self.instance.address("quality"),
+            rows=self.instance.body("quality"),
+            rows_max=limits.INSTRUMENTS_MAX,
+            store=address_of(self.store),
+            listings=self.instance.body("instruments"),
+        )
+        return self.quality.address
 
     def close(self) -> None:
         """Everything lies in shared memory or dies with the process."""
@@ -163,11 +230,16 @@ class CoreStage:
 
 
 def feed_of(configuration: Configuration) -> Feed:
-    """The feed that the configuration names."""
+    """The feed that the configuration names. Raises ConfigurationError."""
     feed = configuration.feed
-    return itch50(
-        (endpoint(feed.line_a), endpoint(feed.line_b)),
-        feed.reorder_window_us * MICROSECOND_NS,
-        any_destination=feed.any_destination,
-        unsequenced=feed.unsequenced,
-    )
+    window_ns = feed.reorder_window_us * MICROSECOND_NS
+    definition = load_definition(feed.definition or feed.name)
+    if definition.decoder == "itch50":
+        return itch50(
+            (endpoint(feed.line_a), endpoint(feed.line_b)),
+            window_ns,
+            any_destination=feed.any_destination,
+            unsequenced=feed.unsequenced,
+        )
+    schema = schema_of(definition, feed.schema_file)
+    return sbe(definition, schema, window_ns, any_destination=feed.any_destination, unsequenced=feed.unsequenced)

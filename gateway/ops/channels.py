@@ -3,46 +3,55 @@
 Hard rule: nothing here runs while frames flow; it fills structs with addresses and keeps what they point to alive.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from gateway import layout, limits
+from gateway.core.feed_rows import make_feeds
 from gateway.core.lines import REPORTS, Line, make_lines
 from gateway.core.memory import address_of
 from gateway.errors import ConfigurationError
+from gateway.protocols.moldudp64 import moldudp64_format
 from gateway.venues.feed import Destination, Feed
 
-HELD_BYTES = layout.value("FEED_HELD_MAX") * layout.value("FEED_HELD_BYTES")
+LINES_AB = 2  # of a channel; line 2 brings retransmissions, which nobody misses
 
 
 class Channels:
     """The channels of one feed and the order session's stream of reports, as arrays core reads."""
 
-    def __init__(self, feed: Feed, reports: Destination, counters: int):
+    def __init__(self, feed: Feed, reports: Destination, counters: int, instruments: int = 0):
         listed, most = len(feed.channels), limits.CHANNELS_MAX
         if listed > most or not (listed or feed.rules or feed.messages):
             raise ConfigurationError(f"feed {feed.name}: {listed} channels; list 1 to {most} of them")
         self._keep: list[Any] = [feed]
-        self.rows = np.zeros(most if feed.rules else max(listed, 1), layout.dtype("feed"))
-        self.reports = np.zeros(1, layout.dtype("feed"))
         self.decoder = self._make_decoder(feed, counters)
-        for index, row in enumerate(self.rows):
-            row["channel"], row["unsequenced"] = index, feed.unsequenced
-            row["decoder"] = address_of(self.decoder)
-            row["format"] = self.decoder["format"][0]
-        for row, destinations in zip(self.rows, feed.channels, strict=False):
-            row["key_address"], row["key_port"] = destinations[0]
-        for row, role in zip(self.rows, feed.roles, strict=False):
-            row["role"] = role
-        for array in (self.rows, self.reports):
-            array["window_ns"] = feed.window_ns
-            for row in array:
-                row["held_bytes"] = self._kept(np.zeros(HELD_BYTES, np.uint8))
+        self.decoder["instruments"] = instruments
+        self._make_rows(feed, most if feed.rules else max(listed, 1))
         lines, fallback = _lines(feed, reports)
         self.lines, keep = make_lines(lines, fallback, feed.rules, self.rows, max(listed, 1 if feed.messages else 0))
         self._keep += keep
         self.message = self._make_message() if feed.messages else None
+
+    def _make_rows(self, feed: Feed, count: int) -> None:
+        settings = {"window_ns": feed.window_ns, "unsequenced": feed.unsequenced, "decoder": address_of(self.decoder)}
+        settings |= {"restart_ns": limits.RESTART_NS, "silence_ns": limits.SESSION_SILENCE_NS}
+        self.rows, keep = make_feeds(count, int(self.decoder["format"][0]), **settings)
+        self.reports_format = moldudp64_format()
+        self.reports, keep_reports = make_feeds(
+            1, address_of(self.reports_format), packets=limits.REORDER_PACKETS_MAX, window_ns=feed.window_ns
+        )
+        self._keep += keep + keep_reports
+        self.statistics = keep[-1]
+        for row in self.rows[len(feed.channels) :]:
+            row["expected"] = _bits(rule.index for rule in feed.rules)
+        for row, destinations in zip(self.rows, feed.channels, strict=False):
+            row["key_address"], row["key_port"] = destinations[0]
+            row["expected"] = _bits(range(len(destinations)))
+        for row, role in zip(self.rows, feed.roles, strict=False):
+            row["role"] = role
 
     def fill(self, core: Any) -> None:
         """Writes the addresses into struct core."""
@@ -68,6 +77,11 @@ class Channels:
         message["bytes"] = self._kept(np.zeros(limits.MESSAGE_BYTES_MAX, np.uint8))
         message["capacity"] = limits.MESSAGE_BYTES_MAX
         return message
+
+
+def _bits(lines: Iterable[int]) -> int:
+    """Bit per line on which a copy of every packet comes."""
+    return sum(1 << line for line in set(lines) if line < LINES_AB)
 
 
 def _lines(feed: Feed, reports: Destination) -> tuple[list[Line], Line | None]:

@@ -31,6 +31,9 @@ CONFIGURATION = Path(__file__).with_name("demo.toml")
 STRATEGY = Path(__file__).resolve().parent.parent / "strategies" / "imbalance.py"
 START_SECONDS = 930.0  # the first start compiles every kernel; the supervisor gives up before this
 DRAIN_SECONDS = 20.0
+QUIET_SECONDS = 0.5  # nothing new for so long: everything has arrived
+REST_SECONDS = 0.2  # the venue is gone: what it sent lies in the port
+HEAL_SECONDS = 3.0  # the same while a book is stale: what heals it may still be on its way
 POLL_SECONDS = 0.02
 
 
@@ -43,6 +46,8 @@ class DemoOptions:
     symbols: int = 32
     rate: int = 20_000
     faults: str = "drop_a=1000,duplicate_b=500,reorder_b=500,delay_a=200"
+    loss: int = 0  # packets lost on both lines, per million
+    snapshots: int = 100  # symbols per second on the snapshot channel; 0: none
     strategy: Path = STRATEGY
     together: bool = False  # io and core in one loop
 
@@ -116,8 +121,11 @@ class Demo:
         words = ["venue", "--port", self.wiring.venue, "--instance", f"{self.instance_name}-venue"]
         words += ["--seed", str(options.seed), "--symbols", str(options.symbols), "--rate", str(options.rate)]
         words += ["--seconds", str(options.seconds), "--report", str(self.venue_report_path)]
-        if options.faults:
-            words += ["--faults", options.faults]
+        words += ["--snapshots", str(options.snapshots)]
+        faults = [options.faults] if options.faults else []
+        faults += [f"drop_both={options.loss}"] if options.loss else []
+        if faults:
+            words += ["--faults", ",".join(faults)]
         self.venue = self._spawn("venue", words, {})
 
     @property
@@ -134,13 +142,30 @@ class Demo:
             self._require_alive("venue", self.venue)
             self._require_alive("appliance", self.appliance)
             yield self.instance
-        quiet_since = time.monotonic()
-        seen = -1
-        while time.monotonic() - quiet_since < 0.5 and time.monotonic() < deadline:
-            now = int(core["frames"])
+        quiet_since, seen = time.monotonic(), None
+        while time.monotonic() < deadline:
+            stale = self._books_stale(self.instance)
+            now = (int(core["messages"]), int(core["reports"]), stale)
             if now != seen:
                 seen, quiet_since = now, time.monotonic()
+            if time.monotonic() - quiet_since > (HEAL_SECONDS if stale else QUIET_SECONDS):
+                return
             yield self.instance
+
+    def _books_stale(self, instance: Instance) -> int:
+        """How many of the venue's books the appliance holds for stale; its rows are the venue's locates, from 1 on."""
+        flags = instance.rows("books")["flags"][1 : self.options.symbols + 1]
+        return int((flags & layout.value("BOOK_STALE") != 0).sum())
+
+    def take_the_rest(self) -> None:
+        """Waits until the appliance has worked off what an ended venue still said: heartbeats, snapshots."""
+        assert self.instance is not None
+        counters = self.instance.counters[0]
+        quiet_since, seen = time.monotonic(), -1
+        while time.monotonic() - quiet_since < REST_SECONDS:
+            if (now := int(counters["core"]["frames"]) + int(counters["io"]["frames_received"])) != seen:
+                seen, quiet_since = now, time.monotonic()
+            time.sleep(POLL_SECONDS)
 
     def _require_alive(self, name: str, process: "subprocess.Popen[bytes]") -> None:
         code = process.poll()

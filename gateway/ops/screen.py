@@ -86,6 +86,7 @@ def traffic(now: dict[str, Any], before: dict[str, Any] | None) -> Table:
     for label, block, name in rows:
         table.add_row(label, f"{now[block][name]:,}", f"{speed[name]:,.0f}" if name in speed else "–")
     losses = {"gap messages": now["core"]["gap_messages"], "ring full": now["io"]["drop_ring_full"]}
+    losses |= {name: now["quality"][name] for name in ("outliers", "quiet", "divergences")}
     for label, count in {**losses, **now["feed_reasons"]}.items():
         if count and label not in ("duplicate", "ok"):
             table.add_row(Text(label.replace("_", " "), style="yellow"), f"{count:,}", "")

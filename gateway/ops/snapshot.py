@@ -13,7 +13,7 @@ from gateway.instance import Instance
 from gateway.ops.summary import reasons, summary
 from gateway.sections import PRICE_UNITS
 
-BOOK_FLAGS = ("VALID", "STALE", "CROSSED", "FAULT")
+BOOK_FLAGS = ("VALID", "STALE", "CROSSED", "FAULT", "QUIET")
 RATES = {
     "frames_received": "io",
     "bytes_received": "io",
@@ -39,7 +39,7 @@ def take(instance: Instance, books: int = 10) -> dict[str, Any]:
         "rings": [ring(ring_map.name, instance) for ring_map in pipeline.RINGS if ring_map.name in instance.rings],
         "orders": orders_by_state(instance.rows("orders")),
         "positions": int(np.count_nonzero(instance.rows("gate")["position"])),
-        "books": tops(instance.rows("books"), int(instance.counters[0]["core"]["instruments"]), books),
+        "books": tops(instance, int(instance.counters[0]["core"]["instruments"]), books),
     }
 
 
@@ -82,17 +82,18 @@ def price_text(price: int) -> str:
     return f"{whole}.{rest:04d}"
 
 
-def tops(rows: np.ndarray, count: int, limit: int) -> list[dict[str, Any]]:
+def tops(instance: Instance, count: int, limit: int) -> list[dict[str, Any]]:
     """The tops of the `limit` books with most live orders, of the `count` instruments that are listed."""
+    rows, quality = instance.rows("books"), instance.rows("quality")
     listed = rows["listed"][:count].astype(np.int64) - 1
     listed = listed[(listed >= 0) & (listed < len(rows))]
     live = rows["orders"][listed]
     busiest = listed[np.argsort(live, kind="stable")[::-1][:limit]]
-    return [top(rows[index]) for index in busiest]
+    return [top(rows[index], int(quality[index]["flags"])) for index in busiest]
 
 
-def top(book: np.void) -> dict[str, Any]:
-    """One book's best prices, in exact decimals; None where a side is empty."""
+def top(book: np.void, quality_flags: int) -> dict[str, Any]:
+    """One book's best prices, in exact decimals; None where a side is empty. Its marks, that of its row of quality too."""
     bid, ask = int(book["bid_quantity"]), int(book["ask_quantity"])
     flags = int(book["flags"])
     return {
@@ -103,7 +104,8 @@ def top(book: np.void) -> dict[str, Any]:
         "ask": price_text(int(book["ask_price"])) if ask else None,
         "ask_quantity": ask,
         "orders": int(book["orders"]),
-        "flags": [name.lower() for name in BOOK_FLAGS if flags & layout.value(f"BOOK_{name}")],
+        "flags": [name.lower() for name in BOOK_FLAGS if flags & layout.value(f"BOOK_{name}")]
+        + ["divergent"] * bool(quality_flags & layout.value("QUALITY_DIVERGENT")),
     }
 
 

@@ -13,6 +13,7 @@ from gateway.ops.histogram import percentile
 
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "p999": 0.999}
 NOT_ROOM = ("reserved",)
+QUALITY = ("judged", "outliers", "accepted", "quiet", "divergences", "groups_apart")
 REPORT_PACKETS = ("packets", "heartbeats", "sessions", "reordered", "gaps", "gap_messages", "end_of_session")
 
 
@@ -52,6 +53,7 @@ def summary(instance: Instance) -> dict[str, Any]:
     """The whole picture of an instance."""
     counters = instance.counters[0]
     account = instance.regions["gate"].view("gate_account")[0]
+    quality = instance.regions["quality"].view("quality_account")[0]
     latch = int(instance.control[0]["kill_latch"])
     return {
         "instance": instance.name,
@@ -66,5 +68,7 @@ def summary(instance: Instance) -> dict[str, Any]:
         "accepted": int(account["accepted"]),
         "cancels": int(account["cancels"]),
         "rejects": reasons(account["rejects"], "gate_reason", "GATE_"),
+        "quality": {name: int(quality[name]) for name in QUALITY},
         **spans(counters),
+        "stale_ns": span(counters["stale"]),
     }

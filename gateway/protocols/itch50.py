@@ -8,6 +8,7 @@ names are the specification's. BX TotalView-ITCH 5.0 has the same layouts.
 """
 
 from collections import namedtuple
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -134,13 +135,22 @@ _TABLE: list[tuple[str, str, str, list[tuple[str, int, str]]]] = [
     ),
 ]
 
+# What the simulated venue says around a snapshot, in the manner of GLIMPSE 5.0; no message of TotalView-ITCH.
+_SNAPSHOT_TABLE: list[tuple[str, str, str, list[tuple[str, int, str]]]] = [
+    ("g", "Snapshot Begin", "simulator", [*_HEADER, _STOCK, ("sequence_number", 8, INTEGER)]),
+    ("G", "End of Snapshot", "simulator", [*_HEADER, ("sequence_number", 8, INTEGER)]),
+]
+SNAPSHOT_STATES = "RHAF"  # the messages of the feed that a snapshot consists of
+
 MESSAGES: dict[str, Message] = {type_: make_message(type_, name, section, fields) for type_, name, section, fields in _TABLE}
 BY_NAME: dict[str, Message] = {message.name: message for message in MESSAGES.values()}
+SNAPSHOT_MESSAGES: dict[str, Message] = {row[0]: make_message(*row) for row in _SNAPSHOT_TABLE}
+SNAPSHOT_MESSAGES |= {type_: MESSAGES[type_] for type_ in SNAPSHOT_STATES}
 LENGTHS: dict[str, int] = {type_: message.size for type_, message in MESSAGES.items()}
 
 
 def _message(name: str) -> Message:
-    message = MESSAGES.get(name) or BY_NAME.get(name)
+    message = MESSAGES.get(name) or BY_NAME.get(name) or SNAPSHOT_MESSAGES.get(name)
     if message is None:
         raise Refused("message_unknown", f"TotalView-ITCH 5.0 has no message {name!r}")
     return message
@@ -154,14 +164,15 @@ def offsets_of(name: str) -> Any:
     return namedtuple(f"itch_{ord(message.type)}", offsets)(**offsets)
 
 
-def decode(data: bytes) -> dict[str, Any]:
+def decode(data: bytes, messages: Mapping[str, Message] = MESSAGES) -> dict[str, Any]:
     """One whole message as a dict: `message` (the specification's name), `message_type`, then every field.
 
-    Refuses (ValueError) an unknown type and a length that is not the specification's.
+    `messages` is the table of the channel: MESSAGES, or SNAPSHOT_MESSAGES. Refuses (ValueError) an unknown type and a
+    length that is not the specification's.
     """
     if not data:
         raise Refused("message_length", "an empty message")
-    message = MESSAGES.get(chr(data[0]))
+    message = messages.get(chr(data[0]))
     if message is None:
         raise Refused("message_unknown", f"TotalView-ITCH 5.0 has no message type {data[:1]!r}")
     if len(data) != message.size:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateway.layout import offsets, value
-from gateway.protocols.itch50 import MESSAGES
+from gateway.protocols.itch50 import MESSAGES, SNAPSHOT_MESSAGES
 from gateway.protocols.message import Message
 
 EVENT = offsets("event")
@@ -18,6 +18,7 @@ ADD, EXECUTE, REDUCE = value("EVENT_ADD"), value("EVENT_EXECUTE"), value("EVENT_
 DELETE, REPLACE, TRADE = value("EVENT_DELETE"), value("EVENT_REPLACE"), value("EVENT_TRADE")
 STATUS, INSTRUMENT, SYSTEM = value("EVENT_STATUS"), value("EVENT_INSTRUMENT"), value("EVENT_SYSTEM")
 INFORMATION, PRICED = value("EVENT_INFORMATION"), value("EVENT_PRICED")
+BEGIN, END, OF_SNAPSHOT = value("EVENT_SNAPSHOT_BEGIN"), value("EVENT_SNAPSHOT_END"), value("EVENT_OF_SNAPSHOT")
 
 # One row of the table, in bytes. `length` of an unknown type is one that no 16-bit length word can hold.
 ROW_BYTES = 64
@@ -60,6 +61,8 @@ MAPPINGS: dict[str, Mapping] = {
     "R": Mapping(INSTRUMENT, "", "", "", "round_lot_size", special=True),
     "S": Mapping(SYSTEM, "", "", "", "event_code"),
     "B": Mapping(INFORMATION, "", "match_number"),
+    "g": Mapping(BEGIN, quantity="sequence_number"),
+    "G": Mapping(END, quantity="sequence_number"),
 }
 
 
@@ -71,7 +74,7 @@ def _place(message: Message, name: str) -> tuple[int, int]:
     return 0, 0
 
 
-def _row(message: Message) -> np.ndarray:
+def _row(message: Message, flags: int) -> np.ndarray:
     mapping = MAPPINGS.get(message.type, Mapping(INFORMATION))
     row = np.zeros(ROW_BYTES, np.uint8)
     row[ROW_LENGTH : ROW_LENGTH + 4].view("<u4")[0] = message.size
@@ -89,7 +92,7 @@ def _row(message: Message) -> np.ndarray:
     words[(ROW_TEXT_MASK if text else ROW_OTHER_MASK) // 8] = masks[ROW_OTHER]
     words[ROW_PRICE_MASK // 8] = masks[ROW_PRICE]
     words[ROW_QUANTITY_MASK // 8] = masks[ROW_QUANTITY]
-    template = mapping.kind << SHIFT_KIND | mapping.flags << SHIFT_FLAGS | ord(message.type) << SHIFT_TYPE
+    template = mapping.kind << SHIFT_KIND | (mapping.flags | flags) << SHIFT_FLAGS | ord(message.type) << SHIFT_TYPE
     words[ROW_TEMPLATE // 8] = template
     for field in message.fields:
         if field.name == "buy_sell_indicator":
@@ -99,12 +102,16 @@ def _row(message: Message) -> np.ndarray:
     return row
 
 
-def make_table() -> np.ndarray:
-    """The rows of all 256 type bytes, int64 (2048,), cache-line aligned: pass its address to decode_packet."""
+def make_table(snapshot: bool = False) -> np.ndarray:
+    """The rows of all 256 type bytes, int64 (2048,), cache-line aligned: pass its address to decode_packet.
+
+    `snapshot`: the table of a snapshot channel. It knows the begin, the end and what stands between them, flags every
+    event EVENT_OF_SNAPSHOT, and takes a message that changes an order for unknown.
+    """
     raw = np.zeros(256 * ROW_BYTES + 64, np.uint8)
     begin = -raw.ctypes.data % 64
     table = raw[begin : begin + 256 * ROW_BYTES].reshape(256, ROW_BYTES)
     table[:, ROW_LENGTH : ROW_LENGTH + 4].view("<u4")[:] = LENGTH_UNKNOWN
-    for message in MESSAGES.values():
-        table[ord(message.type)] = _row(message)
+    for message in (SNAPSHOT_MESSAGES if snapshot else MESSAGES).values():
+        table[ord(message.type)] = _row(message, OF_SNAPSHOT if snapshot else 0)
     return table.reshape(-1).view(np.int64)

@@ -14,8 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gateway.core.kernel import leaf
 from gateway.core.memory import load_be16, load_be64, load_i64, load_u16
+from gateway.core.packet_fields import make_format
 from gateway.protocols.message import Refused
 
 _HEADER = struct.Struct(">10sQH")
@@ -123,3 +126,14 @@ def session_low(payload: Any) -> Any:
 def session_high(payload: Any) -> Any:
     """The last 2 bytes of the session as one word."""
     return load_u16(payload + 8)
+
+
+def moldudp64_format() -> np.ndarray:
+    """How MoldUDP64 1.00 numbers its packets, as a struct packet_format (array of one); the session is compared as bytes."""
+    fields = {
+        "sequence": (SEQUENCE_OFFSET, 8, True),
+        "count": (COUNT_OFFSET, 2, True),
+        "session_first": (0, 8, False),
+        "session_last": (8, 2, False),
+    }
+    return make_format(HEADER_BYTES, fields, sequence_counts_messages=1, count_end=END_OF_SESSION)

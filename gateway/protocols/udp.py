@@ -54,8 +54,8 @@ def parse_frame(frame: int, size: int, flags: int, datagram: int) -> int:
     """Finds the UDP payload of the `size` bytes at `frame` and fills struct datagram; returns enum feed_reason, 0 = OK.
 
     `flags` is enum frame_flag of the slot: CHECKSUM_UNREADY leaves the UDP checksum unchecked. An IP checksum of 0 is
-    taken on trust and reported in `checksum_absent`; a UDP checksum of 0 means "not used" (RFC 768). The struct is
-    valid only after 0.
+    taken on trust and reported in `checksum_absent`; a UDP checksum of 0 means "not used" (RFC 768), and one that is the
+    pseudo header's sum alone was recorded on its way to the hardware that fills it in. The struct is valid only after 0.
     """
     if size < ETHERNET_BYTES:
         return FRAME_SHORT
@@ -113,7 +113,7 @@ def _parse_udp(header, room, addresses, flags, datagram):
     if load_u16(header + 6) != 0 and flags & CHECKSUM_UNREADY == 0:
         # pseudo header: addresses, protocol, length; summed as loaded, since a ones-complement sum has no byte order
         pseudo = addresses + (PROTOCOL_UDP << 8) + load_u16(header + 4)
-        if _fold(pseudo + _sum_bytes(header, size)) != 0xFFFF:
+        if _fold(pseudo + _sum_bytes(header, size)) != 0xFFFF and load_u16(header + 6) != _fold(pseudo):
             return UDP_CHECKSUM
     store_i64(datagram + DATAGRAM.payload, header + UDP_BYTES)
     store_u32(datagram + DATAGRAM.size, size - UDP_BYTES)

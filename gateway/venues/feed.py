@@ -11,6 +11,7 @@ import numpy as np
 from gateway.core.lines import Rule
 from gateway.core.memory import address_of
 from gateway.protocols.itch50_decode import itch50_decoder, make_table
+from gateway.protocols.moldudp64 import moldudp64_format
 
 Destination = tuple[int, int]  # IPv4 in host order, UDP port
 
@@ -34,6 +35,11 @@ class Feed:
     any_destination: bool = False  # every other datagram is line A of the first channel: for captures
     unsequenced: bool = False
     window_ns: int = 0
+    exponents: tuple[int, int] | None = None  # of price and quantity of a new instrument; None: the decoder numbers rows itself
+    tick: int = 0  # of a new instrument; 0: not known
+    lot: int = 0
+    depth: int = 0  # price levels a side that the venue keeps; 0: all
+    instruments_file: str = ""
     messages: bool = False  # a session over TCP: its messages have no packets and no numbers
     keep: list[Any] = field(default_factory=list)
 
@@ -42,4 +48,13 @@ def itch50(lines: tuple[Destination, ...], window_ns: int, **options: Any) -> Fe
     """Nasdaq TotalView-ITCH 5.0 over MoldUDP64; options `any_destination`, `unsequenced`."""
     table, decoder = make_table(), itch50_decoder()
     context = address_of(table)
-    return Feed("itch50", decoder.address, context, channels=[lines], window_ns=window_ns, keep=[table, decoder], **options)
+    return Feed(
+        "itch50",
+        decoder.address,
+        context,
+        moldudp64_format(),
+        channels=[lines],
+        window_ns=window_ns,
+        keep=[table, decoder],
+        **options,
+    )

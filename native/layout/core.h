@@ -21,6 +21,7 @@ struct core {
     uint64_t account;          /* struct gate_account */
     uint64_t gate_rows;        /* struct gate_row 0 */
     uint64_t admission;        /* struct admission */
+    uint64_t quality;          /* struct quality; 0: prices are not judged, silence is not looked for */
     uint64_t frame_flags;      /* enum frame_flag added to every frame's own: what the configuration takes on trust */
     int64_t now_ns;            /* receive time of the last record */
     int64_t ticks_receive;

@@ -22,7 +22,9 @@ struct io_counters {
     uint64_t receive_errors;
     uint64_t observed_kill_ns;  /* when io first saw the latch */
     uint64_t end_of_input;
-    uint64_t reserved[5];
+    uint64_t requests_transmitted; /* for retransmissions of market data */
+    uint64_t requests_failed;
+    uint64_t reserved[3];
 };
 
 /* Why a frame or message did not become events. */
@@ -101,7 +103,8 @@ struct core_counters {
     uint64_t venue_accepts;
     uint64_t venue_cancels;
     uint64_t strategy_faults; /* times the strategy raised: it is halted after the first */
-    uint64_t reserved[2];
+    uint64_t healed;          /* times a stale book became valid again */
+    uint64_t reserved[1];
     uint64_t reasons[64];          /* by enum feed_reason */
     uint64_t messages_by_type[256]; /* by the venue's type byte */
 };
@@ -134,4 +137,5 @@ struct counters {
     struct core_counters core;
     struct core_counters reports; /* the order session's packets: arbitration counts them apart from the market's */
     struct histogram spans[4];
+    struct histogram stale; /* how long each book that healed had been stale, by the frames' own times */
 };

@@ -9,8 +9,13 @@ enum frame_flag {
     FRAME_END_OF_INPUT = 2,     /* no frame: the port (a capture) has nothing more */
     FRAME_ORDER_REFUSED = 4,    /* no frame: struct order_refusal, an order that io did not transmit */
     FRAME_TIME = 8,             /* no frame: the port is quiet and its clock goes on; time enters core only by records */
-    FRAME_MESSAGE = 16,         /* no frame: a message, or a part of one, of a session over TCP (WebSocket) */
+    FRAME_MESSAGE = 16,         /* no frame: a message, or a part of one, of a session over TCP (WebSocket); whole and of
+                                   size 0: a connection was opened, what the one before said is over */
     FRAME_MORE = 32             /* the message goes on in the next slot */
+};
+
+enum frame_constant {
+    FRAME_PART_BYTES = 2016 /* parts of a message are cut at this size: what a slot of io_core holds */
 };
 
 enum refusal_reason {

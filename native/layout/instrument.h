@@ -5,13 +5,17 @@
  * Price × 10^price_exponent is in the instrument's currency; `tick` and `lot` are in those units, 0: not known yet.
  */
 enum instrument_constant {
-    INSTRUMENT_SYMBOL_BYTES = 48
+    INSTRUMENT_SYMBOL_BYTES = 48,
+    INSTRUMENT_PROBES = 128,       /* slots looked at, at most */
+    INSTRUMENT_EXPONENT_LAST = 18, /* exponents are -18 to 18 */
+    INSTRUMENT_BY_TEXT = 1 << 30   /* in the layer of a slot */
 };
 
 enum listing_flag {
     LISTING_IN_USE = 1,
     LISTING_DEFINED = 2, /* a definition message or file has named it */
-    LISTING_DIVERGENT = 4
+    LISTING_DIVERGENT = 4, /* quality: away from the same instrument at other venues */
+    LISTING_BY_TEXT = 8    /* the identifier is a hash of `symbol`, which therefore never changes */
 };
 
 struct instrument {
@@ -29,16 +33,32 @@ struct instrument {
     uint64_t reserved[3];
 };
 
-/* Process-local handle: open addressing by identifier and layer. */
+/* One slot of the table: 16 bytes, so that a lookup touches one line and no row. `row_next` 0: free. Never emptied. */
+struct instrument_slot {
+    uint64_t identifier;
+    uint32_t layer;    /* with INSTRUMENT_BY_TEXT when the identifier is a hash of the symbol */
+    uint32_t row_next; /* row + 1 */
+};
+
+/*
+ * Process-local handle: open addressing by identifier and layer. One per feed; feeds share the rows, each its own range
+ * of them. An entry stands at most INSTRUMENT_PROBES slots behind its home, whatever identifiers a feed invents.
+ */
 struct instrument_table {
-    uint64_t rows;      /* address of struct instrument 0 */
-    uint64_t slots;     /* uint32 per slot: row + 1, 0 is free; a power of two */
+    uint64_t rows;       /* address of struct instrument 0 */
+    uint64_t slots;      /* struct instrument_slot × a power of two */
     uint64_t slot_mask;
-    uint64_t rows_max;
-    uint64_t used;      /* rows given out, from row 0 on */
+    uint64_t slot_shift; /* 64 - log2(slots) */
+    uint64_t multiplier; /* of the hash, odd */
+    uint64_t first;      /* the first row of this feed */
+    uint64_t rows_max;   /* rows of this feed */
+    uint64_t used;       /* rows given out, from `first` on */
+    uint64_t books;      /* struct book row 0, or 0: an exponent may not change under a book that has prices */
     int32_t price_exponent;    /* what a new row begins with */
     int32_t quantity_exponent;
     int64_t tick;
-    uint64_t refused;   /* identifiers that found no room */
-    uint64_t reserved;
+    int64_t lot;
+    uint64_t refused;      /* identifiers that found no room */
+    uint64_t contradicted; /* definitions that would have changed what a book already stands on */
+    uint64_t reserved[2];
 };

@@ -152,7 +152,8 @@ enum order_slot_kind {
     ORDER_SLOT_NEW = 1,
     ORDER_SLOT_CANCEL = 2, /* passes a kill */
     ORDER_SLOT_REDUCE = 3, /* passes a kill */
-    ORDER_SLOT_OTHER = 4   /* no order at all (a simulated venue's own frames): passes */
+    ORDER_SLOT_OTHER = 4,  /* no order at all (a simulated venue's own frames): passes */
+    ORDER_SLOT_REQUEST = 5 /* asks for a retransmission of market data: passes, and is dropped when the port is full */
 };
 
 /* The record of core_io and control_io: one whole Ethernet frame (`size` bytes behind the header), ready to leave. */

@@ -20,7 +20,9 @@ enum region_kind {
     REGION_COUNTERS = 8,
     REGION_PAIR = 9,
     REGION_STATE = 10,
-    REGION_FILLS = 11
+    REGION_FILLS = 11,
+    REGION_INSTRUMENTS = 12,
+    REGION_QUALITY = 13
 };
 
 struct region_header {

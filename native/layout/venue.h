@@ -9,6 +9,11 @@ enum venue_constant {
     VENUE_LADDER_LEVELS = 1024, /* the price window of a symbol, in ticks */
     VENUE_LADDER_WORDS = 16,
     VENUE_LINES = 2,
+    VENUE_REPLIES = 2,          /* streams behind the two lines: what the fault plan has a row for */
+    VENUE_SNAPSHOTS = 3,
+    VENUE_STREAMS = 4,
+    VENUE_REPORTS = 4,          /* template of the order session, which no fault touches */
+    VENUE_TEMPLATES = 5,
     VENUE_HEADERS_BYTES = 42,   /* Ethernet, IPv4, UDP */
     VENUE_PAYLOAD_MAX = 1400,   /* MoldUDP64 packet, header included */
     VENUE_BLOCK_MAX = 128,      /* bytes of one message block, at most */
@@ -18,7 +23,10 @@ enum venue_constant {
     VENUE_OUTBOX_BYTES = 1472,
     VENUE_LOST_MAX = 65536,     /* ranges lost on both lines that the report names */
     VENUE_CLIENT_ROWS = 65536,  /* user references in flight: row = reference % this */
-    VENUE_SYMBOL_SLOTS = 8192   /* open addressing by symbol word */
+    VENUE_SYMBOL_SLOTS = 8192,  /* open addressing by symbol word */
+    VENUE_STORE_MESSAGES_MAX = 1 << 20, /* recent messages of the feed that can be asked for again: 64 MiB */
+    VENUE_STORE_SLOT_BYTES = 64, /* one of them: length 2, message */
+    VENUE_REQUEST_BURST = 64    /* requests answered at once, whatever the rate */
 };
 
 enum venue_phase {
@@ -58,11 +66,11 @@ struct venue_counters {
     uint64_t lost_packets;  /* on both lines, by plan or by chance */
     uint64_t lost_messages;
     uint64_t lost_ranges;
-    uint64_t line_frames[2]; /* handed to core_io, duplicates included */
-    uint64_t line_dropped[2];
-    uint64_t line_duplicated[2];
-    uint64_t line_reordered[2];
-    uint64_t line_delayed[2];
+    uint64_t line_frames[4]; /* by stream: A, B, replies, snapshots; handed to core_io, duplicates included */
+    uint64_t line_dropped[4];
+    uint64_t line_duplicated[4];
+    uint64_t line_reordered[4];
+    uint64_t line_delayed[4];
     uint64_t drop_both; /* packets the plan dropped on both lines, counted in line_dropped too */
     uint64_t held_full; /* faults not applied: no room to hold the frame */
     uint64_t messages_by_type[256];
@@ -83,7 +91,7 @@ struct venue_counters {
 
     /* orders from the client */
     uint64_t frames_received;
-    uint64_t frames_foreign;   /* not a datagram to our order port */
+    uint64_t frames_foreign;   /* not a datagram to our order port or to the re-request server */
     uint64_t frames_malformed; /* no OUCH message of the specification's length */
     uint64_t messages_unsupported; /* an OUCH message this venue does not serve */
     uint64_t orders_received;
@@ -110,7 +118,25 @@ struct venue_counters {
     uint64_t report_packets;
     uint64_t report_frames;
     uint64_t report_heartbeats;
-    uint64_t reserved[4];
+
+    /* the re-request server: received = malformed + session + empty + ahead + expired + limited + answered */
+    uint64_t requests_received;
+    uint64_t requests_malformed; /* not 20 bytes, or from an address that no answer may go to */
+    uint64_t requests_session;   /* of another session */
+    uint64_t requests_empty;     /* for no message */
+    uint64_t requests_ahead;     /* sequence 0, or not sent yet */
+    uint64_t requests_expired;   /* out of store */
+    uint64_t requests_limited;   /* above the rate */
+    uint64_t requests_answered;  /* whatever the fault plan did to the answer */
+    uint64_t reply_messages;
+
+    /* the snapshot channel */
+    uint64_t snapshot_sequence; /* of the next message */
+    uint64_t snapshot_packets;
+    uint64_t snapshot_orders;
+    uint64_t snapshot_heartbeats;
+    uint64_t snapshots;         /* of one symbol each, whole */
+    uint64_t reserved[6];
 };
 
 /* One resting order: a line. */
@@ -213,6 +239,7 @@ struct venue {
     uint64_t clock_word;   /* int64_t: a simulated clock; 0: the calibrated TSC */
     uint64_t datagram;     /* struct datagram, scratch */
     uint64_t stop_word;    /* uint64_t set to 1 once `leave_ns` has passed; 0: nobody to tell */
+    uint64_t store;        /* VENUE_STORE_SLOT_BYTES × store_messages: slot = sequence & (store_messages - 1) */
 
     /* configuration */
     int64_t seed;
@@ -223,12 +250,18 @@ struct venue {
     int64_t delay_ns;
     int64_t heartbeat_ns;
     int64_t message_limit; /* the flow stops after so many messages; 0: no limit */
-    int64_t fault_ppm[8]; /* line * VENUE_FAULTS + fault */
+    int64_t fault_ppm[16]; /* stream * VENUE_FAULTS + fault */
     int64_t drop_both_ppm;
     int64_t reject_ppm;
     int64_t partial_ppm;
     uint64_t order_address; /* IPv4 and port that orders are sent to */
     uint64_t order_port;
+    uint64_t request_address; /* IPv4 and port that requests are sent to */
+    uint64_t request_port;
+    int64_t store_messages;   /* a power of two; 0: no re-request server */
+    int64_t request_rate;     /* requests answered per second */
+    int64_t snapshot_rate;    /* symbols per second on the snapshot channel; 0: no such channel */
+    uint64_t reply_sum;       /* of the replies' template without the receiver's words */
 
     /* times */
     int64_t now_ns;
@@ -239,10 +272,14 @@ struct venue {
     int64_t leave_ns; /* an ended venue nobody stops leaves by itself; 0: never */
     int64_t flow_ns;  /* the flow is paid up to here */
     int64_t credit;   /* message-nanoseconds the flow may spend */
+    int64_t request_ns;     /* the re-request server is paid up to here */
+    int64_t request_credit; /* request-nanoseconds it may spend */
+    int64_t snapshot_ns;    /* the next snapshot is due */
 
     /* running state */
     uint64_t random_flow;
     uint64_t random_fault;
+    uint64_t random_service; /* faults of replies and snapshots: requests do not shift those of the lines */
     int64_t phase;
     int64_t opening_cursor;
     int64_t free_row;
@@ -256,10 +293,14 @@ struct venue {
     int64_t held_count;
     int64_t outbox_head;
     int64_t outbox_count;
-    uint64_t reserved[3];
+    int64_t snapshot_cursor; /* symbol of the next snapshot */
+    int64_t snapshot_sent;   /* bytes of the gathered snapshot that have left */
+    uint64_t reserved[1];
 
     struct venue_packet feed;
     struct venue_packet reports;
-    struct venue_template templates[3]; /* line A, line B, reports */
+    struct venue_packet snapshots;
+    struct venue_template templates[5]; /* by stream; the reports' behind them */
+    uint8_t reply[1408];   /* the answer being sent */
     uint8_t scratch[1472]; /* the frame being built */
 };

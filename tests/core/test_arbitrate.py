@@ -1,68 +1,15 @@
 """Two lines become one sequence: arbitration against its naive twin, and its rules one by one."""
 
-import ctypes
 import random
 
-import numpy as np
 import pytest
 
 from gateway.core import arbitrate
 from gateway.core.memory import address_of
-from gateway.layout import dtype, value
+from gateway.layout import value
 from gateway.protocols import moldudp64
+from tests.feed_bench import SESSION, WINDOW_NS, Feed, messages_of
 from tests.naive_arbitrate import NaiveFeed
-
-SESSION = "0123456789"
-WINDOW_NS = 1000
-
-
-class Feed:
-    """The kernel with its memory, delivering into a list like the twin does."""
-
-    def __init__(self, window_ns=WINDOW_NS, unsequenced=0):
-        self.feed = np.zeros(1, dtype=dtype("feed"))
-        self.held = np.zeros(value("FEED_HELD_MAX") * value("FEED_HELD_BYTES"), dtype=np.uint8)
-        self.counters = np.zeros(1, dtype=dtype("core_counters"))
-        self.feed["window_ns"] = window_ns
-        self.feed["unsequenced"] = unsequenced
-        self.feed["held_bytes"] = address_of(self.held)
-        self.output = []
-
-    def offer(self, sequence, messages, now_ns, line=0, session=SESSION, count=None):
-        packet = bytearray(moldudp64.encode(session, sequence, messages))
-        if count is not None:
-            packet[18:20] = count.to_bytes(2, "big")
-        self.raw(bytes(packet), now_ns, line)
-
-    def raw(self, packet, now_ns, line=0):
-        buffer = np.frombuffer(packet, dtype=np.uint8).copy()
-        addresses = address_of(self.feed), address_of(self.counters)
-        self.drain(arbitrate.offer(addresses[0], address_of(buffer), len(buffer), line, now_ns, addresses[1]), now_ns)
-
-    def drain(self, code, now_ns):
-        while code != arbitrate.NOTHING:
-            row = self.feed[0]
-            if code == arbitrate.GAP:
-                self.output.append(("gap", int(row["gap_first"]), int(row["gap_count"])))
-            else:
-                self._deliver(row)
-            code = arbitrate.next_ready(address_of(self.feed), now_ns, address_of(self.counters))
-
-    def tick(self, now_ns):
-        self.drain(arbitrate.next_ready(address_of(self.feed), now_ns, address_of(self.counters)), now_ns)
-
-    def _deliver(self, row):
-        packet = moldudp64.decode(ctypes.string_at(int(row["ready_payload"]), int(row["ready_size"])))
-        for index, message in enumerate(packet.messages):
-            if index >= row["ready_skip"]:
-                self.output.append((packet.sequence + index, message))
-
-    def reason(self, name):
-        return int(self.counters[0]["reasons"][value(name)])
-
-
-def messages_of(first, count):
-    return [f"m{sequence}".encode() for sequence in range(first, first + count)]
 
 
 def test_messages_in_order_pass_at_once():
@@ -105,7 +52,7 @@ def test_a_gap_is_declared_one_tick_after_the_window_and_before_the_next_message
     feed.tick(10 + WINDOW_NS)
     assert len(feed.output) == 1
     feed.tick(10 + WINDOW_NS + 1)
-    assert feed.output[1:] == [("gap", 2, 3), (5, b"m5")]
+    assert feed.output[1:] == [("gap", 2, 3, 1), (5, b"m5")]
     assert feed.counters[0]["gaps"] == 1 and feed.counters[0]["gap_messages"] == 3
 
 
@@ -123,7 +70,7 @@ def test_a_heartbeat_ahead_reveals_a_lost_tail():
     feed.offer(1, messages_of(1, 1), 0)
     feed.offer(4, [], 10)
     feed.tick(10 + WINDOW_NS + 1)
-    assert feed.output[1:] == [("gap", 2, 2)]
+    assert feed.output[1:] == [("gap", 2, 2, 1)]
     feed.offer(4, messages_of(4, 1), 5000)
     assert feed.output[-1] == (4, b"m4")
 
@@ -154,7 +101,7 @@ def test_without_a_window_a_hole_is_a_gap_at_once():
     feed = Feed(window_ns=0)
     feed.offer(1, messages_of(1, 1), 7)
     feed.offer(4, messages_of(4, 1), 7)
-    assert feed.output[1:] == [("gap", 2, 2), (4, b"m4")]
+    assert feed.output[1:] == [("gap", 2, 2, 1), (4, b"m4")]
 
 
 def test_a_full_waiting_room_declares_the_gap_at_once_and_counts_what_found_no_place():
@@ -165,7 +112,7 @@ def test_a_full_waiting_room_declares_the_gap_at_once_and_counts_what_found_no_p
         feed.offer(10 + 2 * index, messages_of(10 + 2 * index, 1), 1)
         twin.offer(10 + 2 * index, messages_of(10 + 2 * index, 1), 1)
     assert feed.reason("FEED_REORDER_FULL") == 1
-    assert feed.output == twin.output and ("gap", 2, 8) in feed.output
+    assert feed.output == twin.output and ("gap", 2, 8, 1) in feed.output
 
 
 @pytest.mark.parametrize("size", range(20))
@@ -203,8 +150,13 @@ def test_arbitration_equals_its_naive_twin(seed):
     feed, twin = Feed(), NaiveFeed(WINDOW_NS)
     for now_ns, line, (first, messages) in arrivals:
         feed.offer(first, messages, now_ns, line)
-        twin.offer(first, messages, now_ns)
+        twin.offer(first, messages, now_ns, line)
     feed.tick(10**9)
     twin.drain(10**9)
     assert feed.output == twin.output, f"seed {seed}"
+    arbitrate.flush(address_of(feed.feed))
+    ours = feed.statistics["lines"]
+    for line, counts in twin.statistics().items():
+        names = ("first", "second", "repeated", "missed", "lead_sum_ns", "lead_max_ns")
+        assert {name: ours["ab"[line]][name] for name in names} == {name: counts[name] for name in names}, f"seed {seed}"
     assert feed.counters[0]["gap_messages"] == sum(row[2] for row in twin.output if row[0] == "gap")

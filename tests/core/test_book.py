@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from gateway.core import book, book_reader, book_store
+from gateway.core import book_reader, book_store
 from gateway.layout import size, value
 from tests.book_streams import FIELDS, Stream
 from tests.book_twins import Twins, reasons_of
-from tests.naive import ADD, BUY, CLEAR, DELETE, EXECUTE, GAP, INSTRUMENT, REDUCE, REPLACE, SELL, STATUS, TRADE
+from tests.naive import ADD, CLEAR, DELETE, EXECUTE, REDUCE, REPLACE, TRADE
+from tests.naive_trust import BUY, GAP, INSTRUMENT, SELL, STATUS
 
 VALID, STALE, FAULT = value("BOOK_VALID"), value("BOOK_STALE"), value("BOOK_FAULT")
 CROSSED = value("BOOK_CROSSED")
@@ -19,7 +20,8 @@ class Story:
 
     def __init__(self, flags: int = VALID, **capacities: int):
         self.twins = Twins(**capacities)
-        self.twins.mark_all(flags, 0)
+        if flags:
+            self.twins.begin_session(1)
         self.sequence = 0
 
     def tell(self, kind: int, **fields: int) -> int:
@@ -49,11 +51,11 @@ def test_an_order_id_of_zero_is_an_order_like_any_other():
 
 def test_levels_come_best_first_from_both_trees():
     story = Story()
-    for order_id, price in enumerate([10_000, 10_001, 9_999, 0, (1 << 32) - 1, 3_000_000_000]):
+    for order_id, price in enumerate([10_000, 10_001, 9_999, 0, -1, -9_900, 1 << 61, -(1 << 62), (1 << 62) - 1]):
         story.add(order_id, SELL, price, 1)
     prices = [price for price, _, _ in story.levels(SELL)]
-    assert prices == [0, 9_999, 10_000, 10_001, 3_000_000_000, (1 << 32) - 1]
-    assert [price for price, _, _ in story.levels(SELL, 2)] == [0, 9_999]
+    assert prices == [-(1 << 62), -9_900, -1, 0, 9_999, 10_000, 10_001, 1 << 61, (1 << 62) - 1]
+    assert [price for price, _, _ in story.levels(SELL, 2)] == [-(1 << 62), -9_900]
     story.twins.compare()
 
 
@@ -176,17 +178,14 @@ def test_a_new_session_begins_with_empty_books():
     for _ in range(3000):
         twins.apply(stream.draw())
     for first_sequence, flags in ((1, VALID), (500, 0)):
-        book.begin_session(twins.store.address, first_sequence)
-        handle = twins.store.handle[0]
-        assert handle["orders_live"] == 0
+        twins.begin_session(first_sequence)
+        twins.compare()
+        assert twins.store.handle[0]["orders_live"] == 0
         assert not book_reader.orders(twins.store.handle)["quantity"].any()
-        twins.naive.leaves.clear()
-        twins.compare_pools()
-        for row in twins.rows[: twins.naive.instruments]:
+        for row in twins.rows:
             assert not any(row[name] for name in ("bid_quantity", "ask_quantity", "orders", "trading", "last_price"))
             assert row["flags"] in (0, flags | value("BOOK_KNOWN"))
-            assert row["bid_root"] == row["ask_root"] == row["bid_fine_root"] == row["ask_fine_root"] == 0
-        assert handle["flags_new"] == flags
+            assert not any(row[side][root] for side in ("bid", "ask") for root in ("root", "fine_root", "levels"))
 
 
 def test_an_instrument_beyond_the_table_is_refused():
@@ -209,7 +208,7 @@ def test_a_fresh_store_leaves_its_memory_untouched():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"orders": 256}, {"orders": 1000}, {"nodes": 1}, {"instruments": 65_537}, {"tick": 0}, {"multiplier": 2}],
+    [{"orders": 256}, {"orders": 1000}, {"nodes": 1}, {"instruments": 65_537}, {"tick": 0}, {"depth": -1}, {"multiplier": 2}],
 )
 def test_an_impossible_capacity_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -230,7 +229,5 @@ def test_the_reader_survives_a_torn_tree():
     for _ in range(200):
         nodes["branch"]["children"][1][random.integers(64)] = random.integers(1 << 32)
         nodes["branch"]["occupied"][1] = random.integers(1 << 63)
-        for price, quantity, orders in story.levels(BUY):
-            assert price >= 0
-            assert quantity >= 0
-            assert orders > 0
+        for _, quantity, _ in story.levels(BUY):
+            assert quantity > 0

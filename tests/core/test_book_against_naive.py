@@ -10,9 +10,8 @@ from gateway.core.memory import address_of
 from gateway.layout import dtype, value
 from tests.book_streams import FIELDS, Stream
 from tests.book_twins import Twins, event_rows
-from tests.naive import ADD, CLEAR, DELETE, EXECUTE, GAP, REDUCE, REPLACE
-
-VALID = value("BOOK_VALID")
+from tests.naive import ADD, CLEAR, DELETE, EXECUTE, REDUCE, REPLACE
+from tests.naive_trust import GAP
 
 
 def run(twins: Twins, stream: Stream, count: int, checkpoints: int) -> None:
@@ -27,7 +26,7 @@ def run(twins: Twins, stream: Stream, count: int, checkpoints: int) -> None:
 def test_a_plausible_stream_gives_the_twins_books(seed):
     print("seed", seed)
     twins = Twins()
-    twins.mark_all(VALID, 0)
+    twins.begin_session(1)
     run(twins, Stream(seed, hostile=0.0), 60_000, 20)
     assert not twins.naive.reasons
 
@@ -36,7 +35,7 @@ def test_a_plausible_stream_gives_the_twins_books(seed):
 def test_a_hostile_stream_gives_the_twins_books_flags_and_counts(seed, hostile):
     print("seed", seed)
     twins = Twins()
-    twins.mark_all(VALID, 0)
+    twins.begin_session(1)
     run(twins, Stream(seed, hostile=hostile), 60_000, 20)
     assert set(twins.naive.reasons) == {
         "FEED_MESSAGE_FIELD",
@@ -56,7 +55,7 @@ def test_small_pools_refuse_what_does_not_fit_and_recover(seed, nodes, orders):
     assert twins.naive.reasons[full] > 10
 
 
-@pytest.mark.parametrize("tick", [1, 7, 100, 1 << 30])
+@pytest.mark.parametrize("tick", [1, 7, 100, 1 << 30, 250_000_000, 1 << 40])
 def test_any_tick_keeps_any_price(tick):
     twins = Twins(tick=tick)
     run(twins, Stream(tick, instruments=2, live_target=300), 5_000, 10)
@@ -81,7 +80,7 @@ SMALL_EVENT = st.fixed_dictionaries(
         "other_id": st.integers(0, 6),
         "side": st.integers(0, 3),
         "instrument": st.integers(0, 2),
-        "price": st.sampled_from([0, 1, 100, 6300, 6399, 6400, 6401, 409_600, 26_214_400, (1 << 32) - 1, 1 << 32, -1]),
+        "price": st.sampled_from([0, 1, 100, 6300, 6399, 6400, 6401, 409_600, 26_214_400, (1 << 32) - 1, -1, -100, -6400, 1 << 61, -(1 << 62), 1 << 62]),
         "quantity": st.integers(-1, 4) | st.just(1 << 32),
         "flags": st.integers(0, 3),
     }
@@ -92,7 +91,7 @@ SMALL_EVENT = st.fixed_dictionaries(
 @given(st.lists(SMALL_EVENT, max_size=40), st.sampled_from([3, 4, 64]))
 def test_any_short_story_ends_alike(events, nodes):
     twins = Twins(instruments=2, nodes=nodes, orders=512)
-    twins.mark_all(VALID, 0)
+    twins.begin_session(1)
     for sequence, event in enumerate(events):
         twins.apply(dict.fromkeys(FIELDS, 0) | event | {"sequence": sequence})
     twins.compare()

@@ -115,6 +115,11 @@ def test_a_time_that_runs_backwards_or_is_absurd_is_stale(desk):
     assert "STALE" in desk.ask(now_ns=INT64_MAX)
 
 
+def test_a_quiet_book_is_stale_whatever_its_age(desk):
+    desk.set_book(1, flags=layout.value("BOOK_VALID") | layout.value("BOOK_QUIET"), time_ns=NOW_NS)
+    assert desk.ask() == desk.ask("REPLACE", order_reference=1) - {"ORDERS"} == {"STALE"}
+
+
 def test_a_book_that_is_not_valid_or_has_a_gap_is_stale(desk):
     desk.set_book(1, flags=0)
     assert desk.ask() == {"STALE"}

@@ -13,7 +13,7 @@ from tests.order_desk import EPOCH, NOW_NS, SYMBOLS, Desk, Ring
 DECISIONS, DECISIONS_LONG = 100_000, 10_000_000
 ROWS = 256
 INSTRUMENTS = 4
-BOOK_FLAGS = {name: layout.value(f"BOOK_{name.upper()}") for name in ("valid", "stale", "crossed", "fault")}
+BOOK_FLAGS = {name: layout.value(f"BOOK_{name.upper()}") for name in ("valid", "stale", "crossed", "fault", "quiet")}
 LIMIT_FLAGS = {
     "permitted": layout.value("INSTRUMENT_PERMITTED"),
     "restricted": layout.value("INSTRUMENT_RESTRICTED"),
@@ -85,7 +85,7 @@ class Twins:
     def calm_book(self, instrument: int) -> None:
         middle, half = self.random.randrange(900_000, 1_100_000, 100), self.random.choice((50, 100, 100, 151))
         top = {"bid_price": middle - half, "bid_quantity": 100, "ask_price": middle + half, "ask_quantity": 100}
-        flags = {"valid": 1, "stale": 0, "crossed": 0, "fault": 0, "open": 1, "named": 1}
+        flags = {"valid": 1, "stale": 0, "crossed": 0, "fault": 0, "quiet": 0, "open": 1, "named": 1}
         self.book(instrument, last_price=middle, time_ns=self.now_ns, **top, **flags)
 
     def calm_account(self) -> None:

@@ -16,6 +16,7 @@ from gateway.native import lib
 LOADERS = [
     ("u8", "<B"), ("u16", "<H"), ("u32", "<I"), ("i64", "<q"), ("be16", ">H"), ("be32", ">I"), ("be64", ">q"),
 ]  # fmt: skip
+SIGNED_LOADERS = [("i8", "<b"), ("i16", "<h"), ("i32", "<i"), ("be_i16", ">h"), ("be_i32", ">i")]
 EDGES = [0, 1, -1, 2**63 - 1, -(2**63), 0x0102030405060708, -0x0102030405060708]
 words = st.one_of(st.sampled_from(EDGES), st.integers(-(2**63), 2**63 - 1))
 derandomized = settings(max_examples=200, deadline=None, derandomize=True)
@@ -36,21 +37,33 @@ def caller(intrinsic, count):
     return function
 
 
-LOAD = {name: caller(getattr(memory, f"load_{name}"), 1) for name, _ in LOADERS} | {"be48": caller(memory.load_be48, 1)}
+LOAD = {name: caller(getattr(memory, f"load_{name}"), 1) for name, _ in LOADERS + SIGNED_LOADERS} | {
+    "be48": caller(memory.load_be48, 1)
+}
 STORE = {name: caller(getattr(memory, f"store_{name}"), 2) for name, _ in LOADERS}
 
 
+OF_BITS = {width: caller(getattr(memory, f"float{width}_of_bits"), 1) for width in (32, 64)}
 SHIFT_RIGHT = caller(memory.shift_right, 2)
 LEADING_ZEROS = caller(memory.leading_zeros, 1)
 TRAILING_ZEROS = caller(memory.trailing_zeros, 1)
 
 
-@pytest.mark.parametrize(("name", "code"), LOADERS)
+@pytest.mark.parametrize(("name", "code"), LOADERS + SIGNED_LOADERS)
 @derandomized
 @given(data=st.binary(min_size=24, max_size=24), offset=st.integers(0, 15))
 def test_a_load_gives_what_struct_unpacks_at_any_alignment(name, code, data, offset):
     area = np.frombuffer(data, np.uint8)
     assert LOAD[name](memory.address_of(area) + offset) == struct.unpack_from(code, data, offset)[0]
+
+
+@pytest.mark.parametrize(("width", "code"), [(32, "<f"), (64, "<d")])
+@derandomized
+@given(data=st.binary(min_size=8, max_size=8))
+def test_a_pattern_of_bits_becomes_the_number_struct_unpacks(width, code, data):
+    expected = struct.unpack_from(code, data)[0]
+    number = OF_BITS[width](int.from_bytes(data, "little", signed=True))
+    assert number == expected or (number != number and expected != expected)
 
 
 @pytest.mark.parametrize(("name", "code"), LOADERS)

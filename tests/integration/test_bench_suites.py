@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.errors import CapabilityError
 from gateway.ops.bench.suite import Plan, run_suite
-from gateway.ops.bench.suites import decode
+from gateway.ops.bench.suites import decode, sbe
 
 PLAN = Plan(quick=True, report=lambda share, what: None)
 
@@ -55,3 +56,40 @@ def test_every_ring_contender_moves_every_record_whole():
     result = run_suite("ring", PLAN)
     assert result.ok, result.failures
     assert all(row.correct for row in result.rows)
+
+
+def test_sbe_on_a_seeded_stream_agrees_with_the_reference_and_with_the_c_reader(monkeypatch):
+    monkeypatch.setattr(sbe, "PACKETS", 500)
+    result = run_suite("sbe", PLAN)
+    assert result.ok, result.failures
+    assert {row.contender for row in result.rows if row.correct} == {sbe.OURS, sbe.OWN_C}
+    assert sbe.SBEDECODER in result.skipped
+    assert result.settings["entries"] > 500
+
+
+def test_sbe_on_the_recorded_capture_agrees_with_the_reference(monkeypatch, shared_data):
+    monkeypatch.setattr(sbe, "PASSES", 2)
+    monkeypatch.setattr(sbe, "_sbedecoder", unwanted)
+    result = run_suite("sbe", replace(PLAN, data=shared_data))
+    assert result.ok, result.failures
+    assert result.settings["packets"] == 10_000
+    assert result.settings["entries"] == 31_462
+
+
+def unwanted(stream, rows):
+    raise CapabilityError("left out of the test: it takes seconds")
+
+
+def test_one_wrong_bit_in_one_row_fails_the_sbe_suite(monkeypatch):
+    def bent(stream, make=sbe.reference_rows):
+        rows = make(stream)
+        entries = rows[32][1].copy()
+        entries["size"][77] ^= 1
+        return {**rows, 32: [rows[32][0], entries]}
+
+    monkeypatch.setattr(sbe, "PACKETS", 500)
+    monkeypatch.setattr(sbe, "reference_rows", bent)
+    result = run_suite("sbe", PLAN)
+    assert not result.ok
+    assert result.failures
+    assert not result.targets

@@ -1,6 +1,7 @@
 """The main job, whole: venue and appliance as processes on every kind of port, checked against each other."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,9 +28,10 @@ FIELDS = {
 }
 
 
-def demo(*words):
+def demo(*words, **settings):
     command = [sys.executable, "-m", "gateway.cli.main", "demo", "--seconds", str(SECONDS), "--json", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+    environment = {**os.environ, **{f"GATEWAY__{key}": text for key, text in settings.items()}}
+    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=environment)
 
 
 def left_over():
@@ -65,12 +67,40 @@ def test_the_demo_on_a_kernel_or_dpdk_port_agrees_with_the_venue(as_root, port):
     assert left_over() == ([], [])
 
 
-def test_messages_lost_on_both_lines_are_gaps_and_their_books_are_stale():
-    outcome = demo("--faults", "drop_both=2000")
+def lost_and_healed(outcome):
+    """What every way of healing must bring: many gaps, every book compared with the venue's, none wrong, none stale."""
+    result = check(outcome)
+    assert result["gaps"] >= result["losses_on_both_lines"] > 5
+    assert result["books_stale"] == 0 and result["books_healed"] > 32
+    assert result["stale_ms"]["count"] == result["books_healed"]
+    assert 0 < result["stale_ms"]["p50"] <= result["stale_ms"]["max"]
+    return result
+
+
+def test_messages_lost_on_both_lines_are_asked_for_and_every_book_heals():
+    result = lost_and_healed(demo("--loss", "2000", "--snapshots", "0"))
+    assert result["requests"] >= result["gaps"] and result["requests_answered"] > 0
+    assert result["messages_decoded"] == result["venue_messages"]
+
+
+@pytest.mark.root
+def test_over_a_veth_lost_messages_are_asked_for_and_every_book_heals(as_root):
+    result = lost_and_healed(demo("--loss", "2000", "--port", "af_packet"))
+    assert result["requests"] > 0
+    assert left_over() == ([], [])
+
+
+def test_without_a_request_server_snapshots_heal_book_by_book():
+    result = lost_and_healed(demo("--loss", "2000", "--snapshots", "1000", FEED__REQUEST_SERVER=""))
+    assert result["requests"] == 0
+
+
+def test_with_neither_server_nor_snapshots_the_books_stay_stale_and_are_not_traded():
+    outcome = demo("--loss", "2000", FEED__REQUEST_SERVER="", FEED__SNAPSHOT_LINE="")
     result = json.loads(outcome.stdout.splitlines()[-1])
     assert outcome.returncode == 0 and result["ok"], outcome.stdout
     assert result["gaps"] > 0 and result["gap_messages"] == result["gap_messages_on_purpose"] > 0
-    assert result["books_stale"] == 32 and result["books_compared"] == 0
+    assert result["books_stale"] == 32 and result["books_compared"] == 0 and result["books_healed"] == 0
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_what_each_line_lost_is_counted_exactly(faulty, clean):
     sent = {packet.sequence for packet in data_packets(clean[1], MAC_A)}
     counters = faulty[0].venue.counters
     missing = [sent - {packet.sequence for packet in data_packets(faulty[1], mac)} for mac in MACS]
-    assert [len(lost) for lost in missing] == list(counters["line_dropped"])
+    assert [len(lost) for lost in missing] == list(counters["line_dropped"][:2])
     both = missing[0] & missing[1]
     assert len(both) == counters["lost_packets"] >= counters["drop_both"] > 0
 

@@ -237,7 +237,7 @@ def test_a_message_this_venue_does_not_serve_is_counted(desk):
 
 def test_frames_for_somebody_else_are_counted_and_left_alone(desk):
     elsewhere = udp.frame(
-        desk.order(), source="10.77.0.1", destination=ADDRESSES.venue.address, source_port=1, destination_port=41003
+        desk.order(), source="10.77.0.1", destination=ADDRESSES.venue.address, source_port=1, destination_port=41009
     )
     corrupt = bytearray(order_frame(desk.order()))
     corrupt[-1] ^= 1

@@ -12,11 +12,12 @@ part in targets; when it is ours, the command fails.
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gateway import kernel_cache
 
-SUITES = ("decode", "ring", "tick-to-order")
+SUITES = ("decode", "sbe", "ring", "tick-to-order")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Plan:
 
     quick: bool
     report: Callable[[float, str], None]  # share done (0 … 1), what is running
+    data: Path | None = None  # folder of recorded exchange data, for suites that can use it
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ whoever reads it never looks up a name, and every offset in it is a byte offset 
 
 from dataclasses import dataclass, field
 
+# Members of a message header that hold the whole message's size, the header included.
+MESSAGE_LENGTHS = ("messageLength", "frameLength")
 REQUIRED, OPTIONAL, CONSTANT = "required", "optional", "constant"
 
 # name → (bytes, kind)
@@ -29,7 +31,7 @@ class Type:
     """A simple type. `length` counts elements: 1 a scalar, more an array (of char: text), 0 the bytes of variable data.
 
     `null` is the wire value that says null (None: the type has none; NaN for floats); `constant` the value of a constant,
-    int, float or text, which takes no bytes.
+    int, float or text, which takes no bytes; `encoding` the character encoding the schema names.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Type:
     null: int | float | None = None
     constant: int | float | str | None = None
     since: int = 0
+    encoding: str = ""
 
     @property
     def size(self) -> int:
@@ -82,8 +85,9 @@ class Field:
     """A field of a block, or a member of a composite: `offset` in bytes from the start of that block or composite.
 
     `presence`, `null` and `constant` are the field's own where it has them, else its type's: read them here, not there. A
-    constant enum field has the enum's wire value in `constant`. `exponent` names the field that holds the decimal exponent
-    of this mantissa, where the schema says so by an attribute (Binance: mbx:exponent).
+    constant enum field has the enum's wire value in `constant`. `null` of a decimal is its mantissa's. `exponent` names the
+    field, of this block or of one around it, that holds the decimal exponent of this mantissa, where the schema says so by
+    an attribute (Binance: mbx:exponent); or it is the exponent itself, in digits.
     """
 
     name: str
@@ -118,11 +122,37 @@ class Composite:
 
     @property
     def is_decimal(self) -> bool:
-        """Whether it is a decimal number: mantissa and exponent."""
-        return self.member("mantissa") is not None and self.member("exponent") is not None
+        """Whether it is a decimal number: a whole number and its exponent, nothing else."""
+        whole = all(isinstance(member.type, Type) and _is_whole(member.type) for member in self.members)
+        if not whole or len(self.members) != 2 or sum(map(_is_exponent, self.members)) != 1:
+            return False
+        return self.mantissa.presence != CONSTANT
+
+    @property
+    def mantissa(self) -> Field:
+        """Of a decimal: its mantissa, whatever the venue calls it (Coinbase: price9)."""
+        return next(member for member in self.members if not _is_exponent(member))
+
+    @property
+    def exponent(self) -> Field:
+        """Of a decimal: its exponent, often constant."""
+        return next(member for member in self.members if _is_exponent(member))
+
+
+def _is_exponent(member: Field) -> bool:
+    return member.name.lower() == "exponent"  # MEMX writes Exponent
+
+
+def _is_whole(type_: Type) -> bool:
+    return type_.length == 1 and PRIMITIVES[type_.primitive][1] in ("int", "uint")
 
 
 FieldType = Type | Enum | Set | Composite
+
+
+def block_end(fields: tuple[Field, ...], version: int) -> int:
+    """Bytes that a block of this acting version has at least: the end of its last field that is not younger."""
+    return max((field.offset + field.size for field in fields if field.since <= version), default=0)
 
 
 @dataclass(frozen=True)
@@ -173,9 +203,17 @@ class Message:
     since: int = 0
 
 
+def block_length_at(block: Message | Group, version: int, schema_version: int) -> int:
+    """Block length that a writer of this acting version used: the schema's, or up to the last field there was then."""
+    return block.block_length if version >= schema_version else block_end(block.fields, version)
+
+
 @dataclass(frozen=True)
 class Schema:
-    """A whole schema. `header` is the composite before every message; `digest` identifies the model, not the file's text."""
+    """A whole schema. `header` is the composite before every message; `digest` identifies the model, not the file's text.
+
+    A message whose first field is the header itself (Deribit) is listed without it: the root block begins behind the header.
+    """
 
     package: str
     id: int

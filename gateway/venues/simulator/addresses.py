@@ -3,9 +3,11 @@
 Beside the corridor. Hard rule: the two sides agree only through these numbers; the appliance's configuration names the
 same groups and ports.
 
-    line A ─ 239.192.1.1:31001 ─┐
-    line B ─ 239.192.1.2:31002 ─┤ to the client's interface
-    reports ─ 10.77.0.1:41001 ──┘        orders ─ 10.77.0.2:41002 ─ to the venue
+    line A ─ 239.192.1.1:31001 ────┐
+    line B ─ 239.192.1.2:31002 ────┤
+    snapshots ─ 239.192.1.3:31003 ─┤ to the client's interface
+    reports ─ 10.77.0.1:41001 ─────┤     orders ─ 10.77.0.2:41002 ───┐ to the venue
+    replies ─ whoever asked ───────┘     requests ─ 10.77.0.2:41003 ─┘
 """
 
 import struct
@@ -44,6 +46,11 @@ class Addresses:
     line_b: Endpoint = Endpoint("239.192.1.2", 31002)
     venue: Endpoint = Endpoint("10.77.0.2", 41002, "02:00:0a:4d:00:02")
     client: Endpoint = Endpoint("10.77.0.1", 41001, "02:00:0a:4d:00:01")
+    requests: Endpoint = Endpoint("10.77.0.2", 41003, "02:00:0a:4d:00:02")
+    snapshots: Endpoint = Endpoint("239.192.1.3", 31003)
+
+
+NOBODY = Endpoint("0.0.0.0", 0, "00:00:00:00:00:00")  # a template whose receiver is filled in frame by frame
 
 
 def headers_of(source: Endpoint, target: Endpoint) -> bytes:

@@ -1,8 +1,8 @@
-"""The fault plan on the feed's two lines: drop, duplicate, reorder, delay, and drop on both lines at once.
+"""The fault plan: drop, duplicate, reorder, delay on each stream, and drop on both lines of the feed at once.
 
 Beside the corridor, inside the venue. Hard rule: every fault applied is counted, and every sequence that left on neither
 line is named in the list of lost ranges, whether the plan or chance took it. Heartbeats, ends of session and the
-client's reports are never touched.
+client's reports are never touched. Streams: lines A and B, replies to requests, snapshots.
 """
 
 from gateway.core.counters import add_to
@@ -10,7 +10,7 @@ from gateway.core.kernel import inner
 from gateway.core.memory import copy_bytes, load_i64, load_u32, store_i64, store_u32
 from gateway.layout import offsets, size, value
 from gateway.venues.simulator.draws import below
-from gateway.venues.simulator.frames import COUNTERS, TEMPLATE_BYTES, VENUE, build, place
+from gateway.venues.simulator.frames import COUNTERS, TEMPLATE_BYTES, VENUE, build, payload_sum, place
 
 HELD = offsets("venue_held")
 LOST = offsets("venue_lost")
@@ -28,9 +28,9 @@ MILLION = 1_000_000
 
 
 @inner
-def _decide(venue, line):
-    """The fault of the next packet on one line; VENUE_FAULTS: none."""
-    drawn = below(venue + VENUE.random_fault, MILLION)
+def _decide(venue, line, generator):
+    """The fault of the next packet on one stream; VENUE_FAULTS: none."""
+    drawn = below(generator, MILLION)
     for fault in range(FAULTS):
         drawn -= load_i64(venue + VENUE.fault_ppm + (line * FAULTS + fault) * 8)
         if drawn < 0:
@@ -154,7 +154,14 @@ def transmit_lines(venue, sequence, messages, payload, size_bytes, total):
         add_to(load_i64(venue + VENUE.counters) + COUNTERS.drop_both, 1)
     lost = 0
     for line in range(LINES):
-        drawn = _decide(venue, line)
+        drawn = _decide(venue, line, venue + VENUE.random_fault)
         lost += _transmit(venue, line, DROP if both else drawn, payload, size_bytes, total)
     if lost == LINES:
         _note_lost(venue, sequence, messages)
+
+
+@inner
+def transmit_service(venue, stream, payload, size_bytes):
+    """One packet of the replies or of the snapshots, under the plan."""
+    drawn = _decide(venue, stream, venue + VENUE.random_service)
+    _transmit(venue, stream, drawn, payload, size_bytes, payload_sum(payload, size_bytes))

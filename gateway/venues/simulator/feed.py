@@ -38,19 +38,25 @@ def symbol_at(venue, symbol):
 
 
 @inner
-def _begin(venue, letter, size_bytes, locate):
+def begin(venue, packet, letter, size_bytes, locate):
     """A message with its header: type, locate, tracking number 0, nanoseconds since midnight in six bytes."""
-    message = reserve(venue, venue + VENUE.feed, size_bytes)
+    message = reserve(venue, packet, size_bytes)
     time_ns = load_i64(venue + VENUE.now_ns) - load_i64(venue + VENUE.midnight_ns)
     store_u8(message, letter)
     store_be16(message + ADD.stock_locate, locate)
     store_be16(message + ADD.tracking_number, 0)
     store_be16(message + ADD.timestamp, time_ns >> 32)
     store_be32(message + ADD.timestamp + 2, time_ns & 0xFFFFFFFF)
+    return message
+
+
+@inner
+def _begin(venue, letter, size_bytes, locate):
+    """A message of the feed, counted."""
     counters = load_i64(venue + VENUE.counters)
     add_to(counters + COUNTERS.feed_messages, 1)
     add_to(counters + COUNTERS.messages_by_type + letter * 8, 1)
-    return message
+    return begin(venue, venue + VENUE.feed, letter, size_bytes, locate)
 
 
 @inner
@@ -62,8 +68,13 @@ def say_system(venue, event_code):
 
 @inner
 def say_directory(venue, symbol):
-    """R: a round-lot common stock of 100, section 1.2.1."""
-    message = _begin(venue, LETTERS.R, R_BYTES, symbol + 1)
+    """R: a symbol exists."""
+    write_directory(venue, _begin(venue, LETTERS.R, R_BYTES, symbol + 1), symbol)
+
+
+@inner
+def write_directory(venue, message, symbol):
+    """The body of R: a round-lot common stock of 100, section 1.2.1."""
     store_i64(message + DIRECTORY.stock, load_i64(symbol_at(venue, symbol) + SYMBOL.word))
     store_u8(message + DIRECTORY.market_category, LETTERS.Q)
     store_u8(message + DIRECTORY.financial_status_indicator, LETTERS.N)
@@ -83,8 +94,13 @@ def say_directory(venue, symbol):
 
 @inner
 def say_trading(venue, symbol):
-    """H: trading on Nasdaq, section 1.2.2."""
-    message = _begin(venue, LETTERS.H, H_BYTES, symbol + 1)
+    """H: a symbol trades."""
+    write_trading(venue, _begin(venue, LETTERS.H, H_BYTES, symbol + 1), symbol)
+
+
+@inner
+def write_trading(venue, message, symbol):
+    """The body of H: trading on Nasdaq, section 1.2.2."""
     store_i64(message + ACTION.stock, load_i64(symbol_at(venue, symbol) + SYMBOL.word))
     store_u8(message + ACTION.trading_state, LETTERS.T)
     store_u8(message + ACTION.reserved, LETTERS.BLANK)
@@ -94,8 +110,13 @@ def say_trading(venue, symbol):
 
 @inner
 def say_add(venue, symbol, order_id, side, quantity, price):
-    """A: an order came to rest, section 1.3.1."""
-    message = _begin(venue, LETTERS.A, A_BYTES, symbol + 1)
+    """A: an order came to rest."""
+    write_add(venue, _begin(venue, LETTERS.A, A_BYTES, symbol + 1), symbol, order_id, side, quantity, price)
+
+
+@inner
+def write_add(venue, message, symbol, order_id, side, quantity, price):
+    """The body of A: an order that rests, section 1.3.1."""
     store_be64(message + ADD.order_reference_number, order_id)
     store_u8(message + ADD.buy_sell_indicator, LETTERS.B if side == SIDE_BUY else LETTERS.S)
     store_be32(message + ADD.shares, quantity)

@@ -59,7 +59,7 @@ def level_of(symbol, price):
 
 
 @inner
-def _next_below(symbol, level):
+def next_below(symbol, level):
     """The highest occupied level below `level`, or -1."""
     word = (level - 1) >> 6
     if level <= 0:
@@ -78,7 +78,7 @@ def _next_below(symbol, level):
 
 
 @inner
-def _next_above(symbol, level):
+def next_above(symbol, level):
     """The lowest occupied level above `level`, or LEVELS."""
     level += 1
     word = level >> 6
@@ -110,9 +110,9 @@ def _vacate(symbol, level, side):
     store_i64(word, load_i64(word) & ~(1 << (level & 63)))
     if side == SIDE_BUY:
         if level == load_i64(symbol + SYMBOL.best_bid):
-            store_i64(symbol + SYMBOL.best_bid, _next_below(symbol, level))
+            store_i64(symbol + SYMBOL.best_bid, next_below(symbol, level))
     elif level == load_i64(symbol + SYMBOL.best_ask):
-        store_i64(symbol + SYMBOL.best_ask, _next_above(symbol, level))
+        store_i64(symbol + SYMBOL.best_ask, next_above(symbol, level))
 
 
 @inner

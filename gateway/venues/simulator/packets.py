@@ -10,12 +10,13 @@ from gateway.core.memory import copy_bytes, load_be16, load_i64, store_be16, sto
 from gateway.layout import offsets, value
 from gateway.venues.simulator.faults import release_reordered, transmit_lines
 from gateway.venues.simulator.frames import COUNTERS, TEMPLATE_BYTES, VENUE, build, payload_sum, place
+from gateway.venues.simulator.store import keep
 
 PACKET = offsets("venue_packet")
 PAYLOAD_MAX = value("VENUE_PAYLOAD_MAX")
 HEADER_BYTES = 20
 SESSION_BYTES = 10
-REPORTS = 2  # index of the reports' template
+LINES, SNAPSHOTS, REPORTS = value("VENUE_LINES"), value("VENUE_SNAPSHOTS"), value("VENUE_REPORTS")
 COUNT_END = 0xFFFF  # message count of an end-of-session packet
 
 
@@ -51,7 +52,7 @@ def reserve(venue, packet, size_bytes):
 
 
 @inner
-def _cut(packet, offset):
+def cut(packet, offset):
     """Fills the payload with the blocks from `offset` on that fit one packet. Returns messages << 32 | payload bytes."""
     blocks, end = load_i64(packet + PACKET.blocks), load_i64(packet + PACKET.blocks_size)
     begin, messages = offset, 0
@@ -72,11 +73,12 @@ def _flush(venue, packet, is_feed):
     offset, sent = 0, 0
     payload = packet + PACKET.payload
     while offset < load_i64(packet + PACKET.blocks_size):
-        cut = _cut(packet, offset)
-        messages, size_bytes = cut >> 32, cut & 0xFFFFFFFF
+        taken = cut(packet, offset)
+        messages, size_bytes = taken >> 32, taken & 0xFFFFFFFF
         sequence = load_i64(packet + PACKET.sequence)
         store_i64(packet + PACKET.sequence, sequence + messages)
         if is_feed:
+            keep(venue, sequence, messages, load_i64(packet + PACKET.blocks) + offset)
             transmit_lines(venue, sequence, messages, payload, size_bytes, payload_sum(payload, size_bytes))
         else:
             _report(venue, payload, size_bytes)
@@ -100,18 +102,19 @@ def flush(venue):
 
 @inner
 def _send_bare(venue, packet, messages):
-    """A packet without messages: on both lines for the feed, to the client for the reports."""
+    """A packet without messages: on both lines for the feed, on its one for the snapshots, to the client for reports."""
     payload = _finish_header(packet, messages)
     store_i64(packet + PACKET.time_sent_ns, load_i64(venue + VENUE.now_ns))
     if packet == venue + VENUE.reports:
         _report(venue, payload, HEADER_BYTES)
         return
     total = payload_sum(payload, HEADER_BYTES)
-    for line in range(REPORTS):
+    of_snapshots = packet == venue + VENUE.snapshots
+    for line in range(SNAPSHOTS if of_snapshots else 0, SNAPSHOTS + 1 if of_snapshots else LINES):
         size_frame = build(venue, venue + VENUE.templates + line * TEMPLATE_BYTES, payload, HEADER_BYTES, total)
         place(venue, venue + VENUE.scratch, size_frame)
         add_to(load_i64(venue + VENUE.counters) + COUNTERS.line_frames + line * 8, 1)
-    release_reordered(venue, -1)
+    release_reordered(venue, SNAPSHOTS if of_snapshots else -1)
 
 
 @inner
@@ -143,6 +146,16 @@ def heartbeat_reports(venue):
         return 0
     _send_bare(venue, venue + VENUE.reports, 0)
     add_to(load_i64(venue + VENUE.counters) + COUNTERS.report_heartbeats, 1)
+    return 1
+
+
+@inner
+def heartbeat_snapshots(venue):
+    """A heartbeat on the snapshot channel once it was silent for `heartbeat_ns`. Returns packets sent."""
+    if load_i64(venue + VENUE.snapshot_rate) == 0 or not _silent(venue, venue + VENUE.snapshots):
+        return 0
+    _send_bare(venue, venue + VENUE.snapshots, 0)
+    add_to(load_i64(venue + VENUE.counters) + COUNTERS.snapshot_heartbeats, 1)
     return 1
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from gateway import layout
 from gateway.venues.simulator.books import books, client_orders
-from gateway.venues.simulator.settings import LINES
+from gateway.venues.simulator.settings import STREAMS
 from gateway.venues.simulator.state import Venue
 
 LINE_COUNTS = ("line_frames", "line_dropped", "line_duplicated", "line_reordered", "line_delayed")
@@ -18,11 +18,11 @@ SKIPPED = ("region", "reserved", "phase", "messages_by_type", "rejects", *LINE_C
 
 
 def counts(counters: np.void) -> dict[str, Any]:
-    """Every counter under its own name; per line as {"a": …, "b": …}, per type and per reason without zeros."""
+    """Every counter under its own name; per stream as {"a": …, "b": …, …}, per type and per reason without zeros."""
     plain: dict[str, Any] = {"phase": layout.names("venue_phase", "VENUE_")[int(counters["phase"])].lower()}
     plain |= {name: int(counters[name]) for name in layout.offsets("venue_counters")._fields if name not in SKIPPED}
     for name in LINE_COUNTS:
-        plain[name] = {line: int(counters[name][index]) for index, line in enumerate(LINES)}
+        plain[name] = {line: int(counters[name][index]) for index, line in enumerate(STREAMS)}
     types = counters["messages_by_type"]
     plain["messages_by_type"] = {chr(index): int(types[index]) for index in types.nonzero()[0]}
     rejects = counters["rejects"]
@@ -60,6 +60,7 @@ def report(venue: Venue) -> dict[str, Any]:
         "seed": venue.settings.seed,
         "session": row["feed"]["session"].decode(),
         "report_session": row["reports"]["session"].decode(),
+        "snapshot_session": row["snapshots"]["session"].decode(),
         **counts(venue.counters),
         "lost": lost_ranges(venue),
         "open_orders": client_orders(venue),

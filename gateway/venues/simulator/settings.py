@@ -12,16 +12,22 @@ from gateway.venues.simulator.addresses import Addresses
 
 LINE_FAULTS = ("drop", "duplicate", "reorder", "delay")
 LINES = ("a", "b")
+STREAMS = (*LINES, "replies", "snapshots")
 MILLION = 1_000_000
 SYMBOLS_MAX: int = layout.value("VENUE_SYMBOLS_MAX")
+STORE_MESSAGES_MAX: int = layout.value("VENUE_STORE_MESSAGES_MAX")
 DELAY_NS = 500_000
+Rates = tuple[int, int, int, int]  # in the order of LINE_FAULTS
+QUIET: Rates = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """Rates in parts per million: of packets on each line, of packets on both, of orders; and how long a delay is."""
+    """Rates in parts per million: of packets on each stream, of packets on both lines, of orders; how long a delay is."""
 
-    lines: tuple[tuple[int, int, int, int], tuple[int, int, int, int]] = ((0, 0, 0, 0), (0, 0, 0, 0))
+    lines: tuple[Rates, Rates] = (QUIET, QUIET)
+    replies: Rates = QUIET
+    snapshots: Rates = QUIET
     drop_both: int = 0
     reject: int = 0
     partial: int = 0
@@ -29,9 +35,10 @@ class FaultPlan:
 
     @classmethod
     def parse(cls, text: str) -> "FaultPlan":
-        """A plan from "drop=1000,delay_b=500,drop_both=20,reject=1000,delay_ns=200000".
+        """A plan from "drop=1000,delay_b=500,drop_replies=90,drop_both=20,reject=1000,delay_ns=200000".
 
-        `drop`, `duplicate`, `reorder` and `delay` mean both lines, with `_a` or `_b` behind them one line.
+        `drop`, `duplicate`, `reorder` and `delay` mean both lines; with `_a` or `_b` behind them one line, with
+        `_replies` the answers of the re-request server, with `_snapshots` the snapshot channel.
         """
         rates: dict[str, int] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
@@ -39,18 +46,24 @@ class FaultPlan:
             if not equals or not number.strip().isdigit():
                 raise UsageError(f"--faults {part!r}: write it as NAME=PPM")
             rates[key.strip()] = int(number)
-        lines = tuple(tuple(_line_rate(rates, fault, line) for fault in LINE_FAULTS) for line in LINES)
+        streams = [tuple(_stream_rate(rates, fault, stream) for fault in LINE_FAULTS) for stream in STREAMS]
         for fault in LINE_FAULTS:
-            for name in (fault, f"{fault}_a", f"{fault}_b"):
+            for name in (fault, *(f"{fault}_{stream}" for stream in STREAMS)):
                 rates.pop(name, None)
         others = {key: rates.pop(key) for key in ("drop_both", "reject", "partial", "delay_ns") if key in rates}
         if rates:
-            names = "drop, duplicate, reorder, delay (also with _a or _b), drop_both, reject, partial, delay_ns"
+            names = "drop, duplicate, reorder, delay (also with _a, _b, _replies or _snapshots), "
+            names += "drop_both, reject, partial, delay_ns"
             raise UsageError(f"--faults: no fault is called {', '.join(sorted(rates))}; there are: {names}")
-        return cls(lines, **others)  # type: ignore[arg-type]
+        return cls(tuple(streams[:2]), *streams[2:], **others)  # type: ignore[arg-type]
+
+    @property
+    def streams(self) -> tuple[Rates, ...]:
+        """The rates of every stream, in the order of STREAMS."""
+        return (*self.lines, self.replies, self.snapshots)
 
     def __post_init__(self) -> None:
-        if any(sum(line) > MILLION for line in self.lines):
+        if any(sum(rates) > MILLION for rates in self.streams):
             raise UsageError("--faults: the rates of one line are more than 1,000,000 ppm in sum")
         if any(not 0 <= rate <= MILLION for rate in (self.drop_both, self.reject, self.partial)):
             raise UsageError("--faults: a rate lies between 0 and 1,000,000 ppm")
@@ -58,8 +71,8 @@ class FaultPlan:
             raise UsageError("--faults: delay_ns lies between 1 and 10,000,000,000")
 
 
-def _line_rate(rates: dict[str, int], fault: str, line: str) -> int:
-    return rates.get(f"{fault}_{line}", rates.get(fault, 0))
+def _stream_rate(rates: dict[str, int], fault: str, stream: str) -> int:
+    return rates.get(f"{fault}_{stream}", rates.get(fault, 0) if stream in LINES else 0)
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,9 @@ class Settings:
     grace_seconds: float = 1.0  # between the close and the end of the session
     linger_seconds: float = 60.0  # an ended venue that nobody stops stops itself
     messages: int = 0  # the flow stops after so many messages; 0: no limit
+    store_messages: int = STORE_MESSAGES_MAX  # the last ones may be asked for again; 0: no re-request server
+    request_rate: int = 1_000  # requests answered per second
+    snapshot_rate: int = 0  # symbols per second on the snapshot channel; 0: no such channel
     faults: FaultPlan = field(default_factory=FaultPlan)
     addresses: Addresses = field(default_factory=Addresses)
 
@@ -89,10 +105,17 @@ class Settings:
             "grace_seconds": (0, 1_000_000),
             "linger_seconds": (0, 1_000_000),
             "messages": (0, 1 << 62),
+            "store_messages": (0, STORE_MESSAGES_MAX),
+            "request_rate": (1, 1_000_000),
+            "snapshot_rate": (0, 100_000),
         }
         for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
                 raise UsageError(f"{name.replace('_', ' ')} lies between {low:,} and {high:,}")
+        if self.store_messages & (self.store_messages - 1):
+            raise UsageError(
+                f"store messages is a power of two, or 0; {1 << self.store_messages.bit_length():,} is the next"
+            )
 
     @property
     def order_rows(self) -> int:

@@ -12,7 +12,7 @@ from gateway import layout
 from gateway.core.memory import address_of
 from gateway.errors import GatewayError
 from gateway.native import ffi
-from gateway.venues.simulator.addresses import fill_template
+from gateway.venues.simulator.addresses import NOBODY, fill_template
 from gateway.venues.simulator.draws import mix
 from gateway.venues.simulator.settings import Settings
 from gateway.venues.simulator.symbols import fill_symbols, popularity_of, slots_of
@@ -26,6 +26,13 @@ BLOCK_BYTES = 40
 BLOCKS_BYTES = 1 << 20
 # order ids are spread over the 64 bits a feed may use, but stay rising within a day
 ORDER_ID_FIRST = 1_000_000_000
+SERVICE = 1 << 62  # beside every seed that anybody uses
+# member of struct venue, prefix of its session, counter of its next sequence
+SESSIONS = (
+    ("feed", "SIM", "feed_sequence"),
+    ("reports", "ORD", "report_sequence"),
+    ("snapshots", "SNP", "snapshot_sequence"),
+)
 
 
 def session_name(prefix: str, seed: int) -> bytes:
@@ -101,34 +108,43 @@ class Venue:
         row["held"] = address_of(self._rows("venue_held", layout.value("VENUE_HELD_MAX")))
         row["outbox"] = address_of(self._rows("venue_frame", layout.value("VENUE_OUTBOX_FRAMES")))
         row["lost"], row["datagram"] = address_of(self.lost), address_of(self._rows("datagram", 1))
+        store_bytes = settings.store_messages * layout.value("VENUE_STORE_SLOT_BYTES")
+        row["store"] = address_of(self._array(max(store_bytes, 1), np.uint8))
 
     def _fill_settings(self, row: np.void) -> None:
         settings, plan = self.settings, self.settings.faults
         row["seed"], row["symbols"], row["rate"] = settings.seed, settings.symbols, settings.rate
         row["order_rows"], row["depth"] = settings.order_rows, settings.depth
         row["message_limit"], row["heartbeat_ns"] = settings.messages, SECOND_NS
-        row["fault_ppm"] = [*plan.lines[0], *plan.lines[1]]
+        row["fault_ppm"] = [rate for rates in plan.streams for rate in rates]
         row["drop_both_ppm"], row["reject_ppm"], row["partial_ppm"] = plan.drop_both, plan.reject, plan.partial
         row["delay_ns"] = plan.delay_ns
         row["order_address"] = settings.addresses.venue.number
         row["order_port"] = settings.addresses.venue.port
-        # two generators, so that a fault plan leaves the flow as it is
-        row["random_flow"] = np.uint64(int(mix(np.int64(settings.seed))) & 0xFFFFFFFFFFFFFFFF)
-        row["random_fault"] = np.uint64(int(mix(np.int64(~settings.seed))) & 0xFFFFFFFFFFFFFFFF)
+        row["request_address"], row["request_port"] = settings.addresses.requests.number, settings.addresses.requests.port
+        row["store_messages"], row["request_rate"] = settings.store_messages, settings.request_rate
+        row["snapshot_rate"] = settings.snapshot_rate
+        # generators of their own, so that a fault plan leaves the flow as it is, and a request the plan
+        for name, origin in (("flow", settings.seed), ("fault", ~settings.seed), ("service", settings.seed ^ SERVICE)):
+            row[f"random_{name}"] = np.uint64(int(mix(np.int64(origin))) & 0xFFFFFFFFFFFFFFFF)
         row["next_order_id"], row["next_match"] = ORDER_ID_FIRST, 1
         self._counters[0]["symbols"] = settings.symbols
 
     def _fill_sessions(self, row: np.void) -> None:
         settings, addresses = self.settings, self.settings.addresses
-        for name, prefix in (("feed", "SIM"), ("reports", "ORD")):
+        for name, prefix, counter in SESSIONS:
             row[name]["session"] = session_name(prefix, self.settings.seed)
             row[name]["sequence"] = 1
             room = self._array(BLOCKS_BYTES + BLOCK_BYTES * settings.order_rows, np.uint8)
             row[name]["blocks"] = address_of(room)
             row[name]["blocks_limit"] = len(room) - layout.value("VENUE_BLOCK_MAX")
-            self._counters[0]["report_sequence" if name == "reports" else "feed_sequence"] = 1
-        for template, target in zip(row["templates"], (addresses.line_a, addresses.line_b, addresses.client), strict=True):
-            fill_template(template, addresses.venue, target)
+            self._counters[0][counter] = 1
+        venue = addresses.venue
+        ways = [(venue, addresses.line_a), (venue, addresses.line_b), (addresses.requests, NOBODY)]
+        ways += [(venue, addresses.snapshots), (venue, addresses.client)]
+        for template, (source, target) in zip(row["templates"], ways, strict=True):
+            fill_template(template, source, target)
+        row["reply_sum"] = row["templates"][layout.value("VENUE_REPLIES")]["sum"]
 
     def start(self, now_ns: int) -> None:
         """Fixes the day's times; `now_ns` is what the venue's clock says now."""
@@ -139,7 +155,9 @@ class Venue:
             row["close_ns"] = int(row["open_ns"]) + int(settings.seconds * SECOND_NS)
             row["end_ns"] = int(row["close_ns"]) + int(settings.grace_seconds * SECOND_NS)
             row["leave_ns"] = int(row["end_ns"]) + int(settings.linger_seconds * SECOND_NS)
-        for name in ("feed", "reports"):
+        row["request_ns"] = row["snapshot_ns"] = now_ns
+        row["request_credit"] = layout.value("VENUE_REQUEST_BURST") * SECOND_NS
+        for name, _, _ in SESSIONS:
             row[name]["time_sent_ns"] = now_ns - SECOND_NS
 
     def finish(self, now_ns: int) -> None:

@@ -1,8 +1,11 @@
 """The simulated venue on one screen: orders in from io_core, the market moves, ITCH and OUCH out through core_io.
 
-    io_core ─ udp ─ orders ─┐
-                            ├─ matching ─ feed ─ lines A, B under the fault plan ─┐
-                 activity ──┘           └ reports ────────────────────────────────┴─ core_io
+    io_core ─ udp ─┬─ orders ─┐
+                   │          ├─ matching ─ feed ─┬─ lines A, B under the fault plan ─┐
+                   │ activity ┘     │ │         store                                 │
+                   │                │ └ reports ──│───────────────────────────────────┼─ core_io
+                   └─ requests ─────│─────────────┴─ replies ─────────────────────────┤
+                                    └─ snapshots ─────────────────────────────────────┘
 
 `turn` is the stage: C calls it, without the GIL, for ever. Hard rule: whatever begins in a step ends in it, and
 nothing begins while frames of an earlier step wait for room in core_io; so no step can overfill the outbox.
@@ -34,7 +37,10 @@ from gateway.venues.simulator.packets import (
     flush,
     heartbeat_feed,
     heartbeat_reports,
+    heartbeat_snapshots,
 )
+from gateway.venues.simulator.requests import on_request
+from gateway.venues.simulator.snapshots import say_snapshots
 
 FRAME = offsets("frame_slot")
 DATAGRAM = offsets("datagram")
@@ -49,28 +55,35 @@ ENDS = 3  # end-of-session packets at once; more follow instead of heartbeats
 
 
 @inner
+def _sent_to(datagram, address, port):
+    return load_u32(datagram + DATAGRAM.destination) == address and load_u16(datagram + DATAGRAM.destination_port) == port
+
+
+@inner
 def _on_frame(venue, slot):
-    """A datagram to our order port is an order message; everything else on the wire is counted."""
+    """A datagram to our order port is an order message, one to the server's port a request; the rest is counted."""
     if load_u16(slot + FRAME.flags) & NO_FRAME:
         return
     counters, datagram = load_i64(venue + VENUE.counters), load_i64(venue + VENUE.datagram)
     add_to(counters + COUNTERS.frames_received, 1)
     frame, size_bytes = slot + FRAME_HEADER_BYTES, load_u32(slot + FRAME.size)
     reason = parse_frame(frame, size_bytes, load_u16(slot + FRAME.flags), datagram)
-    if (
-        reason != 0
-        or load_u32(datagram + DATAGRAM.destination) != load_i64(venue + VENUE.order_address)
-        or load_u16(datagram + DATAGRAM.destination_port) != load_i64(venue + VENUE.order_port)
+    if reason == 0 and _sent_to(datagram, load_i64(venue + VENUE.order_address), load_i64(venue + VENUE.order_port)):
+        time_ns = load_i64(slot + FRAME.time_receive_ns)
+        on_message(venue, load_i64(datagram + DATAGRAM.payload), load_u32(datagram + DATAGRAM.size), time_ns)
+    elif (
+        reason == 0
+        and load_i64(venue + VENUE.store_messages) != 0
+        and _sent_to(datagram, load_i64(venue + VENUE.request_address), load_i64(venue + VENUE.request_port))
     ):
+        on_request(venue, frame, datagram)
+    else:
         add_to(counters + COUNTERS.frames_foreign, 1)
-        return
-    time_ns = load_i64(slot + FRAME.time_receive_ns)
-    on_message(venue, load_i64(datagram + DATAGRAM.payload), load_u32(datagram + DATAGRAM.size), time_ns)
 
 
 @inner
 def _receive(venue):
-    """Orders of the client, as long as their answers find room. Returns how many frames were read."""
+    """Orders and requests of the client, as long as their answers find room. Returns how many frames were read."""
     reader = load_i64(venue + VENUE.reader)
     if reader == 0:
         return 0
@@ -181,7 +194,7 @@ def _follow_the_day(venue, now_ns):
 def _heartbeats(venue):
     """Heartbeats on silent sessions; behind the end of the feed's session its end is said again instead."""
     messages = COUNT_END if load_i64(venue + VENUE.phase) == ENDED else 0
-    return heartbeat_feed(venue, messages) + heartbeat_reports(venue)
+    return heartbeat_feed(venue, messages) + heartbeat_reports(venue) + heartbeat_snapshots(venue)
 
 
 @njit(cache=True)
@@ -201,6 +214,7 @@ def turn(venue):
     _follow_the_day(venue, now_ns)
     worked += _trade_on(venue)
     flush(venue)
+    worked += say_snapshots(venue)
     return worked + _heartbeats(venue)
 
 
