@@ -1,5 +1,6 @@
 """`@kernel`, `@leaf`, `@inner`, `@cached`: how numba functions are declared here; a third less to compile than with `@njit`.
 
+Inlining is said for each: numba hands the flag down, and a kernel first compiled for a leaf would be copied into every caller.
 Left out is what nothing here uses: a C wrapper for every function, and a copy of the function for every literal argument
 (the optimiser folds the constants after inlining anyway).
 """
@@ -23,7 +24,7 @@ def _declare(function: Callable[..., Any], **options: bool) -> Any:
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compiles `function` on first use; Python may call it too, as tests do."""
-    return _declare(function)
+    return _declare(function, forceinline=False)
 
 
 def leaf(function: Callable[..., Any]) -> Any:
@@ -33,12 +34,12 @@ def leaf(function: Callable[..., Any]) -> Any:
 
 def inner(function: Callable[..., Any]) -> Any:
     """A kernel that only other kernels call: no wrapper for Python, and quicker still to compile."""
-    return _declare(function, no_cpython_wrapper=True)
+    return _declare(function, forceinline=False, no_cpython_wrapper=True)
 
 
 def cached(function: Callable[..., Any]) -> Any:
     """A kernel whose machine code is kept on the disk: for generated modules, each its own unit (kernel_cache.py)."""
-    return _declare(function, cache=True)
+    return _declare(function, forceinline=False, cache=True)
 
 
 def cached_leaf(function: Callable[..., Any]) -> Any:

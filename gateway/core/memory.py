@@ -311,6 +311,19 @@ def pause(typing_context):
 
 
 @intrinsic
+def apart(typing_context):
+    """As a kernel's first line: it is called, never inlined. For what is seldom needed, or long and needed in many places:
+    without it every caller compiles it anew.
+    """
+
+    def generate(context, builder, signature, arguments):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
 def copy_bytes(typing_context, target, source, size):
     """memcpy of `size` bytes; the areas do not overlap."""
 

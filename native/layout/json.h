@@ -141,6 +141,7 @@ struct json_context {
     uint64_t levels_named;    /* 1: the first element of a level may be a text: its side, or what becomes of it */
     uint64_t levels_counted;  /* 1: the fourth element of a level is the number of orders at it */
     uint64_t levels_timed;    /* 1: the third is its time in seconds */
+    uint64_t elements[8]; /* where the elements of a message that is an array begin */
     uint64_t stack[8];
     struct json_slot slots[32];
 };

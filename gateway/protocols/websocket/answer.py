@@ -7,7 +7,7 @@ Hard rule: a message that could have changed a book and was refused is a gap, un
 
 from gateway.core.counters import add_to, count_reason
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import load_i64, load_u32, store_i64
+from gateway.core.memory import apart, load_i64, load_u32, store_i64
 from gateway.layout import offsets, value
 from gateway.protocols.websocket.emit import CONTROL, SNAPSHOT, UPDATE, emit, put_gap
 from gateway.protocols.websocket.settle import DECODER, settle
@@ -32,6 +32,7 @@ def end_of(decoder):
 @kernel
 def connected(decoder, context):
     """An empty message: a connection was opened; what the one before told of the books is over."""
+    apart()
     table = load_i64(decoder + DECODER.instruments)
     add_to(load_i64(decoder + DECODER.counters) + COUNTERS.sessions, 1)
     return put_gap(decoder, -1) if load_i64(table + TABLE.used) != 0 else 0
@@ -40,6 +41,7 @@ def connected(decoder, context):
 @kernel
 def answer(decoder, context, reason):
     """What `read` found: events, or a counted refusal. `reason` is enum feed_reason, 0: the message was read."""
+    apart()
     counters = load_i64(decoder + DECODER.counters)
     kind = load_i64(context + CONTEXT.kind)
     if reason == 0 and kind == CONTROL:

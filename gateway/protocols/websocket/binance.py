@@ -19,6 +19,7 @@ from gateway.protocols.websocket.message import mark, read_whole_object
 from gateway.protocols.websocket.settle import DECODER
 from gateway.protocols.websocket.shape import Key, decimal, inside, integer, present, text
 from gateway.protocols.websocket.text import CONTEXT, SLOT, has, is_text, name_of, number_in, slot_of, word_of
+from gateway.protocols.websocket.times import milliseconds
 from gateway.protocols.websocket.trades import BUY, SELL, add_row, add_ticker, room_of
 
 NAMES = ("CHANNEL", "EVENT", "SYMBOL", "TIME", "TIME_TRADE", "FIRST", "LAST", "BEFORE", "BIDS", "ASKS", "SNAPSHOT_ID", "RESULT")
@@ -32,7 +33,6 @@ FIELD, UNKNOWN = value("FEED_MESSAGE_FIELD"), value("FEED_MESSAGE_UNKNOWN")
 AT, LOWER_A, LOWER_Z, DIGIT_0, DIGIT_9 = ord("@"), ord("a"), ord("z"), ord("0"), ord("9")
 DEPTH = word_of("@depth")
 SYMBOL_BYTES_MAX = 48
-MILLISECOND_NS = 1_000_000
 DEPTH_UPDATE, ONE_TRADE, AGGREGATE = name_of("depthUpdate"), name_of("trade"), name_of("aggTrade")
 BOOK_TICKER, DAY_TICKER = name_of("bookTicker"), name_of("24hrTicker")
 
@@ -82,13 +82,6 @@ def read(decoder, context):
     if is_text(context, EVENT, BOOK_TICKER) or is_text(context, EVENT, DAY_TICKER) or not has(context, EVENT):
         return read_ticker(context)
     return UNKNOWN
-
-
-@kernel
-def milliseconds(context, slot):
-    """A time in milliseconds as nanoseconds; 0: not stated, or beyond belief."""
-    number = number_in(context, slot) if has(context, slot) else 0
-    return number * MILLISECOND_NS if 0 <= number < 1 << 43 else 0
 
 
 @kernel

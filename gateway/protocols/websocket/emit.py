@@ -12,7 +12,7 @@ from gateway.core.decimals import POWERS
 from gateway.core.instruments import ROW as INSTRUMENT
 from gateway.core.instruments import row_of, tick_of
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import load_i64, load_u8, load_u16, load_u32, store_i64, store_u8, store_u32
+from gateway.core.memory import apart, load_i64, load_u8, load_u16, load_u32, store_i64, store_u8, store_u32
 from gateway.layout import offsets, size, value
 from gateway.protocols.websocket.settle import DECODER, ROW, ROW_BYTES
 from gateway.protocols.websocket.text import CONTEXT
@@ -35,6 +35,7 @@ SYMBOL_WORD_BYTES = 8
 @kernel
 def emit(decoder, context):
     """Events of the next batch; leaves decoder.more and cursor when there are more."""
+    apart()
     index, count = load_i64(decoder + DECODER.cursor), load_i64(context + CONTEXT.row_count)
     events, kind = load_i64(decoder + DECODER.events), load_i64(context + CONTEXT.kind)
     if kind == CONTROL:
@@ -74,6 +75,7 @@ def packed_kind(context, kind):
 @kernel
 def put_front(decoder, context, event, kind):
     """What stands before the rows."""
+    apart()
     row = load_i64(context + CONTEXT.instrument)
     announced = load_i64(context + CONTEXT.announced) + row
     if load_u8(announced) == 0:
@@ -115,18 +117,19 @@ def put_instrument(decoder, context, event, row):
 @kernel
 def put_rows(decoder, context, event, kind, index, batch_end):
     """An event per row from `index` to `batch_end`."""
+    apart()
     event_kind = TRADE if kind == TRADES else LEVEL if kind == UPDATE or kind == SNAPSHOT else INFORMATION
     row = load_i64(context + CONTEXT.rows) + index * ROW_BYTES
     packed = packed_kind(context, event_kind) | (OF_SNAPSHOT if kind == SNAPSHOT else 0) << 48
     sequence, time_ns = load_i64(context + CONTEXT.sequence), load_i64(context + CONTEXT.time_ns)
     receive_ns = load_i64(decoder + DECODER.time_receive_ns)
-    levels = 1 if event_kind == LEVEL else 0
+    levels, trades = event_kind == LEVEL, event_kind == TRADE
     for _ in range(index, batch_end):
         id_ = load_i64(row + ROW.id)
         store_i64(event + EVENT.sequence, sequence)
-        store_i64(event + EVENT.time_venue_ns, time_ns if levels != 0 else load_i64(row + ROW.time_ns))
-        store_i64(event + EVENT.order_id, id_ if levels != 0 else 0)
-        store_i64(event + EVENT.other_id, 0 if levels != 0 else id_)
+        store_i64(event + EVENT.time_venue_ns, load_i64(row + ROW.time_ns) if trades else time_ns)
+        store_i64(event + EVENT.order_id, id_ if levels else 0)
+        store_i64(event + EVENT.other_id, 0 if levels else id_)
         store_i64(event + EVENT.price, load_i64(row + ROW.price))
         store_i64(event + EVENT.quantity, load_i64(row + ROW.quantity))
         store_i64(event + EVENT.instrument, packed | load_u16(row + ROW.side) << 40)
@@ -139,6 +142,7 @@ def put_rows(decoder, context, event, kind, index, batch_end):
 @kernel
 def put_back(decoder, context, event, kind):
     """What stands behind the rows."""
+    apart()
     if kind == SNAPSHOT:
         begin_event(decoder, context, event, END)
         store_u8(event + EVENT.flags, OF_SNAPSHOT)
@@ -166,6 +170,7 @@ def put_back(decoder, context, event, kind):
 @kernel
 def put_gap(decoder, row):
     """One EVENT_GAP: what a message would have said is lost, for one row or (row -1) for all of this feed. Returns 1."""
+    apart()
     event = load_i64(decoder + DECODER.events)
     for offset in range(0, EVENT_BYTES, 8):
         store_i64(event + offset, 0)

@@ -9,13 +9,14 @@ plain numbers, is read sixteen bytes at a time; any other by the slower rules of
 from gateway.core.decimals import REFUSED, rescale
 from gateway.core.digits import non_digits
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import load_i64, load_u8, load_u16, load_u32, store_i64
+from gateway.core.memory import apart, load_i64, load_u8, load_u16, load_u32, store_i64
 from gateway.layout import offsets, size, value
 from gateway.protocols.websocket.number import FIELD, MALFORMED, digits_behind, gathered, read_decimal
 from gateway.protocols.websocket.scan import (
     ARRAY_CLOSE,
     ARRAY_OPEN,
     COMMA,
+    NINE,
     QUOTE,
     byte_at,
     partial_word,
@@ -83,6 +84,7 @@ def read_level(context, row, position, end, shuffles, side):
 @kernel
 def read_levels(context, position, end, side):
     """`position` is at the first level of an array of them. Position behind the closing bracket."""
+    apart()
     shuffles, count = load_i64(context + CONTEXT.shuffles), load_i64(context + CONTEXT.row_count)
     rows, rows_max = load_i64(context + CONTEXT.rows), load_i64(context + CONTEXT.rows_max)
     while True:
@@ -106,10 +108,12 @@ def read_levels(context, position, end, side):
 @kernel
 def read_other(context, row, position, end, shuffles, side):
     """read_level for any spelling: spaces, bare numbers, exponents, a text in front."""
+    apart()
     if byte_at(position, end) != ARRAY_OPEN:
         return FIELD if position < end else MALFORMED
     position, action = skip_space(position + 1, end), 0
-    if load_i64(context + CONTEXT.levels_named) != 0 and byte_at(position, end) == QUOTE:
+    named = load_i64(context + CONTEXT.levels_named) != 0 and byte_at(position, end) == QUOTE
+    if named and byte_at(position + 1, end) > NINE:
         position, action = read_action(position, end)
         if position < 0:
             return position
@@ -143,6 +147,7 @@ def next_element(position, end):
 @kernel
 def read_action(position, end):
     """(position at the next element, a side or DELETE_ACTION or 0) of the text a level begins with."""
+    apart()
     behind, _ = string_end(position, end)
     if behind < 0:
         return MALFORMED, 0
@@ -161,6 +166,7 @@ def read_action(position, end):
 @kernel
 def read_rest(context, row, position, end, shuffles):
     """What stands behind the quantity: a time as third, a number of orders as fourth element, where the venue has them."""
+    apart()
     index = 2
     while True:
         position = skip_space(position, end)

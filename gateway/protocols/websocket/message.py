@@ -8,7 +8,7 @@ before its last byte was read.
 """
 
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import load_i64, load_u8, load_u16, load_u32, store_i64, store_u32
+from gateway.core.memory import apart, load_i64, load_u8, load_u16, load_u32, store_i64, store_u32
 from gateway.layout import offsets, size, value
 from gateway.protocols.websocket.levels import next_element, read_levels
 from gateway.protocols.websocket.number import FIELD, MALFORMED, read_boolean, read_decimal
@@ -51,6 +51,7 @@ def begin_message(context):
 @kernel
 def read_object(context, shape, position, end):
     """The object at `position`, all that is within it, and the spaces behind. Position behind, or the reason of a refusal."""
+    apart()
     stack, depth = context + CONTEXT.stack, 0
     store_i64(stack, shape)
     position = skip_space(position + 1, end)
@@ -93,6 +94,7 @@ def opens(position, end):
 @kernel
 def enter(context, key, position, end):
     """(position at the first key of the object, or of the first object of the array; ELEMENT for an array)."""
+    apart()
     if mark(context, load_u16(key + KEY.slot)) == 0:
         return FIELD, 0
     if load_u8(position) == OBJECT_OPEN:
@@ -108,6 +110,7 @@ def enter(context, key, position, end):
 @kernel
 def close(context, stack, depth, position, end):
     """At the end of an object: (position at the next key, depth) of the one that goes on; depth -1: the message is over."""
+    apart()
     while True:
         if byte_at(position, end) != OBJECT_CLOSE:
             return MALFORMED, depth
@@ -153,6 +156,7 @@ def read_key(context, shape, position, end):
 @kernel
 def read_other_key(context, shape, position, end):
     """read_key for a key that is written with escapes, or is of no interest; the position is behind its closing quote."""
+    apart()
     behind = skip_string(position, end)
     if behind < 0 or has_escape(position + 1, behind - 1) == 0:
         return 0, behind
@@ -209,6 +213,7 @@ def read_number_into(context, slot, position, end, whole):
 @kernel
 def read_side(context, slot, position, end, kind):
     """An array of levels; a bare or quoted number under the same key is the best price."""
+    apart()
     if byte_at(position, end) != ARRAY_OPEN:
         best = SLOT_BID_PRICE if kind == BIDS else SLOT_ASK_PRICE
         return read_number_into(context, best, position, end, False) if mark(context, best) else FIELD
@@ -221,6 +226,7 @@ def read_side(context, slot, position, end, kind):
 @kernel
 def read_other_value(context, key, kind, slot, position, end):
     """The kinds that do not come with every level message."""
+    apart()
     if kind == TEXT:
         return read_text(context, slot, position, end)
     if kind == BOOLEAN:
@@ -240,6 +246,7 @@ def read_other_value(context, key, kind, slot, position, end):
 @kernel
 def read_text(context, slot, position, end):
     """A string into its slot, escapes resolved."""
+    apart()
     if byte_at(position, end) != QUOTE:
         return FIELD
     behind, doubtful = string_end(position, end)
@@ -258,6 +265,7 @@ def read_text(context, slot, position, end):
 @kernel
 def read_best(context, price_slot, quantity_slot, position, end):
     """[price, …, quantity] of a ticker: first element and third, both numbers."""
+    apart()
     if byte_at(position, end) != ARRAY_OPEN:
         return FIELD
     position = read_number_into(context, price_slot, skip_space(position + 1, end), end, False)
@@ -282,6 +290,7 @@ def read_best(context, price_slot, quantity_slot, position, end):
 @kernel
 def read_whole_object(context, payload, end):
     """A message that is one object of shape 0: 0, or the reason of its refusal, negative."""
+    apart()
     begin_message(context)
     position = skip_space(payload, end)
     if byte_at(position, end) != OBJECT_OPEN:

@@ -8,7 +8,7 @@ is, within quotes too.
 
 from gateway.core.digits import gathered_digits, non_digits
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import load_u8, trailing_zeros
+from gateway.core.memory import apart, load_u8, trailing_zeros
 from gateway.layout import value
 from gateway.protocols.websocket.scan import (
     LETTER_E,
@@ -57,9 +57,10 @@ def read_number(position, end, shuffles):
     return read_slowly(position, end)
 
 
-@leaf
+@kernel
 def read_decimal(position, end, shuffles):
     """(position behind, mantissa, exponent) of a number, quoted or bare."""
+    apart()
     if byte_at(position, end) != QUOTE:
         return read_number(position, end, shuffles)
     behind, mantissa, exponent = read_number(position + 1, end, shuffles)
@@ -73,6 +74,7 @@ def read_decimal(position, end, shuffles):
 @kernel
 def read_slowly(position, end):
     """A number sign by sign: any length, sign and exponent."""
+    apart()
     negative = byte_at(position, end) == MINUS
     start = position + 1 if negative else position
     whole = skip_digits(start, end)
@@ -136,6 +138,7 @@ def read_power(position, end):
 @kernel
 def read_boolean(position, end):
     """(position behind, 1 or 0) of true and false."""
+    apart()
     behind = skip_literal(position, end)
     if behind < 0:
         return FIELD, 0

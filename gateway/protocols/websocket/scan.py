@@ -6,7 +6,7 @@ Hard rule: a byte is loaded only after its position was compared with `end`.
 
 from gateway.core.digits import non_plain
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import load_i64, load_u8, trailing_zeros
+from gateway.core.memory import apart, load_i64, load_u8, trailing_zeros
 
 QUOTE, BACKSLASH, COMMA, COLON, MINUS, PLUS, POINT, ZERO, NINE = (ord(sign) for sign in '"\\,:-+.09')
 OBJECT_OPEN, OBJECT_CLOSE, ARRAY_OPEN, ARRAY_CLOSE = (ord(sign) for sign in "{}[]")
@@ -37,6 +37,7 @@ def skip_space(position, end):
 @kernel
 def skip_spaces(position, end):
     """Behind every space, tab and line end."""
+    apart()
     while position < end:
         sign = load_u8(position)
         if sign != SPACE and sign != LINE_FEED and sign != RETURN and sign != TAB:
@@ -48,6 +49,7 @@ def skip_spaces(position, end):
 @kernel
 def skip_string(position, end):
     """`position` is at the opening quote. Returns the position behind the closing one."""
+    apart()
     position += 1
     while True:
         while position + VECTOR <= end:
@@ -76,6 +78,7 @@ def skip_string(position, end):
 @kernel
 def skip_escape(position, end):
     """At a backslash. A surrogate must come in its pair."""
+    apart()
     if end - position < 2:
         return MALFORMED
     sign = load_u8(position + 1)
@@ -121,6 +124,7 @@ def four_hex(position, end):
 @kernel
 def skip_unicode(position, end):
     """At a byte from 0x80 on: one character of UTF-8 (RFC 3629, section 4)."""
+    apart()
     sign, left = load_u8(position), end - position
     size_bytes = 2 if 0xC2 <= sign <= 0xDF else 3 if 0xE0 <= sign <= 0xEF else 4 if 0xF0 <= sign <= 0xF4 else 0
     if size_bytes == 0 or left < size_bytes:
@@ -211,6 +215,7 @@ def skip_key(position, end):
 @kernel
 def skip_value(position, end):
     """Any value, checked to its last byte; nesting beyond DEPTH_MAX is refused."""
+    apart()
     depth, objects = 0, 0  # bit 0 of `objects`: the innermost is an object
     while True:
         position = skip_space(position, end)
@@ -264,6 +269,7 @@ def word_at(position, end):
 @kernel
 def partial_word(position, end):
     """word_at where less than eight bytes are left."""
+    apart()
     word = 0
     for index in range(end - position):
         word |= load_u8(position + index) << (8 * index)

@@ -6,7 +6,7 @@ Hard rule: a number that is no whole number of the instrument's units refuses th
 from gateway.core.decimals import EXACT, POWERS, UNITS_MAX, rescale
 from gateway.core.instruments import price_exponent_of, quantity_exponent_of, row_for_text
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import load_i64, load_u32, store_i64
+from gateway.core.memory import apart, load_i64, load_u32, store_i64
 from gateway.layout import offsets, size, value
 from gateway.protocols.websocket.text import CONTEXT, SLOT, has, slot_of
 
@@ -22,6 +22,7 @@ NO_ROW = -1
 @kernel
 def settle(decoder, context):
     """0, or the reason why the message that was read is refused. Sets context.instrument and the rows' numbers to units."""
+    apart()
     row = find_instrument(decoder, context)
     store_i64(context + CONTEXT.instrument, max(row, NO_ROW))
     if row < 0:
@@ -44,6 +45,7 @@ def settle(decoder, context):
 @kernel
 def find_instrument(decoder, context):
     """Row of the instrument the message names, or of the only one there is; negative: the reason of a refusal."""
+    apart()
     slot = SYMBOL if has(context, SYMBOL) else SYMBOL_HERE
     if not has(context, slot):
         only = load_i64(context + CONTEXT.only_instrument)
@@ -72,6 +74,7 @@ def factor_of(exponent, units_exponent):
 @kernel
 def scale_rows(context, price_exponent, quantity_exponent):
     """Every row's price and quantity in units of these exponents: 0, or why one of them cannot be."""
+    apart()
     row, packed_before = load_i64(context + CONTEXT.rows), -1
     price_factor, quantity_factor, price_limit, quantity_limit = 0, 0, 0, 0
     for _ in range(load_i64(context + CONTEXT.row_count)):
@@ -99,6 +102,7 @@ def scale_rows(context, price_exponent, quantity_exponent):
 @kernel
 def scale_row(row, packed, price_exponent, quantity_exponent):
     """scale_rows for one that is printed with more decimals than the units have, or very large."""
+    apart()
     price, off_price = rescale(load_i64(row + ROW.price), signed_16(packed), price_exponent)
     quantity, off_quantity = rescale(load_i64(row + ROW.quantity), signed_16(packed >> 16), quantity_exponent)
     if off_price != EXACT or off_quantity != EXACT:

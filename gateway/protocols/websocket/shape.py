@@ -17,7 +17,7 @@ import numpy as np
 from gateway import limits
 from gateway.core.digits import make_shuffles
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import address_of, load_i64, load_u32, store_i64
+from gateway.core.memory import apart, address_of, load_i64, load_u32, store_i64
 from gateway.layout import dtype, offsets, size, value
 from gateway.protocols.websocket.scan import word_at
 
@@ -129,6 +129,7 @@ def find_key(keys, shape, position, end):
 @kernel
 def search_key(keys, shape, word, position, end):
     """find_key without a guess."""
+    apart()
     first = keys + load_u32(shape + SHAPE.first) * KEY_BYTES
     for index in range(load_u32(shape + SHAPE.count)):
         if matches(first + index * KEY_BYTES, word, position, end):

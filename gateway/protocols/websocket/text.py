@@ -5,7 +5,7 @@ Hard rule: a text is compared after its escapes are resolved, and one that does 
 
 from gateway.core.digits import non_plain
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import load_i64, load_u8, load_u32, store_u8, trailing_zeros
+from gateway.core.memory import apart, load_i64, load_u8, load_u32, store_u8, trailing_zeros
 from gateway.layout import offsets, size, value
 from gateway.protocols.websocket.scan import BACKSLASH, LETTER_U, QUOTE, VECTOR, four_hex, partial_word, skip_string, unescaped
 
@@ -28,6 +28,7 @@ def string_end(position, end):
 @kernel
 def has_escape(position, end):
     """1 when a backslash stands before `end`."""
+    apart()
     while position < end:
         if load_u8(position) == BACKSLASH:
             return 1
@@ -38,6 +39,7 @@ def has_escape(position, end):
 @kernel
 def resolve(position, end, room):
     """Writes a valid string's content without its escapes to `room`; its bytes, or -1: more than TEXT_BYTES - 1."""
+    apart()
     count = 0
     while position < end:
         code = load_u8(position)
@@ -101,6 +103,7 @@ def number_in(context, slot):
 @kernel
 def is_text(context, slot, name):
     """Whether a slot holds this text, given as name_of makes it."""
+    apart()
     first, last, size_bytes = name
     if not has(context, slot) or load_u32(slot_of(context, slot) + SLOT.bytes) != size_bytes:
         return False
@@ -110,6 +113,7 @@ def is_text(context, slot, name):
 @kernel
 def begins(context, slot, name):
     """Whether the text in a slot begins with this one."""
+    apart()
     first, last, size_bytes = name
     if not has(context, slot) or load_u32(slot_of(context, slot) + SLOT.bytes) < size_bytes:
         return False

@@ -4,7 +4,7 @@ Hard rule: the trades of one message are trades of one instrument.
 """
 
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import copy_bytes, load_i64, load_u8, load_u32, store_i64, store_u32
+from gateway.core.memory import apart, copy_bytes, load_i64, load_u8, load_u32, store_i64, store_u32
 from gateway.layout import offsets, size, value
 from gateway.protocols.websocket.levels import put_row
 from gateway.protocols.websocket.text import CONTEXT, SLOT, TEXT_BYTES, has, is_text, name_of, number_in, slot_of
@@ -30,6 +30,7 @@ def exponent_in(context, slot):
 @kernel
 def add_row(context, price_slot, quantity_slot, side, id_, time):
     """One row of the numbers in two slots; a quantity that was not found is 0. 1: there was room."""
+    apart()
     count = load_i64(context + CONTEXT.row_count)
     if count == load_i64(context + CONTEXT.rows_max):
         return 0
@@ -54,6 +55,7 @@ def side_in(context):
 @kernel
 def end_element(context):
     """An object of an array is over. If it was a trade it is a row now, and its slots are free for the next. 0: refused."""
+    apart()
     if not has(context, PRICE) or not has(context, QUANTITY):
         return 1
     trade = number_in(context, TRADE) if has(context, TRADE) else 0
@@ -101,6 +103,7 @@ def same_bytes(first, other, size_bytes):
 @kernel
 def add_ticker(context, id_):
     """A row per side whose best price was found. 1: there was room."""
+    apart()
     if has(context, BID_PRICE) and not add_row(context, BID_PRICE, BID_QUANTITY, BUY, id_, 0):
         return 0
     return 1 if not has(context, ASK_PRICE) else add_row(context, ASK_PRICE, ASK_QUANTITY, SELL, id_, 0)
