@@ -51,15 +51,15 @@ def sbe(definition: Definition, schema: Schema, window_ns: int, **options: Any) 
     """The feed of a definition: its [[lines]], else channels as its [channels] finds them; options as of Feed."""
     decoder = SbeDecoder(definition, schema)
     rules = definition.instruments
-    by_rule = options.pop("any_destination", False) or not definition.lines
+    listed = listed_lines(definition, options.pop("any_destination", False))
     return Feed(
         definition.name,
         decoder.function,
         decoder.context,
         decoder.format,
-        channels=[] if by_rule else [_destinations(line) for line in definition.lines],
-        roles=[] if by_rule else [ROLES[line.role] for line in definition.lines],
-        rules=channel_rules(definition) if by_rule else (),
+        channels=[destinations(line) for line in listed],
+        roles=[ROLES[line.role] for line in listed],
+        rules=() if listed else channel_rules(definition),
         window_ns=window_ns,
         exponents=(rules.price_exponent, rules.quantity_exponent),
         tick=units_of(definition, "tick", rules.tick, rules.price_exponent),
@@ -71,7 +71,13 @@ def sbe(definition: Definition, schema: Schema, window_ns: int, **options: Any) 
     )
 
 
-def _destinations(line: Lines) -> tuple[tuple[int, int], ...]:
+def listed_lines(definition: Definition, any_destination: bool) -> list[Lines]:
+    """The channels that are followed by their destinations; none: rules make channels of whatever comes."""
+    return [] if any_destination else definition.lines
+
+
+def destinations(line: Lines) -> tuple[tuple[int, int], ...]:
+    """(IPv4 in host order, UDP port) of lines A and B."""
     return tuple(endpoint(text) for text in (line.a, line.b) if text)
 
 
@@ -80,7 +86,9 @@ def units_of(definition: Definition, key: str, text: str, exponent: int) -> int:
     try:
         units = Decimal(text or 0).scaleb(-exponent)
     except InvalidOperation:
-        raise ConfigurationError(f"feed {definition.name}: instruments.{key} = {text!r} is no decimal; write it as 0.25") from None
+        raise ConfigurationError(
+            f"feed {definition.name}: instruments.{key} = {text!r} is no decimal; write it as 0.25"
+        ) from None
     if units != int(units) or units < 0:
         raise ConfigurationError(
             f"feed {definition.name}: instruments.{key} = {text!r} is finer than 10^{exponent}; lower the exponent"
