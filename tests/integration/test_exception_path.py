@@ -1,0 +1,297 @@
+"""The kernel exception path, whole: `gateway run` in one namespace, a plain kernel in the other, every kind of port.
+
+The picture stands in far_end.py.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway import layout
+from gateway.config import load
+from gateway.errors import AttachError
+from gateway.instance import Instance
+from gateway.native import ffi, lib
+from gateway.ops.appliance import io_stage
+from gateway.ops.exception import derived_mac
+from gateway.port import open_port, port_kinds
+from gateway.protocols import moldudp64, udp
+from gateway.stages import Placement, run_loop
+from tests.corridor_bench import unique_name
+from tests.integration.far_end import (
+    FAR,
+    FAR_ADDRESS,
+    NEAR_ADDRESS,
+    SECONDS,
+    TAP,
+    Memberships,
+    echo_over_tcp,
+    end,
+    ends,
+    inside,
+    ip,
+    ping,
+    without_network_rights,
+)
+from tests.test_exception import ARP
+
+pytestmark = pytest.mark.root
+START_SECONDS = 200
+GROUPS = {"239.192.1.1", "239.192.1.2"}
+RUNNING = layout.value("PROCESS_RUNNING")
+MEBIBYTE = 1 << 20
+KINDS = ["pair", "af_packet", "memif", "dpdk_af_packet"]
+
+
+@pytest.fixture
+def places(as_root):
+    if not Path("/dev/net/tun").exists():
+        pytest.skip("this host has no /dev/net/tun")
+    with ends() as both:
+        yield both
+
+
+class Run:
+    """`gateway run` with an exception path in the near namespace."""
+
+    def __init__(self, places, port, folder, more="", **options):
+        self.places, self.name = places, unique_name("exception")
+        path = folder / "gateway.toml"
+        path.write_text(
+            f'[instance]\nname = "{self.name}"\nstate = "{folder}/state"\n[port]\nname = "{port}"\n'
+            f'[placement]\nidle = "sleep"\n[exception]\ntap = "{TAP}"\naddress = "{NEAR_ADDRESS}/24"\n{more}'
+        )
+        self.log = folder / "log"
+        self.process = places.start(
+            places.near,
+            *options.pop("before", ()),
+            *(sys.executable, "-m", "gateway.cli.main", "run", str(path), "--json"),
+            stderr=self.log.open("ab"),
+            **options,
+        )
+
+    def wait(self):
+        """Returns once io and core run."""
+        self.instance = self.until(self._attached, START_SECONDS)
+        return self
+
+    def _attached(self):
+        try:
+            instance = Instance.attach(self.name)
+        except AttachError:
+            return None
+        beats = instance.control[0]["heartbeats"]
+        names = ("PROCESS_IO", "PROCESS_CORE")
+        return instance if all(beats[layout.value(name)]["state"] == RUNNING for name in names) else None
+
+    def until(self, what, seconds=SECONDS):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log.read_text()
+            if found := what():
+                return found
+            time.sleep(0.02)
+        raise AssertionError(f"waited {seconds} s in vain; {self.log.read_text()}")
+
+    @property
+    def io_pid(self):
+        return int(self.instance.control[0]["heartbeats"][layout.value("PROCESS_IO")]["pid"])
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        output, _ = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, self.log.read_text()
+        return json.loads(output)
+
+    def close(self):
+        """Ends a run that a failed test left, and its folder."""
+        end(self.process)
+        for path in Path("/dev/shm").glob(f"gateway-pair-gwx{os.getpid()}.*"):
+            path.unlink()
+        if hasattr(self, "instance"):
+            self.instance.close(remove=True)
+
+
+@pytest.fixture
+def started(places, tmp_path):
+    """Starts an appliance on a kind of port, with the far side wired to it: (run, memberships)."""
+    runs = []
+
+    def start(kind, more=""):
+        if kind not in ("pair", "af_packet") and "dpdk" not in port_kinds():
+            pytest.skip("this build has no DPDK")
+        port = places.wire(kind, tmp_path)
+        heard = Memberships(places.far, places.stack) if places.bridge is None else None
+        run = Run(places, port, tmp_path, more)
+        runs.append(run)
+        if heard is None:
+            run.wait()
+            places.start_bridge()
+            heard = Memberships(places.far, places.stack)
+        return run.wait(), heard
+
+    yield start
+    for run in runs:
+        run.close()
+
+
+def neighbour(space, address, device):
+    """The hardware address that a namespace's kernel has for an IPv4 address."""
+    words = ip("-n", space, "neighbour", "show", address, "dev", device).split()
+    return words[words.index("lladdr") + 1] if "lladdr" in words else ""
+
+
+def hardware_address(space, device):
+    words = ip("-n", space, "link", "show", "dev", device).split()
+    return words[words.index("link/ether") + 1]
+
+
+def has_tap(space):
+    return subprocess.run(["ip", "-n", space, "link", "show", TAP], capture_output=True, timeout=20).returncode == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ping_arp_tcp_and_igmp_work_on_the_port_that_io_owns(places, started, kind):
+    # the DPDK driver tells the address of near0 itself, whose kernel would answer as well
+    run, heard = started(kind, 'mac = "02:00:00:00:09:02"' if kind == "dpdk_af_packet" else "")
+    assert ping(places.far, NEAR_ADDRESS) and ping(places.near, FAR_ADDRESS)
+    assert ping(places.far, NEAR_ADDRESS, size=1400) and ping(places.near, FAR_ADDRESS, size=1400)
+    near_mac = hardware_address(places.near, TAP)
+    assert neighbour(places.far, NEAR_ADDRESS, FAR) == near_mac
+    assert neighbour(places.near, FAR_ADDRESS, TAP) == hardware_address(places.far, FAR)
+    if kind in ("pair", "af_packet"):
+        assert near_mac == derived_mac(run.name)
+    data = os.urandom(MEBIBYTE)
+    assert echo_over_tcp(places.near, NEAR_ADDRESS, places.far, data) == data
+    assert echo_over_tcp(places.far, FAR_ADDRESS, places.near, data) == data
+    if places.bridge is None:
+        assert heard.changes(heard.CHANGE_TO_EXCLUDE, GROUPS) >= GROUPS
+    heard = Memberships(places.far, places.stack)
+    result = run.stop()
+    assert heard.changes(heard.CHANGE_TO_INCLUDE, GROUPS, 5) >= GROUPS
+    assert result["io"]["exception_in"] > 700 and result["io"]["exception_out"] > 700
+    assert result["kill_latch"] == "" and result["io"]["orders_transmitted"] == 0
+    assert not has_tap(places.near)
+
+
+def test_after_a_killed_io_the_path_comes_back_and_the_groups_are_joined_again(places, started):
+    run, heard = started("af_packet")
+    assert ping(places.far, NEAR_ADDRESS)
+    assert heard.changes(heard.CHANGE_TO_EXCLUDE, GROUPS) >= GROUPS
+    before, mac = run.io_pid, hardware_address(places.near, TAP)
+    heard = Memberships(places.far, places.stack)
+    os.kill(before, signal.SIGKILL)
+    run.until(lambda: run.io_pid != before and has_tap(places.near))
+    assert ping(places.far, NEAR_ADDRESS) and ping(places.near, FAR_ADDRESS)
+    assert heard.changes(heard.CHANGE_TO_EXCLUDE, GROUPS) >= GROUPS
+    assert hardware_address(places.near, TAP) == mac
+    data = os.urandom(MEBIBYTE // 8)
+    assert echo_over_tcp(places.near, NEAR_ADDRESS, places.far, data) == data
+    run.stop()
+    assert not has_tap(places.near)
+
+
+def test_without_join_the_kernel_reports_no_group(places, started):
+    run, heard = started("af_packet", "join = false\n")
+    assert ping(places.far, NEAR_ADDRESS)
+    assert not heard.changes(heard.CHANGE_TO_EXCLUDE, GROUPS, 1) & GROUPS
+    run.stop()
+
+
+def test_during_a_flood_of_exception_frames_no_market_frame_is_lost(places, tmp_path):
+    name = f"gwx{os.getpid()}"
+    run = Run(places, f"pair:{name}", tmp_path)
+    try:
+        run.wait()
+        with open_port(f"pair:{name},side=b") as peer:
+            market = [
+                udp.frame(moldudp64.encode("FLOOD", number, [b"S" + bytes(11)]), destination="239.192.1.1", destination_port=31001)
+                for number in range(1, 20_001)
+            ]
+            deadline = time.monotonic() + 60
+            for start in range(0, len(market), 8):
+                burst = [frame for each in market[start : start + 8] for frame in (each, *[ARP] * 7)]
+                while burst and time.monotonic() < deadline:
+                    burst = burst[peer.transmit(burst) :]
+                peer.receive()
+            io, core = run.instance.counters[0]["io"], run.instance.counters[0]["core"]
+            run.until(lambda: core["packets"] == len(market), 30)
+        assert io["frames_published"] >= len(market) and io["drop_ring_full"] == 0
+        assert core["gaps"] == 0 and core["packets"] == len(market)
+        flood = int(io["exception_in"] + io["exception_throttled"] + io["exception_failed"])
+        assert flood == 7 * len(market) and io["exception_throttled"] > 0 and io["exception_failed"] == 0
+        assert run.stop()["kill_latch"] == ""
+    finally:
+        run.close()
+
+
+def test_a_turn_under_a_flood_costs_no_more_than_its_bound(places):
+    """Thread time of io's turns with a burst of pings each, against a kernel that answers: 16 in, 16 out."""
+    name = f"gwx{os.getpid()}"
+    settings = load(
+        None, {"instance.name": unique_name("turn"), "exception.tap": TAP, "exception.address": f"{NEAR_ADDRESS}/24"}
+    )
+    instance = Instance.create(settings.instance.name)
+    io = None
+    try:
+        with inside(places.near):
+            io = io_stage(instance, settings, port=f"pair:{name}")
+            with open_port(f"pair:{name},side=b") as peer:
+                costs = [timed_turn(instance, io, peer, [ARP] * 64) for _ in range(400)]
+        counters = instance.counters[0]["io"]
+        assert counters["exception_throttled"] >= 400 * (64 - lib.EXCEPTION_FRAMES_PER_TURN)
+        calls = 2 * lib.EXCEPTION_FRAMES_PER_TURN + 1
+        assert sorted(costs)[len(costs) // 2] < calls * 20_000, costs
+        print(f"turn under a flood: median {sorted(costs)[200] / 1000:.1f} us, p99 {sorted(costs)[395] / 1000:.1f} us")
+    finally:
+        if io:
+            io.close()
+        instance.close(remove=True)
+
+
+def timed_turn(instance, io, peer, burst):
+    """Nanoseconds of thread time of one turn that meets a burst."""
+    assert peer.transmit(burst) == len(burst)
+    step, context = ffi.cast("int64_t(*)(void *)", lib.io_step_address()), ffi.cast("void *", io.io)
+    began = time.thread_time_ns()
+    step(context)
+    cost = time.thread_time_ns() - began
+    peer.receive()
+    return cost
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("taken", f"an interface {TAP} exists already; choose another name"),
+        ("no rights", "not permitted; needs CAP_NET_ADMIN"),
+        ("no device", "no /dev/net/tun; load it with: modprobe tun"),
+        ("no command", "apt-get install iproute2"),
+    ],
+)
+def test_a_path_that_cannot_be_made_says_why_in_one_line_and_leaves_nothing(places, tmp_path, case, said):
+    options = {}
+    if case == "taken":
+        ip("-n", places.near, "link", "add", TAP, "type", "dummy")
+    elif case == "no rights":
+        options["preexec_fn"] = without_network_rights
+    elif case == "no device":
+        options["before"] = ["sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh"]
+    else:
+        options["before"] = ["env", f"PATH={tmp_path}"]
+    run = Run(places, f"pair:gwx{os.getpid()}", tmp_path, **options)
+    try:
+        run.process.communicate(timeout=START_SECONDS)
+        log = run.log.read_text()
+        assert run.process.returncode == 4 and said in log.splitlines()[-1], log
+        assert case == "taken" or not has_tap(places.near)
+        assert not list(Path("/dev/shm").glob(f"gateway*{run.name}*"))
+    finally:
+        run.close()
