@@ -48,6 +48,12 @@ def _endpoint_text(text: str) -> str:
     return text
 
 
+def _endpoint_or_none(text: str) -> str:
+    if text:
+        endpoint(text)
+    return text
+
+
 def _mac_text(text: str) -> str:
     mac(text)
     return text
@@ -107,6 +113,9 @@ def _groups(groups: list[str]) -> list[str]:
 
 
 Endpoint = Annotated[str, AfterValidator(_endpoint_text), Field(json_schema_extra={"range": "ADDRESS:PORT"})]
+NoEndpoint = Annotated[
+    str, AfterValidator(_endpoint_or_none), Field(json_schema_extra={"range": "ADDRESS:PORT, or empty"})
+]
 Mac = Annotated[str, AfterValidator(_mac_text), Field(json_schema_extra={"range": "six hexadecimal bytes"})]
 OptionalMac = Annotated[
     str, AfterValidator(_optional_mac_text), Field(json_schema_extra={"range": "six hexadecimal bytes, or empty"})
@@ -214,6 +223,10 @@ class Feed(Section):
         le=10_000_000,
         description="How long a missing sequence may still arrive before it counts as lost.",
     )
+    request_server: NoEndpoint = Field("", description="Server that sends messages again; empty: there is none.")
+    recovery_address: Endpoint = Field("10.77.0.1:41003", description="Source of requests, destination of the replies.")
+    recovery_deadline_ms: int = Field(500, ge=1, le=60_000, description="How long a gap may take to fill.")
+    snapshot_line: NoEndpoint = Field("", description="Group and port of the snapshot channel; empty: there is none.")
     unsequenced: bool = Field(
         False, description="Take packets with sequence number 0 as they come; for recordings that were framed anew."
     )

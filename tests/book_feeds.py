@@ -24,7 +24,9 @@ FIELDS = dtype("event").names
 EDGES = [0, 1, -1, 100, -100, 6400, -6401, 1 << 40, -(1 << 62), (1 << 62) - 1, 1 << 62, (1 << 63) - 1, -(1 << 63)]
 NUMBERS = [0, 1, (1 << 62), (1 << 62) + 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
 TICKS = [1, 25, 100, 250_000_000, 0, -1, 1 << 40, (1 << 40) + 1]
-RARE = [GAP] * 6 + [RECOVERED] * 4 + [SNAPSHOT_BEGIN] * 6 + [CLEAR] * 2 + [STATUS] * 4 + [INSTRUMENT] * 3 + [SNAPSHOT_END, 99]
+RARE = (
+    [GAP] * 6 + [RECOVERED] * 4 + [SNAPSHOT_BEGIN] * 6 + [CLEAR] * 2 + [STATUS] * 4 + [INSTRUMENT] * 3 + [SNAPSHOT_END, 99]
+)
 
 
 class Feeds:
@@ -140,4 +142,6 @@ class Feeds:
         elif what in ("order_id", "other_id"):
             event[what] = roll.choice([*NUMBERS, roll.randrange(1 << 34)])
         else:
-            event[what] = roll.choice({"instrument": [self.instruments, (1 << 32) - 1, 0], "side": [0, 1, 2, 3]}.get(what, [*range(30)]))
+            event[what] = roll.choice(
+                {"instrument": [self.instruments, (1 << 32) - 1, 0], "side": [0, 1, 2, 3]}.get(what, [*range(30)])
+            )

@@ -28,9 +28,7 @@ def reasons_of(counters: np.ndarray) -> dict[str, int]:
 class Twins:
     """One store and one naive twin of the same capacities."""
 
-    def __init__(
-        self, instruments: int = 64, nodes: int = 1 << 14, orders: int = 1 << 14, tick: int = 100, depth: int = 0
-    ):
+    def __init__(self, instruments: int = 64, nodes: int = 1 << 14, orders: int = 1 << 14, tick: int = 100, depth: int = 0):
         self.store = OwnedStore(instruments, nodes, orders, tick, depth)
         self.naive = NaiveBooks(instruments, nodes, orders, tick, depth)
         self.counters = np.zeros(1, dtype("core_counters"))

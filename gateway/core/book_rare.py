@@ -13,6 +13,7 @@ from gateway.core.book_sequences import begin_sequence
 from gateway.core.book_sessions import begin_snapshot, clear_book, end_snapshot
 from gateway.core.book_top import set_trading, settle_top, top_of
 from gateway.core.book_touch import BOUND, SKIPPING, pass_over, touch_book
+from gateway.core.checksum import check_book
 from gateway.core.counters import count_reason
 from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import load_i64, load_u8, load_u16, load_u32, store_i64
@@ -41,7 +42,7 @@ TRADING_LAST = value("TRADING_CLOSED")
 @kernel
 def apply_rare(store, event, kind, counters):
     """Whatever is no event of one order; 1 when the top of its book changed."""
-    if kind in (NONE, SYSTEM, INFORMATION, CHECKSUM):
+    if kind in (NONE, SYSTEM, INFORMATION):
         return 0
     flags = load_u8(event + EVENT.flags)
     store_i64(store + STORE.time_ns, load_i64(event + EVENT.time_receive_ns))
@@ -54,6 +55,8 @@ def apply_rare(store, event, kind, counters):
     if load_u32(event + EVENT.instrument) >= load_i64(store + STORE.instruments):
         return count_reason(counters, FIELD)
     book = touch_book(store, event, counters)
+    if kind == CHECKSUM:
+        return check_book(store, book, event, counters)
     if kind == GAP:
         mark_book(store, book, flags & LOST)
         return 0

@@ -106,7 +106,9 @@ def at_hole(feed, now_ns, counters):
     store_i64(feed + FEED.hole_end, first + count)
     store_i64(feed + FEED.give_up_ns, now_ns + load_i64(feed + FEED.deadline_ns))
     store_i64(feed + FEED.request_first, 0)
-    store_i64(feed + FEED.request_due_ns, max(now_ns, load_i64(feed + FEED.request_due_ns)))
+    # the last gap's back-off was for its own requests: this one is asked for as soon as the pace allows
+    paced_ns = load_i64(feed + FEED.request_sent_ns) + limits.REQUEST_INTERVAL_NS
+    store_i64(feed + FEED.request_due_ns, max(now_ns, paced_ns))
     store_u32(feed + FEED.attempts, 0)
     return declare(feed, first, count, 0)
 

@@ -33,6 +33,7 @@ from gateway.core.quality import judge
 from gateway.core.quality_sweep import sweep
 from gateway.core.report_stream import take_reports
 from gateway.core.reports import apply_refusal
+from gateway.core.requests import send_request
 from gateway.core.submit import submit_intents
 from gateway.layout import offsets, size, value
 from gateway.protocols.udp import parse_frame
@@ -54,6 +55,9 @@ END_OF_INPUT, ORDER_REFUSED = value("FRAME_END_OF_INPUT"), value("FRAME_ORDER_RE
 FRAME_TIME, FRAME_MESSAGE, FRAME_MORE = value("FRAME_TIME"), value("FRAME_MESSAGE"), value("FRAME_MORE")
 LINE_REPORTS = value("LINE_REPORTS")
 NOTHING, PACKET = value("READY_NOTHING"), value("READY_PACKET")
+REQUEST, RECOVERED = value("READY_REQUEST"), value("READY_RECOVERED")
+EVENT_RECOVERED, EVENT_LOST = value("EVENT_RECOVERED"), value("EVENT_LOST")
+PATH = offsets("order_path")
 NOT_OURS = value("FEED_NOT_OURS")
 EVENT_GAP, EVENT_INFORMATION = value("EVENT_GAP"), value("EVENT_INFORMATION")
 EVENT_INSTRUMENT = value("EVENT_INSTRUMENT")
@@ -152,8 +156,14 @@ def drain_feed(core, feed, code):
         if code == PACKET:
             payload, size_bytes = load_i64(feed + FEED.ready_payload), load_u32(feed + FEED.ready_size)
             deliver(core, feed, payload, size_bytes, load_u32(feed + FEED.ready_skip), load_i64(feed + FEED.ready_time_ns))
+        elif code == REQUEST:
+            path = load_i64(core + CORE.path)
+            send_request(feed, load_i64(path + PATH.core_io), load_i64(path + PATH.epoch), load_i64(core + CORE.now_ns))
+        elif code == RECOVERED:
+            say(core, EVENT_RECOVERED, 0, 0, 0)
         else:
-            on_gap(core, load_i64(feed + FEED.gap_first), load_i64(feed + FEED.gap_count))
+            lost = EVENT_LOST if load_i64(feed + FEED.gap_lost) != 0 else 0
+            say(core, EVENT_GAP, load_i64(feed + FEED.gap_first), load_i64(feed + FEED.gap_count), lost)
         code = arbitrate.next_ready(feed, load_i64(core + CORE.now_ns), counters)
 
 
@@ -211,15 +221,15 @@ def on_event(core, event):
 
 
 @kernel
-def on_gap(core, first, count):
-    """Messages are lost for good: every book is stale before anything else is read."""
+def say(core, kind, first, count, flags):
+    """A gap: every book is stale before anything else is read; or that all of it has come after all."""
     event = load_i64(core + CORE.events)
     for offset in range(0, EVENT_BYTES, 8):
         store_i64(event + offset, 0)
     store_i64(event + EVENT.sequence, first)
     store_i64(event + EVENT.quantity, count)
     store_i64(event + EVENT.time_receive_ns, load_i64(core + CORE.now_ns))
-    store_u32(event + EVENT.kind, EVENT_GAP)
+    store_u32(event + EVENT.kind, kind | flags << 16)
     apply_event(load_i64(core + CORE.store), event, load_i64(core + CORE.counters))
     on_event(core, event)
 

@@ -22,13 +22,14 @@ STORE = offsets("book_store")
 BOOK = offsets("book")
 EVENT = offsets("event")
 ROW_BYTES, BOOK_BYTES = size("quality_row"), size("book")
-EXECUTE, TRADE, CLEAR, GAP = (value(f"EVENT_{name}") for name in ("EXECUTE", "TRADE", "CLEAR", "GAP"))
+EXECUTE, TRADE, GAP = value("EVENT_EXECUTE"), value("EVENT_TRADE"), value("EVENT_GAP")
 NONE, SYSTEM, INFORMATION = value("EVENT_NONE"), value("EVENT_SYSTEM"), value("EVENT_INFORMATION")
-SILENT = 1 << NONE | 1 << SYSTEM | 1 << INFORMATION | 1 << GAP  # kinds that bring no news of an instrument
+RECOVERED = value("EVENT_RECOVERED")
+SILENT = 1 << NONE | 1 << SYSTEM | 1 << INFORMATION | 1 << GAP | 1 << RECOVERED  # kinds that bring no news of an instrument
 NON_PRINTABLE, OF_SNAPSHOT = value("EVENT_NON_PRINTABLE"), value("EVENT_OF_SNAPSHOT")
 OUTLIER, DIVERGENT = value("EVENT_OUTLIER"), value("EVENT_DIVERGENT")
 VALID, STALE, CROSSED = value("BOOK_VALID"), value("BOOK_STALE"), value("BOOK_CROSSED")
-FAULT, QUIET = value("BOOK_FAULT"), value("BOOK_QUIET")
+FAULT, QUIET, SNAPSHOT = value("BOOK_FAULT"), value("BOOK_QUIET"), value("BOOK_SNAPSHOT")
 ROW_NAMED, ROW_DIVERGENT = value("QUALITY_NAMED"), value("QUALITY_DIVERGENT")
 STREAK_TIMES = value("QUALITY_STREAK_TIMES")
 
@@ -52,7 +53,8 @@ def judge(quality, event, changed):
     if instrument >= load_i64(quality + QUALITY.rows_max) or (SILENT >> (kind & 63)) & 1 != 0:
         return 0
     book = load_i64(load_i64(quality + QUALITY.store) + STORE.books) + instrument * BOOK_BYTES
-    if load_u32(book + BOOK.flags) & QUIET != 0:
+    touched = load_i64(book + BOOK.time_ns) == load_i64(event + EVENT.time_receive_ns)
+    if load_u32(book + BOOK.flags) & QUIET != 0 and touched:
         store_u32(book + BOOK.flags, load_u32(book + BOOK.flags) & ~QUIET)
     row = load_i64(quality + QUALITY.rows) + instrument * ROW_BYTES
     flags = DIVERGENT if load_u32(row + ROW.flags) & ROW_DIVERGENT != 0 else 0
@@ -81,7 +83,7 @@ def judge_trade(quality, row, event, book):
 @kernel
 def judge_top(quality, row, event, book):
     """A top that moved. Books being rebuilt, and sides that are empty, say nothing."""
-    flags = load_u32(book + BOOK.flags) & (VALID | STALE | FAULT)
+    flags = load_u32(book + BOOK.flags) & (VALID | STALE | FAULT | SNAPSHOT)
     if flags != VALID or load_u8(event + EVENT.flags) & OF_SNAPSHOT != 0:
         return 0
     if load_i64(book + BOOK.bid_quantity) <= 0 or load_i64(book + BOOK.ask_quantity) <= 0:

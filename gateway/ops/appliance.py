@@ -21,6 +21,7 @@ from gateway.core.loop import core_step
 from gateway.core.memory import address_of
 from gateway.core.order_frames import OrderFrames
 from gateway.core.order_path import make_order_path
+from gateway.core.requests import make_request_frame
 from gateway.core.quality_store import QualitySettings, make_quality
 from gateway.core.strategy_file import load_strategy
 from gateway.errors import GatewayError
@@ -178,7 +179,22 @@ class CoreStage:
         instruments = self._make_instruments()
         self.channels = Channels(self.feed, endpoint(configuration.session.our_address), counters, instruments)
         self.channels.fill(self.core)
+        self._make_requests(configuration)
         self.core.frame_flags = 0 if configuration.feed.checksum else layout.value("FRAME_CHECKSUM_UNREADY")
+
+    def _make_requests(self, configuration: Configuration) -> None:
+        """Where the channels ask for what they miss, if there is anybody to ask."""
+        feed, session = configuration.feed, configuration.session
+        if not feed.request_server:
+            return
+        frame = make_request_frame(
+            our_mac=mac(session.our_mac),
+            server_mac=mac(session.venue_mac),
+            our_address=endpoint(feed.recovery_address),
+            server_address=endpoint(feed.request_server),
+        )
+        self.channels.rows["request"] = self._kept(frame)
+        self.channels.rows["deadline_ns"] = feed.recovery_deadline_ms * MILLISECOND_NS
 
     def _make_path(self, configuration: Configuration) -> None:
         instance = self.instance
@@ -247,7 +263,7 @@ def feed_of(configuration: Configuration) -> Feed:
     definition = load_definition(feed.definition or feed.name)
     if definition.decoder == "itch50":
         return itch50(
-            (endpoint(feed.line_a), endpoint(feed.line_b)),
+            (endpoint(feed.line_a), endpoint(feed.line_b), endpoint(feed.recovery_address)),
             window_ns,
             any_destination=feed.any_destination,
             unsequenced=feed.unsequenced,

@@ -32,7 +32,9 @@ enum event_kind {
     EVENT_RECOVERED = 19,      /* what the last gap of this feed lost has been delivered after all */
     EVENT_INSTRUMENT_SEQUENCE = 20, /* what follows has sequence other_id of `instrument`; order_id = the one before it;
                                        price = first one it covers (0: other_id) */
-    EVENT_CHECKSUM = 21,       /* the venue's checksum of its book of `instrument` at this point: quantity */
+    EVENT_CHECKSUM = 21,       /* the venue's checksum of its book of `instrument` at this point: quantity; price = enum
+                                  checksum_method; decimals as printed in order_id, of our units in other_id: prices' in
+                                  the lowest byte, quantities' in the one above */
     EVENT_SET = 22             /* order order_id has this price and quantity now; keeps its place unless flag REQUEUED */
 };
 
@@ -61,6 +63,12 @@ enum trading_state {
     TRADING_QUOTE_ONLY = 4,
     TRADING_AUCTION = 5, /* orders gather, a crossed book is normal */
     TRADING_CLOSED = 6
+};
+
+enum checksum_method {
+    CHECKSUM_NONE = 0,
+    CHECKSUM_KRAKEN = 1, /* CRC-32 of ten levels a side, asks first, digits without point and leading zeros */
+    CHECKSUM_OKX = 2     /* CRC-32 of 25 levels a side, bid and ask by turns, "price:quantity" as printed */
 };
 
 struct event {

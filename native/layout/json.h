@@ -65,12 +65,6 @@ enum json_message {
     JSON_TICKER = 5
 };
 
-enum checksum_method {
-    CHECKSUM_NONE = 0,
-    CHECKSUM_KRAKEN = 1, /* CRC-32 of ten levels a side, asks first, digits without point and leading zeros */
-    CHECKSUM_OKX = 2     /* CRC-32 of 25 levels a side, bid and ask by turns, "price:quantity" as printed */
-};
-
 /* One key of an object: its bytes with the closing quote, in words as a load sees them. */
 struct json_key {
     uint64_t first;

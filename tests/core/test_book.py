@@ -208,7 +208,15 @@ def test_a_fresh_store_leaves_its_memory_untouched():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"orders": 256}, {"orders": 1000}, {"nodes": 1}, {"instruments": 65_537}, {"tick": 0}, {"depth": -1}, {"multiplier": 2}],
+    [
+        {"orders": 256},
+        {"orders": 1000},
+        {"nodes": 1},
+        {"instruments": 65_537},
+        {"tick": 0},
+        {"depth": -1},
+        {"multiplier": 2},
+    ],
 )
 def test_an_impossible_capacity_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -80,7 +80,26 @@ SMALL_EVENT = st.fixed_dictionaries(
         "other_id": st.integers(0, 6),
         "side": st.integers(0, 3),
         "instrument": st.integers(0, 2),
-        "price": st.sampled_from([0, 1, 100, 6300, 6399, 6400, 6401, 409_600, 26_214_400, (1 << 32) - 1, -1, -100, -6400, 1 << 61, -(1 << 62), 1 << 62]),
+        "price": st.sampled_from(
+            [
+                0,
+                1,
+                100,
+                6300,
+                6399,
+                6400,
+                6401,
+                409_600,
+                26_214_400,
+                (1 << 32) - 1,
+                -1,
+                -100,
+                -6400,
+                1 << 61,
+                -(1 << 62),
+                1 << 62,
+            ]
+        ),
         "quantity": st.integers(-1, 4) | st.just(1 << 32),
         "flags": st.integers(0, 3),
     }

@@ -52,6 +52,7 @@ class Bench:
 
     def __init__(self, settings: QualitySettings):
         self.store = OwnedStore(instruments=ROWS, nodes=4096, orders=4096)
+        self.store.handle["channels"]["flags_new"] = VALID  # as a session followed from its first message
         self.books = book_reader.books(self.store.handle)
         self.counters = np.zeros(1, dtype=layout.dtype("core_counters"))
         self.listings = make_instruments(ROWS)
@@ -93,10 +94,9 @@ class Bench:
         return judge_event(self.quality.address, address_of(event), 1)
 
     def open(self, instrument: int, symbol: bytes = b"") -> None:
-        """First event of a book, which is valid from here on."""
+        """First event of a book."""
         word = int.from_bytes(symbol.ljust(8), "little") if symbol else 0
         self.event("INSTRUMENT", instrument, order_id=word)
-        self.books[instrument]["flags"] |= VALID
 
     def pass_ms(self, milliseconds: int) -> list[int]:
         """Sweeps once after so long; the instruments whose books became quiet by it."""

@@ -31,8 +31,8 @@ EVERYTHING = """<?xml version="1.0" encoding="UTF-8"?>
     <type name="varData" length="0" primitiveType="uint8"/></composite>
   <composite name="price"><type name="mantissa" primitiveType="int64" presence="optional"/>
     <type name="exponent" primitiveType="int8" presence="constant">-9</type></composite>
-  <composite name="floating"><type name="mantissa" primitiveType="int32"/>
-  <type name="exponent" primitiveType="int8"/></composite>
+  <composite name="floating"><type name="Mantissa" primitiveType="int32"/>
+  <type name="Exponent" primitiveType="int8"/></composite>
   <composite name="size9"><type name="units" primitiveType="uint64"/>
     <type name="exponent" primitiveType="int8" presence="constant">-2</type></composite>
   <composite name="month"><type name="year" primitiveType="uint16" presence="optional"/>

@@ -15,9 +15,9 @@ import numpy as np
 from gateway.errors import CapabilityError
 from gateway.ops.bench.sbe_kernel import TEMPLATES
 from gateway.ops.bench.sbe_stream import PACKET_HEADER_BYTES, SIZE_BYTES, Stream
-from gateway.protocols.sbe.leaves import Leaf, leaves
+from gateway.protocols.sbe.leaves import leaves
 from gateway.protocols.sbe.model import Field, Message
-from gateway.protocols.sbe.rows import layout_of
+from gateway.protocols.sbe.rows import Block, layout_of
 
 # sbedecoder's names of what is compared, and ours in the capture's schema
 COMPARED = {"security_id": "SecurityID", "rpt_seq": "RptSeq", "md_entry_px": "MDEntryPx", "md_entry_size": "MDEntrySize"}
@@ -39,49 +39,62 @@ def messages_of(stream: Stream) -> Iterator[tuple[int, int, int, bytes]]:
 
 def reference_rows(stream: Stream) -> dict[int, list[np.ndarray]]:
     """By template: root rows, then the rows of each group, as right readers write them."""
-    parts: dict[int, list[list[np.ndarray]]] = {template: [] for template in TEMPLATES}
+    readers = {template: _Reference(stream.schema.messages[template]) for template in TEMPLATES}
     for template, block_length, version, body in messages_of(stream):
-        parts[template].append(_rows(stream.schema.messages[template], block_length, version, body))
-    found = {}
-    for template, rows in parts.items():
-        root = layout_of(stream.schema.messages[template])
-        blocks = [root, *root.blocks()]
-        columns = zip(*rows, strict=True) if rows else [()] * len(blocks)
-        pieces = [b"".join(array.tobytes() for array in column) for column in columns]
-        found[template] = [np.frombuffer(piece, block.dtype) for piece, block in zip(pieces, blocks, strict=True)]
-    return found
+        readers[template].read(block_length, version, body)
+    return {template: one.rows() for template, one in readers.items()}
 
 
-def _rows(message: Message, block_length: int, version: int, body: bytes) -> list[np.ndarray]:
-    root = layout_of(message)
-    row = _block(root.dtype, message.fields, body, 0, block_length, 1)
-    row["@version"] = version
-    rows, at = [row], block_length
-    for inner in root.inner:
-        counts = _wire(inner.group.dimension.members, inner.group.dimension.size)
-        dimension = np.frombuffer(body, counts, 1, at)[0]
-        count, size = int(dimension["numInGroup"]), int(dimension["blockLength"])
-        at += inner.group.dimension.size
-        row[f"{inner.group.name}.count"] = count
-        rows.append(_block(inner.block.dtype, inner.group.fields, body, at, size, count))
-        at += size * count
-    return rows
+class _Reference:
+    """The rows of one template, message by message."""
 
+    def __init__(self, message: Message):
+        self.message, self.root = message, layout_of(message)
+        self.layouts = [self.root, *(inner.block for inner in self.root.inner)]
+        self.pieces: list[list[bytes]] = [[] for _ in self.layouts]
+        self.wires: dict[tuple[str, int], np.dtype] = {}
 
-def _block(dtype: np.dtype, fields: tuple[Field, ...], body: bytes, at: int, size: int, count: int) -> np.ndarray:
-    rows = np.zeros(count, dtype)
-    wire = np.frombuffer(body, _wire(fields, size), count, at)
-    for name in wire.dtype.names or ():
-        rows[name] = wire[name]
-    return rows
+    def read(self, block_length: int, version: int, body: bytes) -> None:
+        """One message more."""
+        row = self.block(self.root, body, 0, block_length, 1)
+        row["@version"] = version
+        at = block_length
+        for index, inner in enumerate(self.root.inner, 1):
+            members, head = inner.group.dimension.members, inner.group.dimension.size
+            dimension = np.frombuffer(body, self.wire(f"{inner.group.name} ", members, head), 1, at)[0]
+            count, size = int(dimension["numInGroup"]), int(dimension["blockLength"])
+            row[f"{inner.group.name}.count"] = count
+            self.pieces[index].append(self.block(inner.block, body, at + head, size, count).tobytes())
+            at += head + size * count
+        self.pieces[0].append(row.tobytes())
 
+    def block(self, block: Block, body: bytes, at: int, size: int, count: int) -> np.ndarray:
+        """`count` blocks of `size` bytes, field by field."""
+        rows = np.zeros(count, block.dtype)
+        wire = np.frombuffer(body, self.wire(block.path, block.fields, size), count, at)
+        for name in wire.dtype.names or ():
+            rows[name] = wire[name]
+        return rows
 
-def _wire(fields: tuple[Field, ...], size: int) -> np.dtype:
-    found: list[Leaf] = list(leaves(fields))
-    codes = {"char": "u", "int": "i", "uint": "u", "float": "f"}
-    formats = [f"<{codes[leaf.kind]}{leaf.width}" for leaf in found]
-    columns = {"names": [leaf.name for leaf in found], "formats": formats, "offsets": [leaf.offset for leaf in found]}
-    return np.dtype({**columns, "itemsize": size})  # type: ignore[call-overload]
+    def wire(self, name: str, fields: tuple[Field, ...], size: int) -> np.dtype:
+        """The dtype of a block as it stands in the message."""
+        key = (name, size)
+        if key not in self.wires:
+            found = list(leaves(fields))
+            codes = {"char": "u", "int": "i", "uint": "u", "float": "f"}
+            columns: dict[str, Any] = {
+                "names": [leaf.name for leaf in found],
+                "formats": [f"<{codes[leaf.kind]}{leaf.width}" for leaf in found],
+                "offsets": [leaf.offset for leaf in found],
+            }
+            self.wires[key] = np.dtype({**columns, "itemsize": size})  # type: ignore[call-overload]
+        return self.wires[key]
+
+    def rows(self) -> list[np.ndarray]:
+        """Everything read, one array for each layout."""
+        return [
+            np.frombuffer(b"".join(pieces), block.dtype) for pieces, block in zip(self.pieces, self.layouts, strict=True)
+        ]
 
 
 def digest(rows: list[np.ndarray]) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.errors import ConfigurationError
 from gateway.layout import dtype, value
 from gateway.port import open_port
 from gateway.protocols.sbe import modules
@@ -42,7 +41,8 @@ BLOCKS = {
     37: (16, "size:int32 security:int32 number:uint32 action:uint8"),
     42: (32, "price:price size:int32 security:int32 number:uint32 orders:int32 side:uint8 action:uint8"),
 }
-ORDERS = '<group name="orders" id="2" blockLength="16" dimensionType="groupSize8Byte">{fields}</group>'
+GROUP = '<group name="entries" id="100" blockLength="{size}" dimensionType="groupSize">{fields}</group>'
+ORDERS = '<group name="orders" id="101" blockLength="16" dimensionType="groupSize8Byte">{fields}</group>'
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,11 @@ class Stream:
     schema_file: Path | None  # of a recorded stream
 
 
-def recorded(folder: Path) -> Stream:
-    """Both lines of the capture below a folder of recorded data. ConfigurationError where it has none."""
+def recorded(folder: Path) -> Stream | None:
+    """Both lines of the capture below a folder of recorded data; None where the folder has no capture or no schema."""
     capture, xml = folder / CAPTURE, folder / CAPTURE_SCHEMA
-    for path in (capture, xml):
-        if not path.is_file():
-            raise ConfigurationError(f"{path} is not there: give --data another folder, or leave it out")
+    if not (capture.is_file() and xml.is_file()):
+        return None
     row = np.zeros(1, dtype("datagram"))
     payloads = []
     with open_port(f"pcap:{capture}") as port:
@@ -97,9 +96,7 @@ def _shares(parts: dict[int, float]) -> np.ndarray:
 def _messages() -> str:
     texts = []
     for template, (block_length, fields) in BLOCKS.items():
-        group = (
-            f'<group name="entries" id="1" blockLength="{block_length}" dimensionType="groupSize">{_fields(fields)}</group>'
-        )
+        group = GROUP.format(size=block_length, fields=_fields(fields))
         orders = ORDERS.format(fields=_fields("order:uint64 last:int32")) if template == 42 else ""
         root = _fields("time:uint64 indicator:uint8")
         texts.append(f'<message name="M{template}" id="{template}" blockLength="11">{root}{group}{orders}</message>')
@@ -108,7 +105,7 @@ def _messages() -> str:
 
 def _fields(text: str) -> str:
     parts = [part.split(":") for part in text.split()]
-    return "".join(f'<field name="{name}" id="1" type="{kind}"/>' for name, kind in parts)
+    return "".join(f'<field name="{name}" id="{index}" type="{kind}"/>' for index, (name, kind) in enumerate(parts, 1))
 
 
 def _message(schema: Schema, template: int, count: int, choose: np.random.Generator) -> bytes:

@@ -7,7 +7,7 @@ schema's own version and block lengths. Entries come from [first, first + count)
 data from `data` + its offset. Returns the bytes written, or -(enum feed_reason): EVENTS_FULL, they do not fit into
 `capacity`; MESSAGE_FIELD, more entries or bytes than their count can say.
 
-Header and dimension members other than the standard's are known by name (numGroups, numVarDataFields, messageLength), the
+Header and dimension members other than the standard's are known by name (numGroups, numVarDataFields, MESSAGE_LENGTHS), the
 rest are zero, and so is padding. Hard rule: one check of the room per block, no store without one before it.
 """
 
@@ -18,7 +18,7 @@ from gateway.protocols.sbe import emit
 from gateway.protocols.sbe.emit import INDENT, Lines, at, indent
 from gateway.protocols.sbe.generator import arguments, identifier
 from gateway.protocols.sbe.leaves import Leaf, leaves
-from gateway.protocols.sbe.model import Composite, Data, Message, Schema, Type
+from gateway.protocols.sbe.model import MESSAGE_LENGTHS, Composite, Data, Message, Schema, Type
 from gateway.protocols.sbe.rows import WORD_BYTES, Block, Inner, Place, Slot, layout_of, runs
 
 FULL, FIELD = value("FEED_EVENTS_FULL"), value("FEED_MESSAGE_FIELD")
@@ -47,7 +47,7 @@ def writer(schema: Schema, message: Message) -> str:
     body += _composite(schema.header, "address", {name: str(number) for name, number in known.items()}, big_endian)
     body += [f"cursor = address + {head}", *_block(root, "root", message.block_length, big_endian)]
     body += [*_inside(root, "root", big_endian)]
-    total = next((leaf for leaf in leaves(schema.header.members) if leaf.name == "messageLength"), None)
+    total = next((leaf for leaf in leaves(schema.header.members) if leaf.name in MESSAGE_LENGTHS), None)
     if total is not None:
         body.append(emit.store_number(total.width, at("address", total.offset), "cursor - address", big_endian))
     parameters = ["address", "capacity", "root", *arguments(root), "data"]

@@ -93,4 +93,4 @@ class _Rows:
             return {member.name: self.field(member, f"{name}.{member.name}", slots, raw) for member in kind.members}
         wide = Type("", "uint64" if kind.mantissa.type.primitive == "uint64" else "int64")  # type: ignore[union-attr]
         units = read_simple(raw, slots[name].offset, wide, field.null, False)
-        return exact_decimal(field.name, units, self.field(kind.exponent, f"{name}.exponent", slots, raw))
+        return exact_decimal(field.name, units, self.field(kind.exponent, f"{name}.{kind.exponent.name}", slots, raw))

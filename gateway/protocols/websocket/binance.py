@@ -22,7 +22,20 @@ from gateway.protocols.websocket.text import CONTEXT, SLOT, has, is_text, name_o
 from gateway.protocols.websocket.times import milliseconds
 from gateway.protocols.websocket.trades import BUY, SELL, add_row, add_ticker, room_of
 
-NAMES = ("CHANNEL", "EVENT", "SYMBOL", "TIME", "TIME_TRADE", "FIRST", "LAST", "BEFORE", "BIDS", "ASKS", "SNAPSHOT_ID", "RESULT")
+NAMES = (
+    "CHANNEL",
+    "EVENT",
+    "SYMBOL",
+    "TIME",
+    "TIME_TRADE",
+    "FIRST",
+    "LAST",
+    "BEFORE",
+    "BIDS",
+    "ASKS",
+    "SNAPSHOT_ID",
+    "RESULT",
+)
 CHANNEL, EVENT, SYMBOL, TIME, TIME_TRADE, FIRST, LAST, BEFORE, BIDS, ASKS, SNAPSHOT_ID, RESULT = (
     value(f"SLOT_{name}") for name in NAMES
 )

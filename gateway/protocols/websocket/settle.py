@@ -30,16 +30,12 @@ def settle(decoder, context):
     only = load_i64(context + CONTEXT.only_instrument)
     if only != row + 1:
         store_i64(context + CONTEXT.only_instrument, row + 1 if only == 0 else MORE_THAN_ONE)
-    table, rows = load_i64(decoder + DECODER.instruments), load_i64(context + CONTEXT.rows)
+    table = load_i64(decoder + DECODER.instruments)
     store_i64(context + CONTEXT.price_printed, 0)
     store_i64(context + CONTEXT.quantity_printed, 0)
-    if load_i64(context + CONTEXT.row_count) != 0:
-        packed = load_i64(rows + ROW.price_exponent)
-        store_i64(context + CONTEXT.price_printed, -signed_16(packed))
-        store_i64(context + CONTEXT.quantity_printed, -signed_16(packed >> 16))
     store_i64(context + CONTEXT.price_exponent, price_exponent_of(table, row))
     store_i64(context + CONTEXT.quantity_exponent, quantity_exponent_of(table, row))
-    return scale_rows(context, price_exponent_of(table, row), quantity_exponent_of(table, row))
+    return scale_rows(context, load_i64(context + CONTEXT.price_exponent), load_i64(context + CONTEXT.quantity_exponent))
 
 
 @kernel
@@ -65,6 +61,13 @@ def signed_16(word):
 
 
 @leaf
+def note_decimals(printed, packed):
+    """Keeps the most decimals that were printed."""
+    if -signed_16(packed) > load_i64(printed):
+        store_i64(printed, -signed_16(packed))
+
+
+@leaf
 def factor_of(exponent, units_exponent):
     """What a mantissa is multiplied with; 0: not that simple."""
     power = exponent - units_exponent
@@ -81,6 +84,8 @@ def scale_rows(context, price_exponent, quantity_exponent):
         packed = load_i64(row + ROW.price_exponent) & 0xFFFFFFFF
         if packed != packed_before:
             packed_before = packed
+            note_decimals(context + CONTEXT.price_printed, packed)
+            note_decimals(context + CONTEXT.quantity_printed, packed >> 16)
             price_factor = factor_of(signed_16(packed), price_exponent)
             quantity_factor = factor_of(signed_16(packed >> 16), quantity_exponent)
             price_limit = UNITS_MAX // max(price_factor, 1)

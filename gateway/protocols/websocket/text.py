@@ -7,7 +7,16 @@ from gateway.core.digits import non_plain
 from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import apart, load_i64, load_u8, load_u32, store_u8, trailing_zeros
 from gateway.layout import offsets, size, value
-from gateway.protocols.websocket.scan import BACKSLASH, LETTER_U, QUOTE, VECTOR, four_hex, partial_word, skip_string, unescaped
+from gateway.protocols.websocket.scan import (
+    BACKSLASH,
+    LETTER_U,
+    QUOTE,
+    VECTOR,
+    four_hex,
+    partial_word,
+    skip_string,
+    unescaped,
+)
 
 CONTEXT, SLOT = offsets("json_context"), offsets("json_slot")
 SLOT_BYTES, TEXT_BYTES = size("json_slot"), value("JSON_TEXT_BYTES")
