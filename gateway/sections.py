@@ -113,9 +113,7 @@ def _groups(groups: list[str]) -> list[str]:
 
 
 Endpoint = Annotated[str, AfterValidator(_endpoint_text), Field(json_schema_extra={"range": "ADDRESS:PORT"})]
-NoEndpoint = Annotated[
-    str, AfterValidator(_endpoint_or_none), Field(json_schema_extra={"range": "ADDRESS:PORT, or empty"})
-]
+NoEndpoint = Annotated[str, AfterValidator(_endpoint_or_none), Field(json_schema_extra={"range": "ADDRESS:PORT, or empty"})]
 Mac = Annotated[str, AfterValidator(_mac_text), Field(json_schema_extra={"range": "six hexadecimal bytes"})]
 OptionalMac = Annotated[
     str, AfterValidator(_optional_mac_text), Field(json_schema_extra={"range": "six hexadecimal bytes, or empty"})

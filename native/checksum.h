@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* cdef: begin */
-/* TCP or UDP in IPv4 or IPv6, whole, behind up to two VLAN tags: 1 when it was filled in; every other frame stays as it is. */
+/* TCP or UDP in IPv4 or IPv6, whole, behind up to two VLAN tags: 1. Every other frame stays as it is: 0. */
 int checksum_fill(uint8_t *frame, uint32_t size);
 /* cdef: end */
 

@@ -7,7 +7,7 @@
  *                  └─ exception ──► TAP ─ kernel       at most EXCEPTION_FRAMES_PER_TURN a turn and
  *   port ◄──────────────────────── TAP ─ kernel        EXCEPTION_FRAMES_PER_SECOND each way
  *
- * A turn goes: core's frames, orders, and only then the kernel's frames, so that neither waits for a kernel call of this turn.
+ * A turn goes: core's frames, orders, then the kernel's frames, so that the first two wait for no kernel call of this turn.
  * Owner: io's thread alone. Python fills it before the first turn and takes it down after the last. Orders never pass here.
  */
 #ifndef GATEWAY_EXCEPTION_H

@@ -29,7 +29,8 @@ struct io {
     struct exception *exception;          /* beside the first port; NULL: every frame is core's */
 };
 
-/* One turn: a burst from each port, the waiting orders, then what the kernel has to send. Negative once every port has ended and no order waits. */
+/* One turn: a burst from each port, the waiting orders, then the kernel's frames. Negative once every port has ended
+   and no order waits. */
 int64_t io_step(void *context);
 /* Copies the ports' own drop counts out; the loop's housekeeping calls it. */
 void io_housekeep(void *context);

@@ -14,7 +14,7 @@ from gateway import layout
 from gateway.config import load
 from gateway.native import ffi, lib
 from gateway.ops.appliance import feed_of
-from gateway.ops.exception import derived_mac, destinations_of
+from gateway.ops.exception import derived_mac, lines_of, ours_of
 from gateway.port import open_port
 from gateway.protocols import udp
 from gateway.sections import endpoint
@@ -26,7 +26,9 @@ SEED = 20261121
 GROUP, OTHER_GROUP, OURS = "239.192.1.1", "239.192.9.9", "10.77.0.1"
 FOLLOWED = {(int(IPv4Address(GROUP)), 31001), (int(IPv4Address(OURS)), 41001)}
 MARKET = udp.frame(b"market data" * 4, destination=GROUP, destination_port=31001)
-ARP = bytes.fromhex("ffffffffffff 020000000001 0806 0001080006040001 020000000001 0a000001 000000000000 0a000002") + bytes(18)
+ARP = bytes.fromhex("ffffffffffff 020000000001 0806 0001080006040001 020000000001 0a000001 000000000000 0a000002") + bytes(
+    18
+)
 TIME = layout.value("FRAME_TIME")
 
 
@@ -125,7 +127,9 @@ def test_the_classifier_agrees_with_its_naive_twin_on_mutated_and_random_frames(
         frame = bytearray(draw.choice(rows) if number % 8 else draw.randbytes(draw.randrange(120)))
         for _ in range(draw.randrange(4)):
             if frame:
-                frame[draw.randrange(min(len(frame), 60))] = draw.choice((0, 1, 4, 5, 8, 17, 0x45, 0x81, draw.randrange(256)))
+                frame[draw.randrange(min(len(frame), 60))] = draw.choice(
+                    (0, 1, 4, 5, 8, 17, 0x45, 0x81, draw.randrange(256))
+                )
         frame = frame[: draw.randrange(len(frame) + 1)] if draw.random() < 0.3 else frame
         wanted = naive_exception.is_fast(bytes(frame), FOLLOWED, any_multicast)
         assert is_fast(path, frame) == wanted, f"seed {SEED} {number}: {bytes(frame).hex()}"
@@ -270,17 +274,19 @@ def test_a_frame_without_room_for_a_checksum_is_left_alone():
 @pytest.mark.parametrize("any_destination", [False, True])
 def test_io_keeps_for_core_what_core_lists(any_destination):
     configuration = load(None, {"feed.any_destination": any_destination})
-    listed = [] if any_destination else [place for lines in feed_of(configuration).channels for place in lines]
-    assert destinations_of(configuration) == listed and len(listed) == (0 if any_destination else 2)
+    listed = {place for lines in feed_of(configuration).channels for place in lines} - set(ours_of(configuration))
+    assert set(lines_of(configuration)) == (set() if any_destination else listed) and len(listed) == 2
+    with_snapshots = load(None, {"feed.snapshot_line": "239.192.1.3:31003", "feed.any_destination": any_destination})
+    assert len(lines_of(with_snapshots)) == (0 if any_destination else 3)
 
 
 def test_io_keeps_for_core_the_lines_of_a_definition_and_any_group_where_it_lists_none(tmp_path):
     shipped = (FOLDER / "cme_mdp3.toml").read_text()
     path = tmp_path / "listed.toml"
     path.write_text(shipped + '\n[[lines]]\na = "239.1.1.1:15001"\nb = "239.1.2.1:15002"\n')
-    assert destinations_of(load(None, {"feed.name": "cme_mdp3"})) == []
+    assert lines_of(load(None, {"feed.name": "cme_mdp3"})) == []
     configuration = load(None, {"feed.definition": str(path)})
-    assert destinations_of(configuration) == [endpoint("239.1.1.1:15001"), endpoint("239.1.2.1:15002")]
+    assert lines_of(configuration) == [endpoint("239.1.1.1:15001"), endpoint("239.1.2.1:15002")]
 
 
 def test_a_derived_address_is_local_unicast_and_the_instances_own():

@@ -54,9 +54,9 @@ class KernelPath:
         io.io.exception = self.path
 
     def _follow(self, configuration: Configuration) -> None:
-        listed = destinations_of(configuration)
+        listed = lines_of(configuration)
         self.path.any_multicast = not listed
-        for address, port in [*listed, endpoint(configuration.session.our_address)]:
+        for address, port in [*listed, *ours_of(configuration)]:
             if lib.exception_follow(self.path, address, port) != 0:
                 raise ConfigurationError(
                     f"exception.tap: the feed lists more than {lib.EXCEPTION_DESTINATIONS_MAX} destinations; list fewer"
@@ -86,7 +86,7 @@ class KernelPath:
         return ":".join(f"{byte:02x}" for byte in address) if known else ""
 
     def _join(self, configuration: Configuration) -> None:
-        groups = {address for address, _ in destinations_of(configuration) if is_multicast(address)}
+        groups = {address for address, _ in lines_of(configuration) if is_multicast(address)}
         index = socket.if_nametoindex(self.section.tap)
         for number, group in enumerate(sorted(groups) if self.section.join else []):
             if number % MEMBERSHIPS_PER_SOCKET == 0:
@@ -119,13 +119,19 @@ class KernelPath:
             lib.port_close(ffi.addressof(self.path, "tap"))
 
 
-def destinations_of(configuration: Configuration) -> list[Destination]:
+def lines_of(configuration: Configuration) -> list[Destination]:
     """Where the feed's datagrams go, as core lists them; none: by rules, or anywhere. Compiles nothing."""
     feed = configuration.feed
     definition = load_definition(feed.definition or feed.name)
     if definition.decoder == "itch50":
-        return [] if feed.any_destination else [endpoint(feed.line_a), endpoint(feed.line_b)]
+        named = [feed.line_a, feed.line_b, feed.snapshot_line]
+        return [] if feed.any_destination else [endpoint(text) for text in named if text]
     return [place for line in listed_lines(definition, feed.any_destination) for place in destinations(line)]
+
+
+def ours_of(configuration: Configuration) -> list[Destination]:
+    """Where core itself is addressed: reports of the order session, retransmissions."""
+    return [endpoint(configuration.session.our_address), endpoint(configuration.feed.recovery_address)]
 
 
 def wait_until_free(name: str) -> None:

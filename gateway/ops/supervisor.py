@@ -62,7 +62,7 @@ class Supervisor:
     def _prepare(self, configuration: Configuration) -> None:
         """What stands in the instance's folder before a stage is started."""
         end_left_over(self.instance.folder)
-        document = json.dumps(configuration.model_dump(mode="json"))
+        document = json.dumps(configuration.model_dump(mode="json", by_alias=True))
         (self.instance.folder / CONFIGURATION_FILE).write_text(document)
         prepare_account(self.instance, configuration)
         self.frames = order_frames(configuration)

@@ -114,7 +114,7 @@ class Ends:
         self.bridge = None
         self._raise_far()
         with inside(self.far), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
-            # no wire carries frames that are merged; the missing checksum is ours to mend, the DPDK driver does not tell of it
+            # no wire carries merged frames; a missing checksum is io's to fill in, but the DPDK driver does not tell of it
             for command in (ETHTOOL_STSO, ETHTOOL_SGSO, *([ETHTOOL_STXCSUM] if kind != "af_packet" else [])):
                 value = ctypes.create_string_buffer(struct.pack("II", command, 0))
                 request = struct.pack("16sP", FAR.encode(), ctypes.addressof(value)) + bytes(16)
@@ -155,7 +155,7 @@ def end(process):
 
 
 def ping(space, address, seconds=SECONDS, size=56):
-    """Echo requests from a namespace until one is answered with its own bytes; how many were sent, or 0: none was answered."""
+    """Sends echo requests until one comes back with its own bytes; how many were sent, or 0: none came back."""
     data = bytes(range(256)) * 6
     with inside(space), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as channel:
         channel.settimeout(0.2)
