@@ -70,11 +70,11 @@ def echo_request(address, asker, mac):
 
 
 @contextmanager
-def io_with_tap(space):
+def io_with_tap(space, more=None):
     """An io stage with a TAP in a namespace: (io, the port's other end, instance)."""
     name = f"gwxbench{os.getpid()}"
     settings = {"exception.tap": TAP, "exception.address": f"{NEAR_ADDRESS}/24", "instance.name": unique_name("cost")}
-    configuration = load(None, settings)
+    configuration = load(None, settings | (more or {}))
     instance = Instance.create(configuration.instance.name)
     try:
         with inside(space):

@@ -28,7 +28,7 @@ from gateway.errors import GatewayError
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi
 from gateway.ops.channels import Channels
-from gateway.ops.exception import KernelPath
+from gateway.ops.exception import open_beside
 from gateway.sections import MICROSECOND_NS, PRICE_EXPONENT, PRICE_UNITS, endpoint, mac
 from gateway.stages import Io, Stage
 from gateway.venues.definition_file import load_definition
@@ -48,11 +48,7 @@ def io_stage(instance: Instance, configuration: Configuration, port: str | None 
     options.setdefault("order_age_max_ns", configuration.watch.order_age_max_ms * MILLISECOND_NS)
     io = Io(instance, [port or configuration.port.name], **options)
     if configuration.exception.tap and not io.patient:
-        try:
-            io.beside = KernelPath(io, configuration)
-        except BaseException:
-            io.close()
-            raise
+        open_beside(io, configuration)
     return io
 
 

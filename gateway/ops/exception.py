@@ -12,6 +12,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import sys
 import time
 from typing import Any
 
@@ -25,7 +26,7 @@ from gateway.venues.definition_file import load_definition
 from gateway.venues.feed import Destination
 from gateway.venues.sbe_feed import destinations, listed_lines
 
-COMMAND_SECONDS = 10.0
+COMMAND_SECONDS = 3.0
 TAKEN_SECONDS = 1.0  # a predecessor that was just killed takes its TAP along
 LEAVE_SECONDS = 0.1  # for the kernel's reports that say that we leave
 POLL_SECONDS = 0.002
@@ -117,6 +118,22 @@ class KernelPath:
         if self._open:
             self._open = False
             lib.port_close(ffi.addressof(self.path, "tap"))
+
+
+def open_beside(io: Io, configuration: Configuration) -> None:
+    """Opens the exception path beside `io`, which it closes where that fails. Raises CapabilityError.
+
+    An io that replaces another goes on without the path instead: cancels may be waiting for it.
+    """
+    try:
+        io.beside = KernelPath(io, configuration)
+    except BaseException as problem:
+        earlier = io.instance.control[0]["heartbeats"][layout.value("PROCESS_IO")]["pid"]
+        if isinstance(problem, CapabilityError) and earlier != 0:
+            print(f"gateway run: io goes on without its exception path: {problem}", file=sys.stderr, flush=True)
+            return
+        io.close()
+        raise
 
 
 def lines_of(configuration: Configuration) -> list[Destination]:

@@ -6,6 +6,7 @@ The picture stands in far_end.py.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from gateway.native import lib
 from gateway.ops.exception import derived_mac
 from gateway.port import open_port, port_kinds
 from gateway.protocols import moldudp64, udp
+from gateway.venues.definition_file import FOLDER
 from tests.corridor_bench import unique_name
 from tests.exception_bench import arp_for, echo_request, io_with_tap, turns_ns
 from tests.integration.far_end import (
@@ -32,6 +34,7 @@ from tests.integration.far_end import (
     echo_over_tcp,
     end,
     ends,
+    inside,
     ip,
     ping,
     without_network_rights,
@@ -192,6 +195,40 @@ def test_after_a_killed_io_the_path_comes_back_and_the_groups_are_joined_again(p
     assert echo_over_tcp(places.near, NEAR_ADDRESS, places.far, data) == data
     run.stop()
     assert not has_tap(places.near)
+
+
+def test_an_io_that_replaces_another_goes_on_without_a_tap_rather_than_not_at_all(places, started):
+    run, _ = started("af_packet")
+    before = run.io_pid
+    os.kill(before, signal.SIGKILL)
+    run.until(lambda: not has_tap(places.near))
+    ip("-n", places.near, "link", "add", TAP, "type", "veth", "peer", "name", "other0")
+    run.until(lambda: run.io_pid != before)
+    assert f"goes on without its exception path: exception.tap: an interface {TAP} exists" in run.log.read_text()
+    received = int(run.instance.counters[0]["io"]["frames_received"])
+    ping(places.far, NEAR_ADDRESS, 0.5)  # ARP, which nobody answers now
+    run.until(lambda: run.instance.counters[0]["io"]["frames_published"] > 0)
+    assert run.instance.counters[0]["io"]["frames_received"] > received
+    run.stop()
+
+
+def test_thirty_groups_are_joined_and_left(places, tmp_path):
+    """More than one socket may hold: Linux allows 20 memberships each."""
+    wanted = {f"239.1.{index}.1" for index in range(15)} | {f"239.1.{index}.2" for index in range(15)}
+    lines = "".join(f'\n[[lines]]\na = "239.1.{index}.1:15001"\nb = "239.1.{index}.2:15002"\n' for index in range(15))
+    (tmp_path / "many.toml").write_text((FOLDER / "cme_mdp3.toml").read_text() + lines)
+    with io_with_tap(places.near, {"feed.definition": str(tmp_path / "many.toml")}) as (io, _, _):
+        assert joined(places.near) >= wanted
+        io.beside.close()
+        assert not joined(places.near) & wanted and not has_tap(places.near)
+
+
+def joined(space):
+    """The groups that a namespace's kernel has joined (/proc/net/igmp prints them in host order)."""
+    with inside(space):
+        text = Path("/proc/thread-self/net/igmp").read_text()
+    words = [line.split()[0] for line in text.splitlines()[1:] if line.startswith("\t")]
+    return {socket.inet_ntoa(int(word, 16).to_bytes(4, "little")) for word in words}
 
 
 def test_without_join_the_kernel_reports_no_group(places, started):
