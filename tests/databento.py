@@ -1,10 +1,9 @@
-"""Real order data of CME's ES future (`databento-dbn`, order by order) as events, and a twin that keeps nothing but dictionaries.
+"""Real order data of CME's ES future (`databento-dbn`, order by order) as events, and a twin that keeps only dictionaries.
 
 DBN, schema "mbo": action A adds, C takes `size` off, M states price and size anew (its place is lost when the price changes
 or the size grows), R clears, T and F report a trade and leave the book as it is. Prices are in 1e-9.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from gateway.core.levels import LEVEL, level_at, price_of, side_of
 from gateway.core.memory import load_i64, load_u32
 from gateway.layout import dtype, value
 
-DAYS = ("20231224", "20231225")
 TICK = 250_000_000  # 0.25 of an index point
 INSTRUMENT = 7
 SIDES = {"B": value("SIDE_BUY"), "A": value("SIDE_SELL"), "N": 0}
@@ -146,8 +144,3 @@ def book_digest(store, book, levels_max):
 
 def event_row() -> np.ndarray:
     return np.zeros(1, dtype("event"))
-
-
-def days(folder: Path) -> Iterator[tuple[str, list[Any]]]:
-    for day in DAYS:
-        yield day, records(folder, day)

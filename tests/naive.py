@@ -113,8 +113,10 @@ class NaiveBooks(NaiveTrust):
             if not book.flags & SNAPSHOT:
                 book.flag(VALID, STALE | RECOVERABLE | FAULT)
         elif kind == SNAPSHOT_BEGIN:
-            self._empty(book)
-            self.begin_snapshot(book, event["other_id"])
+            next_part = book.flags & SNAPSHOT and book.snapshot_sequence == event["other_id"] != 0
+            if not next_part:
+                self._empty(book)
+                self.begin_snapshot(book, event["other_id"])
         elif kind == SNAPSHOT_END:
             self.end_snapshot(book)
         else:

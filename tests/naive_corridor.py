@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from gateway import limits
 from gateway.layout import names, value
 from tests.naive import NaiveBooks
-from tests.naive_trust import BUY, FAULT, NAMED, SELL
 from tests.naive_packets import FIELDS, decode_packet
+from tests.naive_trust import BUY, FAULT, NAMED, SELL
 
 HELD_MAX, JUMP_MAX, SEQUENCE_MAX = limits.REORDER_PACKETS_MAX, 1 << 40, 1 << 62
 GAP = value("EVENT_GAP")

@@ -147,7 +147,9 @@ class Naive:
             other_id = sequence
         elif row.instrument_sequence and sequence:
             first_row = self.rows.setdefault((look.value(row.instrument), 0), len(self.rows))
-            before.append(event({**base, "instrument": first_row}, "instrument_sequence", order_id=sequence - 1, other_id=sequence))
+            before.append(
+                event({**base, "instrument": first_row}, "instrument_sequence", order_id=sequence - 1, other_id=sequence)
+            )
             if kind == "instrument_sequence":
                 return before
         kept = PRICE_KEPT if kind == "set" else 0
@@ -227,7 +229,8 @@ class Look:
             for member in block:
                 if member.name in source.field and isinstance(member.type, Enum):
                     named = {name: wire for wire, name in member.type.values}
-                    return named.get(text, int(text) if text.lstrip("-").isdigit() else None)
+                    number = int(text) if text.lstrip("-").isdigit() else ord(text) if len(text) == 1 else None
+                    return named.get(text, number)
         return None
 
     def whole(self, source: Value | None, default: int) -> int:
@@ -315,7 +318,14 @@ def _entries(values: dict[str, Any], path: list[str]) -> list[list[dict[str, Any
 
 def event(base: Event, kind: str, **numbers: int) -> Event:
     """An event as the dict of its fields."""
-    blank = {"instrument": 0, "side": 0, "flags": 0, "price": 0, "quantity": 0, "order_id": 0, "other_id": 0, "time_venue_ns": 0}
+    blank = {
+        "instrument": 0,
+        "side": 0,
+        "flags": 0,
+        "price": 0,
+        "quantity": 0,
+        "order_id": 0,
+        "other_id": 0,
+        "time_venue_ns": 0,
+    }
     return {**blank, **base, "kind": KIND[kind], **numbers}
-
-

@@ -5,11 +5,11 @@ from typing import Any
 
 from gateway.cli.output import print_json, progress
 from gateway.cli.replay import add_recording_options, open_replay
+from gateway.core.decimals import text_of
 from gateway.errors import EXIT_DONE
 from gateway.ops.replay import Replay
 
 HELP = "print the order books at the end of a recording, or every N messages"
-DECIMALS = 4  # ITCH Price (4)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_recording_options(parser)
     parser.add_argument("--levels", type=positive, default=10, metavar="N", help="price levels a side (default: 10)")
     parser.add_argument("--every", type=positive, metavar="N", help="also after every N messages, at the end of the frame")
-    parser.add_argument("--symbol", help="only this instrument")
+    parser.add_argument("--symbol", help="only this instrument: its symbol, or the number the venue gives it")
     parser.add_argument("--json", action="store_true", help="JSON: one object, or one a line with --every")
 
 
@@ -53,26 +53,37 @@ def print_on_the_way(replay: Replay, arguments: argparse.Namespace) -> None:
 def show(replay: Replay, arguments: argparse.Namespace) -> None:
     """The books as they are now."""
     messages = int(replay.instance.counters[0]["core"]["messages"])
-    books = [book for book in replay.books(arguments.levels) if arguments.symbol in (None, book["symbol"])]
+    books = [
+        book
+        for book in replay.books(arguments.levels)
+        if arguments.symbol in (None, book["symbol"], str(book["instrument"]))
+    ]
     for book in books:
         for side in ("bids", "asks"):
-            book[side] = [[exact(price), quantity, orders] for price, quantity, orders in book[side]]
+            book[side] = [[price_text(book, row[0]), quantity_of(book, row[1]), row[2]] for row in book[side]]
+        del book["price_exponent"], book["quantity_exponent"]
     if arguments.json:
         print_json({"messages": messages, "instruments": books})
     else:
         print_text(messages, books)
 
 
-def exact(price: int) -> str:
-    """1/10000 units as an exact decimal text."""
-    return f"{price // 10**DECIMALS}.{price % 10**DECIMALS:0{DECIMALS}}"
+def price_text(book: dict[str, Any], price: int) -> str:
+    """A price as exact decimal text."""
+    return text_of(price, book["price_exponent"])
+
+
+def quantity_of(book: dict[str, Any], quantity: int) -> int | str:
+    """A quantity: a whole number where the feed counts whole ones, else exact decimal text."""
+    return text_of(quantity, book["quantity_exponent"]) if book["quantity_exponent"] else quantity
 
 
 def print_text(messages: int, books: list[dict[str, Any]]) -> None:
     """Two columns a book, best level first."""
     print(f"after {messages:,} messages: {len(books)} books")
     for book in books:
-        print(f"\n{book['symbol'] or book['instrument']}  {' '.join(book['flags'])}")
+        layer = f"  layer {book['layer']}" if book.get("layer") else ""
+        print(f"\n{book['symbol'] or book['instrument']}{layer}  {' '.join(book['flags'])}")
         for index in range(max(len(book["bids"]), len(book["asks"]))):
             bid = book["bids"][index] if index < len(book["bids"]) else ("", "", "")
             ask = book["asks"][index] if index < len(book["asks"]) else ("", "", "")

@@ -1,10 +1,11 @@
 """`gateway decode FILE --feed NAME`: every message of a recording as one JSON object a line.
 
     {"frame": 1, "sequence": 14764496, "message": "Order Delete", "stock_locate": 2737, …}
-    {"frame": 3, "sequence": 5616, "channel": "224.0.32.64:15340", "message": "MDIncrementalRefreshBook32", "template": 32, …}
+    {"frame": 3, "sequence": 5616, "channel": "224.0.32.64:15340", "message": …, "template": 32, …}
 
 `frame` counts the frames of the file from 1. Prices are exact decimal text ("87.3900"), never floating point; text has
-lost its padding. Names of fields are the schema's own. Hard rule: stdout carries messages only; what was passed over is counted by reason on stderr.
+lost its padding. Names of fields are the schema's own. Hard rule: stdout carries messages only; what was passed over is
+counted by reason on stderr.
 """
 
 import argparse
@@ -34,8 +35,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def add_feed_options(parser: argparse.ArgumentParser) -> None:
     """What every verb that reads a recording is told of its feed."""
-    parser.add_argument("--feed", required=True, metavar="NAME|FILE.toml", help="feed of the recording, or its definition")
+    words = {"metavar": "NAME|FILE.toml", "help": "feed of the recording, or the file that defines it"}
+    parser.add_argument("--feed", required=True, type=feed_name, **words)
     parser.add_argument("--schema", type=Path, metavar="XML", help="the venue's SBE schema, for feeds that have one")
+
+
+def feed_name(text: str) -> str:
+    """A shipped feed's name, or the path of a definition."""
+    from gateway.venues.definition_file import is_file, shipped, suggest
+
+    known = sorted({*HAND_WRITTEN, *shipped()})
+    if is_file(text) or text in known:
+        return text
+    raise argparse.ArgumentTypeError(f"no feed {text!r}; {suggest(text, known)}, or give the path of a .toml file")
 
 
 def feed_of(arguments: argparse.Namespace) -> Feed:

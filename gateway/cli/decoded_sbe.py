@@ -17,8 +17,8 @@ from gateway.protocols.sbe.interpreter import decode_body
 from gateway.protocols.sbe.model import Schema
 from gateway.venues.definition import Definition
 from gateway.venues.definition_file import load_definition
-from gateway.venues.sbe_feed import schema_of
 from gateway.venues.packets import PacketReader, RawMessage
+from gateway.venues.sbe_feed import schema_of
 
 
 def open_feed(name: str, schema: Path | None) -> Feed:

@@ -12,6 +12,7 @@ from gateway.config import Configuration, load
 from gateway.errors import EXIT_DONE
 from gateway.ops.replay import Replay
 from gateway.ops.summary import summary
+from gateway.venues.definition_file import is_file
 
 HELP = "send a recording through the whole corridor and summarise frames, gaps, books and orders"
 SEQUENCE_REASONS = ("duplicate", "late")
@@ -44,12 +45,12 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
 def configuration_of(arguments: argparse.Namespace) -> Configuration:
     """The configuration of a replay: any destination is the feed, its own instance, no state on disk."""
     lines_written = arguments.config is not None
-    is_file = arguments.feed.endswith(".toml") or "/" in arguments.feed
+    from_file = is_file(arguments.feed)
     overrides: dict[str, Any] = {
         "instance.name": f"replay-{os.getpid()}",
-        "feed.name": None if is_file else arguments.feed,
-        "feed.definition": str(Path(arguments.feed).resolve()) if is_file else None,
-        "feed.schema": str(arguments.schema) if arguments.schema else None,
+        "feed.name": None if from_file else arguments.feed,
+        "feed.definition": str(Path(arguments.feed).resolve()) if from_file else None,
+        "feed.schema_file": str(arguments.schema) if arguments.schema else None,
         "feed.any_destination": None if lines_written else True,
         "feed.unsequenced": True,
         "strategy.file": arguments.strategy,
@@ -94,7 +95,7 @@ def report(replay: Replay) -> dict[str, Any]:
         "packets": core["packets"],
         "heartbeats": core["heartbeats"],
         "messages": core["messages"],
-        "messages_by_type": whole["messages"],
+        "messages_by_type": message_names(whole["messages"], replay.type_names),
         "sequence_gaps": core["gaps"],
         "messages_lost": core["gap_messages"],
         "duplicates": reasons.get("duplicate", 0),
@@ -113,11 +114,31 @@ def report(replay: Replay) -> dict[str, Any]:
         "decisions": whole["decisions"],
         "rejects": whole["rejects"],
         "strategy_faults": core["strategy_faults"],
+        "channels": replay.channels(),
     }
+
+
+def message_names(counts: dict[str, int], names: dict[int, str]) -> dict[str, int]:
+    """Counts by the names of a schema's templates; a feed of lettered types keeps its letters."""
+    return {names.get(ord(key), key): count for key, count in counts.items()} if names else counts
 
 
 def print_report(result: dict[str, Any]) -> None:
     """One line a fact, for a person."""
     for name, value in result.items():
+        if name == "channels":
+            print_channels(value)
+            continue
         text = ", ".join(f"{key} {count:,}" for key, count in value.items()) if isinstance(value, dict) else f"{value:,}"
         print(f"{name.replace('_', ' '):20} {text or 'none'}")
+
+
+def print_channels(channels: list[dict[str, Any]]) -> None:
+    """One line a channel that has more than its summary to tell."""
+    for channel in channels:
+        lines = "; ".join(
+            f"{name} {line['destination']}: first {line['first']:,}, second {line['second']:,}, missed {line['missed']:,}"
+            for name, line in channel["lines"].items()
+        )
+        gaps = f"gaps {channel['gaps']:,}, lost {channel['lost_messages']:,}, books stale {channel['books_stale']:,}"
+        print(f"channel {channel['channel']} ({channel['role']})  {lines}; {gaps}")

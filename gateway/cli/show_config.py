@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT_DONE
     configuration = load(arguments.file)
     if arguments.json:
-        print_json(configuration.model_dump(), indent=2)
+        print_json(configuration.model_dump(by_alias=True), indent=2)
     else:
         print(toml(configuration), end="")
     return EXIT_DONE
@@ -65,7 +65,7 @@ def toml(configuration: Configuration) -> str:
             if value is None:
                 lines.append(f"# {key} is unset and required: {range_text(field)}")
             else:
-                lines.append(f"{key} = {toml_value(value)}")
+                lines.append(f"{field.alias or key} = {toml_value(value)}")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
@@ -79,6 +79,6 @@ def markdown() -> str:
         for key, field in model.model_fields.items():
             default = field.get_default(call_default_factory=True)
             shown = "*required*" if is_required(field) else f"`{toml_value(default)}`"
-            lines.append(f"| `{key}` | {range_text(field)} | {shown} | {field.description} |")
+            lines.append(f"| `{field.alias or key}` | {range_text(field)} | {shown} | {field.description} |")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)

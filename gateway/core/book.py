@@ -10,7 +10,7 @@ there are; the others are in book_rare.py. Hard rule: a contradiction of the fee
 and never corrupts it; every loop is bounded by the layout (native/layout/book.h), not by the feed.
 """
 
-from gateway.core.book_changes import place, remove
+from gateway.core.book_changes import place, place_order, remove, remove_order
 from gateway.core.book_orders import NO_ROW
 from gateway.core.book_prefetch import prefetch_ahead, prefetch_events
 from gateway.core.book_rare import apply_rare, named_row, print_price
@@ -36,7 +36,7 @@ PRICED, NAMED = value("EVENT_PRICED"), value("BOOK_NAMED")
 FIELD, EXCESS = value("FEED_MESSAGE_FIELD"), value("FEED_QUANTITY_EXCESS")
 assert {ADD, EXECUTE, REDUCE, DELETE, REPLACE} == {*range(ADD, REPLACE + 1)}
 
-__all__ = ["apply_event", "apply_events", "begin_session", "prefetch_ahead", "prefetch_events"]
+__all__ = ["apply_event", "apply_events", "apply_inline", "begin_session", "prefetch_ahead", "prefetch_events"]
 
 
 @kernel
@@ -46,12 +46,18 @@ def apply_events(store, events, count, counters):
     changed = 0
     for index in range(count):
         prefetch_ahead(store, events, index, count)
-        changed += apply_event(store, events + index * EVENT_BYTES, counters)
+        changed += apply_inline(store, events + index * EVENT_BYTES, counters)
     return changed
 
 
 @kernel
 def apply_event(store, event, counters):
+    """Applies one struct event: `apply_inline` behind a call."""
+    return apply_inline(store, event, counters)
+
+
+@leaf
+def apply_inline(store, event, counters):
     """Applies one struct event and fills in what the strategy wants to see: 1 when the top of its book changed.
 
     EXECUTE, REDUCE and DELETE get side and price of the order (a PRICED price stays), DELETE also what was left of it,
@@ -118,8 +124,8 @@ def replace(store, book, event, counters):
     top = top_of(book, side)
     price, quantity = load_i64(top), load_i64(top + 8)
     store_u8(event + EVENT.side, side)
-    remove(store, book, row, left, left)
-    place(store, book, event, load_i64(event + EVENT.other_id), side, counters)
+    remove_order(store, book, row, left, left)
+    place_order(store, book, event, load_i64(event + EVENT.other_id), side, counters)
     return 1 if price != load_i64(top) or quantity != load_i64(top + 8) else 0
 
 

@@ -29,7 +29,7 @@ def is_price(price):
     return -PRICE_LIMIT <= price < PRICE_LIMIT
 
 
-@kernel
+@leaf
 def place(store, book, event, order_id, number, counters):
     """Writes order row and level; refuses, with the reason, what has no place."""
     price, quantity = load_i64(event + EVENT.price), load_i64(event + EVENT.quantity)
@@ -67,7 +67,7 @@ def join_queue(store, row):
     store_u32(row + ORDER.priority, arrivals)
 
 
-@kernel
+@leaf
 def remove(store, book, row, quantity, left):
     """Takes `quantity` of the `left` from an order and its level; releases the row when that is all."""
     level, price, number = load_u32(row + ORDER.level), load_i64(row + ORDER.price), load_u8(row + ORDER.side)
@@ -80,18 +80,30 @@ def remove(store, book, row, quantity, left):
 
 
 @kernel
+def place_order(store, book, event, order_id, number, counters):
+    """`place` where it is not worth its room: a call costs 10 ns (measured)."""
+    return place(store, book, event, order_id, number, counters)
+
+
+@kernel
+def remove_order(store, book, row, quantity, left):
+    """`remove`, as above."""
+    return remove(store, book, row, quantity, left)
+
+
+@kernel
 def set_order(store, book, event, row, counters):
-    """EVENT_SET: an order has another price or quantity; nothing left of it: it goes. The caller looks what became of the top."""
+    """EVENT_SET: an order has another price or quantity; nothing left of it: it goes. The caller looks at the top."""
     price, quantity = load_i64(event + EVENT.price), load_i64(event + EVENT.quantity)
     left, number = load_u32(row + ORDER.quantity), load_u8(row + ORDER.side)
     if load_u8(event + EVENT.side) not in (0, number) or quantity < 0 or quantity >= WORD or not is_price(price):
         return fault(book, counters, FIELD)
     store_u8(event + EVENT.side, number)
     if quantity == 0:
-        return remove(store, book, row, left, left)
+        return remove_order(store, book, row, left, left)
     if price != load_i64(row + ORDER.price):
-        remove(store, book, row, left, left)
-        return place(store, book, event, load_i64(event + EVENT.order_id), number, counters)
+        remove_order(store, book, row, left, left)
+        return place_order(store, book, event, load_i64(event + EVENT.order_id), number, counters)
     if load_u8(event + EVENT.flags) & REQUEUED:
         join_queue(store, row)
     return resize(store, book, row, price, quantity - left)

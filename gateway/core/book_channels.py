@@ -11,7 +11,7 @@ of gaps walks nothing. Hard rule: whoever changes VALID, STALE, RECOVERABLE or S
 from gateway.core.book_rows import BOOK, book_of
 from gateway.core.counters import add_to
 from gateway.core.histograms import add_value
-from gateway.core.kernel import kernel, leaf
+from gateway.core.kernel import inner, kernel, leaf
 from gateway.core.memory import load_i64, load_u32, store_i64, store_u32
 from gateway.layout import offsets, size, value
 
@@ -80,7 +80,7 @@ def set_trust(store, book, flags):
         enter_list(store, book, wanted)
 
 
-@kernel
+@inner
 def note_health(store, book, stale):
     """A book became stale, or is so no longer: how long it was is worth knowing."""
     now_ns, since_ns = load_i64(store + STORE.time_ns), load_i64(book + BOOK.stale_since_ns)
@@ -90,7 +90,7 @@ def note_health(store, book, stale):
         add_value(times, now_ns - since_ns)
 
 
-@kernel
+@inner
 def leave_list(store, book):
     """Takes a row out of the list it stands in."""
     which = load_u32(book + BOOK.list)
@@ -106,7 +106,7 @@ def leave_list(store, book):
     store_u32(book + BOOK.list, LIST_NONE)
 
 
-@kernel
+@inner
 def enter_list(store, book, which):
     """Puts a row that stands in no list at the head of one."""
     if which == LIST_NONE:
@@ -131,7 +131,7 @@ def mark_channel(store, channel, lost):
         mark_list(store, row + CHANNEL.recoverable, lost)
 
 
-@kernel
+@inner
 def mark_list(store, head, lost):
     """Marks and moves every row of a list."""
     for _ in range(load_i64(store + STORE.used)):
@@ -169,7 +169,7 @@ def heal_book(store, book, counters):
     add_to(counters + CORE.healed, 1)
 
 
-@kernel
+@inner
 def bind_book(store, book):
     """The first event that moves a book says whose gaps concern it, and how far that channel is trusted."""
     leave_list(store, book)
@@ -181,7 +181,7 @@ def bind_book(store, book):
     enter_list(store, book, list_of(flags))
 
 
-@kernel
+@inner
 def follow_channel(store, book):
     """News of a bound book come by another channel than before: from now on the gaps of that one concern it."""
     channel = channel_now(store)

@@ -4,7 +4,7 @@
 0 is none. Hard rule: reads only; each step is a bounded walk, so whoever goes through a side bounds the number of steps.
 """
 
-from gateway.core.kernel import kernel, leaf
+from gateway.core.kernel import inner, kernel, leaf
 from gateway.core.levels import (
     BRANCH,
     BUY,
@@ -66,7 +66,7 @@ def level_at_position(store, side, number, position):
     return index
 
 
-@kernel
+@inner
 def better_level(store, coarse, fine, number):
     """The better one of a level of either tree."""
     if coarse == 0 or fine == 0:
@@ -74,7 +74,7 @@ def better_level(store, coarse, fine, number):
     return fine if (price_of(store, fine) > price_of(store, coarse)) == (number == BUY) else coarse
 
 
-@kernel
+@inner
 def edge_level(store, reference, number):
     """Index of the highest level of a tree for a bid, the lowest for an ask; 0 for an empty tree."""
     for _ in range(NODES_DEEP):
@@ -94,7 +94,7 @@ def leaf_edge(store, leaf, number):
     return (leaf << DIGIT_BITS) | edge_digit(load_i64(leaf_at(store, leaf) + LEAF.occupied), number)
 
 
-@kernel
+@inner
 def seek_level(store, reference, key, number):
     """Index of the best level of a tree whose key is `key` or worse; 0: none. Keys of one tree differ in 63 bits."""
     aside = 0  # the best subtree passed so far that is worse than the path
@@ -138,7 +138,7 @@ def find_level(store, side, key):
     return (leaf << DIGIT_BITS) | (key & DIGIT)
 
 
-@kernel
+@inner
 def find_leaf(store, reference, key):
     """The leaf of a key below a node reference, 0 when there is none."""
     for _ in range(NODES_DEEP):

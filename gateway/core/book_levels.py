@@ -12,7 +12,7 @@ from gateway.core.book_rows import BOOK, fault
 from gateway.core.book_sequences import continue_sequence
 from gateway.core.book_top import PRICE, QUANTITY, find_top, raise_top, top_of
 from gateway.core.counters import count_reason
-from gateway.core.kernel import kernel
+from gateway.core.kernel import inner
 from gateway.core.levels import LEVEL, SIDE, drop_level, key_of, level_at, level_for, occupy, price_of, side_of
 from gateway.core.memory import load_i64, load_u8, load_u32, shift_right, store_i64, store_u32
 from gateway.layout import offsets, value
@@ -27,7 +27,7 @@ SELL = value("SIDE_SELL")
 WORD_MASK = (1 << 32) - 1
 
 
-@kernel
+@inner
 def apply_levels(store, book, event, kind, counters):
     """One event of levels: 1 when the top of its side is another one."""
     if load_u8(event + EVENT.flags) & OF_SNAPSHOT == 0:
@@ -49,7 +49,7 @@ def apply_levels(store, book, event, kind, counters):
     return 1 if price != load_i64(top + PRICE) or quantity != load_i64(top + QUANTITY) else 0
 
 
-@kernel
+@inner
 def set_level(store, book, number, event, counters):
     """The level at a price has this quantity now; quantity 0: it is gone."""
     price, quantity = load_i64(event + EVENT.price), load_i64(event + EVENT.quantity)
@@ -67,7 +67,7 @@ def set_level(store, book, number, event, counters):
         take_level(store, book, number, index)
 
 
-@kernel
+@inner
 def write_level(store, book, number, price, quantity, orders, counters):
     """A level as the venue states it; the worst one goes when there are more than the venue keeps."""
     side = side_of(book, number)
@@ -88,7 +88,7 @@ def write_level(store, book, number, price, quantity, orders, counters):
             take_level(store, book, number, best_level(store, side, 3 - number))
 
 
-@kernel
+@inner
 def take_level(store, book, number, index):
     """A level is gone."""
     side, level, price = side_of(book, number), level_at(store, index), price_of(store, index)
@@ -100,7 +100,7 @@ def take_level(store, book, number, index):
         find_top(store, book, number, index, leaf_stays)
 
 
-@kernel
+@inner
 def move_levels(store, book, number, event, kind, counters):
     """The events that name a level by its position."""
     position = shift_right(load_i64(event + EVENT.order_id), 32)
@@ -122,7 +122,7 @@ def move_levels(store, book, number, event, kind, counters):
         overlay(store, book, number, event, position, counters)
 
 
-@kernel
+@inner
 def overlay(store, book, number, event, position, counters):
     """The level at a position has another price now."""
     price, quantity = load_i64(event + EVENT.price), load_i64(event + EVENT.quantity)
@@ -137,7 +137,7 @@ def overlay(store, book, number, event, position, counters):
         write_level(store, book, number, price, quantity, load_i64(event + EVENT.order_id) & WORD_MASK, counters)
 
 
-@kernel
+@inner
 def miss(book, counters):
     """A level that is not there: only a complete book of every level is contradicted by it."""
     count_reason(counters, UNKNOWN)

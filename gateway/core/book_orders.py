@@ -5,6 +5,8 @@ farthest of its orders stands. So a lookup reads a bounded number of rows, nearl
 and a row keeps its address while its order lives. Hard rule: an empty row is one with quantity 0, whatever its id says.
 """
 
+from numba import int64
+
 from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import load_i64, load_u8, load_u32, multiply_wrapping, shift_right, store_u8, store_u32
 from gateway.layout import offsets, size, value
@@ -54,17 +56,14 @@ def find_order(store, order_id):
 @leaf
 def holds(row, order_id):
     """Whether this order lives in this row."""
-    return load_i64(row + ORDER.order_id) == order_id and load_u32(row + ORDER.quantity) != 0
+    return (load_i64(row + ORDER.order_id) == order_id) & (load_u32(row + ORDER.quantity) != 0)
 
 
 @leaf
 def near_row(first, order_id):
-    """The row of an order that stands in its home line, or 0."""
-    if holds(first, order_id):
-        return first
-    if holds(first + ORDER_BYTES, order_id):
-        return first + ORDER_BYTES
-    return NO_ROW
+    """The row of an order that stands in its home line, or 0. No branch: which of the two it is nobody can foretell."""
+    second = first + ORDER_BYTES
+    return int64(holds(first, order_id)) * first + int64(holds(second, order_id)) * second
 
 
 @leaf
@@ -72,7 +71,19 @@ def vacant_row(store, order_id):
     """Address of the row a new order may take; TAKEN when the id is alive, NO_ROW when there is none within reach."""
     home = home_of(store, order_id)
     first = row_at(store, home)
-    reach = load_u8(first + ORDER.reach)
+    first_used = int64(load_u32(first + ORDER.quantity) != 0)
+    second_used = int64(load_u32(first + ORDER_BYTES + ORDER.quantity) != 0)
+    if load_u8(first + ORDER.reach) > 1 or first_used & second_used != 0:
+        return far_vacancy(store, home, order_id)
+    if near_row(first, order_id) != NO_ROW:
+        return TAKEN
+    return first + first_used * ORDER_BYTES
+
+
+@kernel
+def far_vacancy(store, home, order_id):
+    """As vacant_row, where the home line does not say it all."""
+    reach = load_u8(row_at(store, home) + ORDER.reach)
     vacancy = NO_ROW
     for distance in range(REACH):
         if distance > reach and vacancy != NO_ROW:
@@ -114,7 +125,7 @@ def release_row(store, row):
         return
     distance = distance_between(store, first, row)
     if distance == load_u8(first + ORDER.reach):
-        store_u8(first + ORDER.reach, farthest_before(store, home, distance))
+        store_u8(first + ORDER.reach, farthest_before(store, home, distance) if distance > 1 else 0)
 
 
 @kernel

@@ -15,7 +15,7 @@ from gateway.core.book_top import set_trading, settle_top, top_of
 from gateway.core.book_touch import BOUND, SKIPPING, pass_over, touch_book
 from gateway.core.checksum import check_book
 from gateway.core.counters import count_reason
-from gateway.core.kernel import kernel, leaf
+from gateway.core.kernel import inner, leaf
 from gateway.core.memory import load_i64, load_u8, load_u16, load_u32, store_i64
 from gateway.layout import offsets, value
 
@@ -39,7 +39,7 @@ MISMATCH = value("FEED_INSTRUMENT_MISMATCH")
 TRADING_LAST = value("TRADING_CLOSED")
 
 
-@kernel
+@inner
 def apply_rare(store, event, kind, counters):
     """Whatever is no event of one order; 1 when the top of its book changed."""
     if kind in (NONE, SYSTEM, INFORMATION):
@@ -73,7 +73,7 @@ def moves(kind):
     return kind in (CLEAR, SET, TRADE, SEQUENCE, SNAPSHOT_BEGIN, SNAPSHOT_END) or LEVEL <= kind <= OVERLAY
 
 
-@kernel
+@inner
 def move(store, book, event, kind, counters):
     """Binds the book to its channel, and passes over what was applied before."""
     if load_u32(book + BOOK.flags) & BOUND == 0:
@@ -93,7 +93,7 @@ def move(store, book, event, kind, counters):
     return changed
 
 
-@kernel
+@inner
 def rebuild(store, book, event, kind, counters):
     """The events of levels, orders set anew, and what empties a book."""
     if kind == CLEAR:
@@ -139,7 +139,7 @@ def print_price(book, event, counters):
         count_reason(counters, FIELD)
 
 
-@kernel
+@inner
 def inform(book, event, kind, counters):
     """What moves neither order nor level: trades, trading states, definitions."""
     quantity = load_i64(event + EVENT.quantity)

@@ -1,4 +1,4 @@
-"""The sequence of one instrument, where a venue numbers its messages per instrument: what follows, what repeats, what misses.
+"""The sequence of one instrument, where a venue numbers messages per instrument: what follows, what repeats, what misses.
 
     last = 0            not known yet: any sequence is taken, and the channel alone says what the book is worth
     previous = last     follows, and so does what covers last + 1
@@ -12,7 +12,7 @@ from gateway.core.book_channels import SNAPSHOT, after_gap, follow_channel, heal
 from gateway.core.book_rows import BOOK
 from gateway.core.book_touch import SKIPPING, pass_over
 from gateway.core.counters import count_reason
-from gateway.core.kernel import kernel
+from gateway.core.kernel import inner
 from gateway.core.memory import load_i64, load_u32, store_i64, store_u32
 from gateway.layout import offsets, value
 
@@ -22,7 +22,7 @@ SEQUENCE_MAX = 1 << 62  # beyond it the next one could overflow
 FIELD, INSTRUMENT_GAP = value("FEED_MESSAGE_FIELD"), value("FEED_INSTRUMENT_GAP")
 
 
-@kernel
+@inner
 def begin_sequence(store, book, event, counters):
     """EVENT_INSTRUMENT_SEQUENCE: judges what follows it. 0: the top does not change by that."""
     sequence, previous = load_i64(event + EVENT.other_id), load_i64(event + EVENT.order_id)
@@ -35,7 +35,7 @@ def begin_sequence(store, book, event, counters):
     return 0
 
 
-@kernel
+@inner
 def continue_sequence(store, book, event, counters):
     """The sequence that a level event carries itself: 1 when the event is news."""
     sequence = load_i64(event + EVENT.other_id)
@@ -47,7 +47,7 @@ def continue_sequence(store, book, event, counters):
     return 1
 
 
-@kernel
+@inner
 def follow(store, book, sequence, previous, covered, counters):
     """Compares with the last sequence of the book: 1 news, 0 seen."""
     if load_u32(book + BOOK.flags) & SNAPSHOT:

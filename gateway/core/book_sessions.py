@@ -1,10 +1,10 @@
 """What empties books ⑤: a CLEAR of one instrument, a snapshot of it, a new session of a channel.
 
-Hard rule: orders leave one by one, as if each were deleted, so that the pools and counts come out exact. A book of orders
-makes its clearing walk the order table until its last order is found; a book of levels gives its leaves back and walks nothing.
+Hard rule: orders leave one by one, as if each were deleted, so that the pools and counts come out exact. Clearing a book
+of orders walks the order table until its last order is found; a book of levels gives its leaves back and walks nothing.
 """
 
-from gateway.core.book_changes import remove
+from gateway.core.book_changes import remove_order
 from gateway.core.book_channels import CHANNEL, channel_at, channel_now, heal_book, healed, set_trust
 from gateway.core.book_depth import best_level
 from gateway.core.book_rows import BOOK, book_of, has_levels, listed_book, set_tick
@@ -31,7 +31,7 @@ USELESS = value("FEED_SNAPSHOT_USELESS")
 
 @kernel
 def clear_book(store, book):
-    """Removes everything from a book; empty, it is known and trusted again, unless a snapshot is coming in. 1: it had any."""
+    """Removes everything from a book; empty, it is trusted again, unless a snapshot is coming in. 1: it had any."""
     changed = empty_book(store, book)
     flags = load_u32(book + BOOK.flags)
     if flags & SNAPSHOT == 0:
@@ -41,9 +41,15 @@ def clear_book(store, book):
 
 @kernel
 def begin_snapshot(store, book, event):
-    """Empties a book, which is stale until its snapshot is complete. 1 when it had any level."""
-    changed = empty_book(store, book)
+    """Empties a book, which is stale until its snapshot is complete. 1 when it had any level.
+
+    A snapshot of several messages begins with each of them: the same sequence of the instrument again is its next part.
+    """
     sequence = load_i64(event + EVENT.other_id)
+    running = load_u32(book + BOOK.flags) & SNAPSHOT != 0
+    if running and sequence > 0 and sequence == load_i64(book + BOOK.snapshot_sequence):
+        return 0
+    changed = empty_book(store, book)
     store_i64(book + BOOK.snapshot_sequence, sequence if 0 <= sequence <= SEQUENCE_MAX else 0)
     flags = load_u32(book + BOOK.flags) & ~(VALID | RECOVERABLE | SKIPPING | FAULT)
     set_trust(store, book, flags | STALE | SNAPSHOT)
@@ -70,7 +76,7 @@ def empty_book(store, book):
             break
         left = load_u32(row + ORDER.quantity)
         if left != 0 and load_u16(row + ORDER.instrument) == instrument:
-            remove(store, book, row, left, left)
+            remove_order(store, book, row, left, left)
         row += ORDER_BYTES
     empty_levels(store, book)
     return changed
@@ -139,7 +145,7 @@ def remove_orders(store, channel):
         if left != 0:
             book = book_of(store, load_u16(row + ORDER.instrument))
             if load_u32(book + BOOK.channel) == channel:
-                remove(store, book, row, left, left)
+                remove_order(store, book, row, left, left)
                 left_over -= 1
         row += ORDER_BYTES
 

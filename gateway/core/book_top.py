@@ -71,7 +71,7 @@ def lower_level(store, book, number, index, price, quantity, orders_gone):
     return 1
 
 
-@kernel
+@leaf
 def find_top(store, book, number, index, leaf_stays):
     """The best level is gone: the next one, in the same leaf when it has one and no fine price can come between."""
     side = side_of(book, number)

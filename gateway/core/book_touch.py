@@ -5,7 +5,7 @@ Hard rule: on the way of nearly every event this is one compare of the row's fla
 
 from gateway.core.book_channels import bind_book, channel_at, channel_now, enter_list, list_of
 from gateway.core.book_rows import BOOK, book_of, set_tick
-from gateway.core.kernel import kernel, leaf
+from gateway.core.kernel import inner, kernel, leaf
 from gateway.core.memory import load_i64, load_u32, store_i64, store_u8, store_u32
 from gateway.layout import offsets, value
 
@@ -38,7 +38,7 @@ def ready_book(store, event, counters):
     return book
 
 
-@kernel
+@inner
 def prepare(store, book, event, counters):
     """What a row needs before it is moved: 1 when it may be."""
     touch_book(store, event, counters)
@@ -49,7 +49,7 @@ def prepare(store, book, event, counters):
     return 1
 
 
-@kernel
+@inner
 def pass_over(event):
     """The event was applied before: strategies need not see it again. Returns 0."""
     store_u8(event + EVENT.kind, INFORMATION)

@@ -3,8 +3,8 @@
     Kraken v1   asks then bids, ten a side, "price" "quantity" as printed, without point and leading zeros
     OKX v5      bid and ask by turns, 25 a side, "price:quantity" joined by ":", without zeros at the end of a fraction
 
-The event carries what the text depends on (native/layout/event.h). Hard rule: only a valid book is judged; one that is not the
-venue's is stale and at fault before the strategy is asked again, until a snapshot.
+The event carries what the text depends on (native/layout/event.h). Hard rule: only a valid book is judged; one that is not
+the venue's is stale and at fault before the strategy is asked again, until a snapshot.
 """
 
 import zlib
@@ -137,7 +137,7 @@ def okx_crc(store, book, units):
 
 @kernel
 def add_okx_level(store, crc, index, units, first):
-    """"price:quantity", with a colon before it unless it is the first."""
+    """ "price:quantity", with a colon before it unless it is the first."""
     if not first:
         crc = add_byte(crc, COLON)
     crc = add_decimal(crc, price_of(store, index), units & 0xFF)

@@ -15,8 +15,8 @@ from gateway import limits
 from gateway.core.counters import add_to
 from gateway.core.held_packets import payload_of, row_of, take_first
 from gateway.core.kernel import kernel, leaf
-from gateway.core.line_statistics import STATISTICS, enter, line_of, settle
 from gateway.core.line_statistics import LINE as LINE_STATISTICS
+from gateway.core.line_statistics import STATISTICS, enter, line_of, settle
 from gateway.core.memory import load_i64, load_u32, multiply_wrapping, remainder_u32, shift_right, store_i64, store_u32
 from gateway.layout import offsets, value
 

@@ -1,8 +1,8 @@
 """`@kernel`, `@leaf`, `@inner`, `@cached`: how numba functions are declared here; a third less to compile than with `@njit`.
 
-Inlining is said for each: numba hands the flag down, and a kernel first compiled for a leaf would be copied into every caller.
-Left out is what nothing here uses: a C wrapper for every function, and a copy of the function for every literal argument
-(the optimiser folds the constants after inlining anyway).
+Inlining is said for each: numba hands the flag down, and a kernel first compiled for a leaf would be copied into every
+caller. Left out is what nothing here uses: a C wrapper for every function, and a copy of the function for every literal
+argument (the optimiser folds the constants after inlining anyway).
 """
 
 from collections.abc import Callable

@@ -8,7 +8,7 @@ most NODES_DEEP turns; a node that is empty is in the free list, clean.
 """
 
 from gateway import limits
-from gateway.core.kernel import kernel, leaf
+from gateway.core.kernel import inner, leaf
 from gateway.core.memory import (
     leading_zeros,
     load_i64,
@@ -110,7 +110,7 @@ def level_for(store, side, key):
     return (leaf << DIGIT_BITS) | (key & DIGIT)
 
 
-@kernel
+@inner
 def leaf_for(store, side, key):
     """Walks from a root to the leaf of a key; hangs a new one where the path ends. 0 when the pools are empty."""
     root = root_of(side, key)
@@ -139,7 +139,7 @@ def prefix_above(key, shift):
     return shift_right(shift_right(key, shift), DIGIT_BITS)
 
 
-@kernel
+@inner
 def hang_leaf(store, side, parent, key):
     """A new leaf where nothing hangs yet: at the root, or at a free digit of `parent`."""
     leaf = new_leaf(store, side, parent, key)
@@ -148,7 +148,7 @@ def hang_leaf(store, side, parent, key):
     return leaf
 
 
-@kernel
+@inner
 def new_leaf(store, side, parent, key):
     """A leaf for the levels around a key, not hung yet; 0 when the pool is empty."""
     leaf = take_leaf(store)
@@ -162,7 +162,7 @@ def new_leaf(store, side, parent, key):
     return leaf
 
 
-@kernel
+@inner
 def hang(store, side, parent, key, reference):
     """Makes `reference` the root of the key's tree, or the child of `parent` at the key's digit."""
     if parent == 0:
@@ -174,7 +174,7 @@ def hang(store, side, parent, key, reference):
     store_i64(branch + BRANCH.occupied, load_i64(branch + BRANCH.occupied) | (1 << digit))
 
 
-@kernel
+@inner
 def fork(store, side, parent, reference, node_key, key):
     """A branch above `reference`, at the highest digit where its keys and `key` differ, and a new leaf beside it."""
     fresh = take_branch(store)
@@ -212,7 +212,7 @@ def occupy(store, index):
     store_i64(leaf + LEAF.occupied, load_i64(leaf + LEAF.occupied) | (1 << (index & DIGIT)))
 
 
-@kernel
+@leaf
 def drop_level(store, side, index):
     """Unmarks a level that is empty, and returns its leaf when it was the last there. 1: the leaf stays."""
     leaf = leaf_at(store, index >> DIGIT_BITS)
@@ -224,7 +224,7 @@ def drop_level(store, side, index):
     return 0
 
 
-@kernel
+@inner
 def drop_leaf(store, side, leaf):
     """Takes an empty leaf out of its tree; a branch left with one child goes too."""
     address = leaf_at(store, leaf)
@@ -246,7 +246,7 @@ def drop_leaf(store, side, leaf):
         drop_branch(store, side, parent, only, key)
 
 
-@kernel
+@inner
 def drop_branch(store, side, index, only, key):
     """Takes a branch out of the tree of a key; its only child, at digit `only`, takes its place."""
     branch = branch_at(store, index)

@@ -25,12 +25,14 @@ from gateway.core.memory import (
     load_u16,
     load_u32,
     store_i64,
+    store_u8,
     store_u32,
     ticks,
 )
 from gateway.core.messages import append_part
 from gateway.core.quality import judge
 from gateway.core.quality_sweep import sweep
+from gateway.core.recovery import begin_run, examine_event, note_lost, replay_kept
 from gateway.core.report_stream import take_reports
 from gateway.core.reports import apply_refusal
 from gateway.core.requests import send_request
@@ -58,6 +60,9 @@ NOTHING, PACKET = value("READY_NOTHING"), value("READY_PACKET")
 REQUEST, RECOVERED = value("READY_REQUEST"), value("READY_RECOVERED")
 EVENT_RECOVERED, EVENT_LOST = value("EVENT_RECOVERED"), value("EVENT_LOST")
 PATH = offsets("order_path")
+STORE = offsets("book_store")
+SNAPSHOTS = value("CHANNEL_SNAPSHOT")
+HEAL_PASS, HEAL_APPLY, HEAL_DONE = value("HEAL_PASS"), value("HEAL_APPLY"), value("HEAL_DONE")
 NOT_OURS = value("FEED_NOT_OURS")
 EVENT_GAP, EVENT_INFORMATION = value("EVENT_GAP"), value("EVENT_INFORMATION")
 EVENT_INSTRUMENT = value("EVENT_INSTRUMENT")
@@ -148,10 +153,11 @@ def channel_at(core, index):
 @kernel
 def drain_feed(core, feed, code):
     """Everything arbitration lets through now, in order; a gap before what follows it."""
-    counters, store = load_i64(core + CORE.counters), load_i64(core + CORE.store)
+    counters = load_i64(core + CORE.counters)
+    store_u32(load_i64(core + CORE.store) + STORE.channel, load_u32(feed + FEED.snapshot_of))
     if load_u32(feed + FEED.joined) != 0:
         store_u32(feed + FEED.joined, 0)
-        begin_session(store, load_i64(feed + FEED.first_sequence))
+        on_run(core, feed)
     while code != NOTHING:
         if code == PACKET:
             payload, size_bytes = load_i64(feed + FEED.ready_payload), load_u32(feed + FEED.ready_size)
@@ -162,9 +168,30 @@ def drain_feed(core, feed, code):
         elif code == RECOVERED:
             say(core, EVENT_RECOVERED, 0, 0, 0)
         else:
-            lost = EVENT_LOST if load_i64(feed + FEED.gap_lost) != 0 else 0
-            say(core, EVENT_GAP, load_i64(feed + FEED.gap_first), load_i64(feed + FEED.gap_count), lost)
+            on_gap(
+                core, feed, load_i64(feed + FEED.gap_first), load_i64(feed + FEED.gap_count), load_i64(feed + FEED.gap_lost)
+            )
         code = arbitrate.next_ready(feed, load_i64(core + CORE.now_ns), counters)
+
+
+@kernel
+def on_run(core, feed):
+    """A channel begins: its books with it, unless it only says what theirs are."""
+    first, healing = load_i64(feed + FEED.first_sequence), load_i64(core + CORE.healing)
+    if healing != 0:
+        begin_run(healing, load_u32(feed + FEED.channel), first)
+    if load_u32(feed + FEED.role) != SNAPSHOTS or healing == 0:
+        begin_session(load_i64(core + CORE.store), first)
+
+
+@kernel
+def on_gap(core, feed, first, count, lost):
+    """Messages are missing: every book of the channel is stale before anything else is read."""
+    healing = load_i64(core + CORE.healing)
+    if healing != 0 and lost != 0:
+        note_lost(healing, load_u32(feed + FEED.channel), first, count)
+    if load_u32(feed + FEED.role) != SNAPSHOTS or healing == 0:
+        say(core, EVENT_GAP, first, count, EVENT_LOST if lost != 0 else 0)
 
 
 @kernel
@@ -180,19 +207,23 @@ def deliver(core, feed, payload, size_bytes, skip, time_receive_ns):
     store_u32(decoder + DECODER.more, 1)
     while load_u32(decoder + DECODER.more) != 0:
         store_u32(decoder + DECODER.more, 0)
-        on_events(core, load_i64(decoder + DECODER.events), call_decoder(load_i64(decoder + DECODER.function), decoder))
+        on_events(
+            core, feed, load_i64(decoder + DECODER.events), call_decoder(load_i64(decoder + DECODER.function), decoder)
+        )
 
 
 @kernel
-def on_events(core, events, count):
+def on_events(core, feed, events, count):
     """⑤ → ⑥ → ⑦ → ⑧ for each event, in the venue's order."""
     store, counters = load_i64(core + CORE.store), load_i64(core + CORE.counters)
-    quality = load_i64(core + CORE.quality)
+    quality, healing = load_i64(core + CORE.quality), load_i64(core + CORE.healing)
     add_to(counters + COUNTERS.events, count)
     prefetch_events(store, events, count)
     for index in range(count):
         event = events + index * EVENT_BYTES
         prefetch_ahead(store, events, index, count)
+        if healing != 0 and not goes_on(core, feed, event, counters):
+            continue
         changed = apply_event(store, event, counters)
         if quality != 0:
             judge(quality, event, changed)
@@ -201,6 +232,27 @@ def on_events(core, events, count):
             admit(load_i64(core + CORE.admission), load_i64(core + CORE.gate_rows), event)
         if kind != EVENT_INFORMATION:
             on_event(core, event)
+
+
+@kernel
+def goes_on(core, feed, event, counters):
+    """Whether an event takes the common way: not what waits for a snapshot, nor what is part of one."""
+    healing, store = load_i64(core + CORE.healing), load_i64(core + CORE.store)
+    of_snapshot = load_u32(feed + FEED.role) == SNAPSHOTS
+    if load_u8(event + EVENT.kind) == EVENT_GAP:
+        # the decoder could not read it, and nobody sends it again
+        note_lost(healing, load_u32(feed + FEED.channel), load_i64(event + EVENT.sequence), load_i64(event + EVENT.quantity))
+        store_u8(event + EVENT.flags, load_u8(event + EVENT.flags) | EVENT_LOST)
+        return not of_snapshot
+    verdict = examine_event(healing, feed, event, counters)
+    if verdict == HEAL_APPLY and not of_snapshot:
+        return True
+    if verdict != HEAL_PASS:
+        apply_event(store, event, counters)
+    if verdict == HEAL_DONE:
+        replay_kept(healing, feed, load_u32(event + EVENT.instrument), counters)
+        on_event(core, event)
+    return False
 
 
 @kernel

@@ -4,7 +4,7 @@ A pool grows by its high-water mark and reuses what its free list holds, so zero
 Hard rule: a node in the free list is clean: no level, no child, `occupied` 0.
 """
 
-from gateway.core.kernel import kernel, leaf
+from gateway.core.kernel import inner, leaf
 from gateway.core.memory import load_i64, load_u32, store_u32
 from gateway.layout import offsets, size
 
@@ -27,7 +27,7 @@ def branch_at(store, index):
     return load_i64(store + STORE.nodes) + index * NODE_BYTES + NODE.branch
 
 
-@kernel
+@inner
 def take_leaf(store):
     """Index of a clean leaf, 0 when the pool is used up."""
     index = load_u32(store + STORE.leaves_free)
@@ -41,14 +41,14 @@ def take_leaf(store):
     return index
 
 
-@kernel
+@inner
 def give_leaf(store, index):
     """Returns a leaf without levels."""
     store_u32(leaf_at(store, index) + LEAF.parent, load_u32(store + STORE.leaves_free))
     store_u32(store + STORE.leaves_free, index)
 
 
-@kernel
+@inner
 def take_branch(store):
     """Index of a clean branch, 0 when the pool is used up."""
     index = load_u32(store + STORE.branches_free)
@@ -62,7 +62,7 @@ def take_branch(store):
     return index
 
 
-@kernel
+@inner
 def give_branch(store, index):
     """Returns a branch without children."""
     store_u32(branch_at(store, index) + BRANCH.parent, load_u32(store + STORE.branches_free))

@@ -16,13 +16,15 @@ from gateway import layout, limits
 from gateway.config import Configuration
 from gateway.core.admission import make_admission
 from gateway.core.book_store import make_store
+from gateway.core.instrument_file import define_listings, load_instrument_file
 from gateway.core.instruments import make_instruments
 from gateway.core.loop import core_step
 from gateway.core.memory import address_of
 from gateway.core.order_frames import OrderFrames
 from gateway.core.order_path import make_order_path
-from gateway.core.requests import make_request_frame
 from gateway.core.quality_store import QualitySettings, make_quality
+from gateway.core.recovery import make_healing
+from gateway.core.requests import make_request_frame
 from gateway.core.strategy_file import load_strategy
 from gateway.errors import GatewayError
 from gateway.instance import Instance, handle_address
@@ -168,6 +170,8 @@ class CoreStage:
             lot=self.feed.lot,
             books=self.instance.body("books"),
         )
+        if self.feed.instruments_file:
+            define_listings(self.instruments, load_instrument_file(self.feed.instruments_file, *self.feed.exponents))
         return self.instruments.address
 
     def _make_channels(self, configuration: Configuration) -> None:
@@ -189,8 +193,10 @@ class CoreStage:
             our_address=endpoint(feed.recovery_address),
             server_address=endpoint(feed.request_server),
         )
-        self.channels.rows["request"] = self._kept(frame)
-        self.channels.rows["deadline_ns"] = feed.recovery_deadline_ms * MILLISECOND_NS
+        address = self._kept(frame)
+        for row in self.channels.rows:
+            if row["role"] == layout.value("CHANNEL_INCREMENTAL"):
+                row["request"], row["deadline_ns"] = address, feed.recovery_deadline_ms * MILLISECOND_NS
 
     def _make_path(self, configuration: Configuration) -> None:
         instance = self.instance
@@ -223,6 +229,10 @@ class CoreStage:
         core.events = self._kept(np.zeros(1, dtype=layout.dtype("event")))
         core.store = self._kept(self.store)
         core.books = instance.body("books")
+        if self.feed.snapshot_of:
+            healing, keep = make_healing(core.store, limits.INSTRUMENTS_MAX)
+            core.healing = self._kept(healing)
+            self._keep += keep
         core.counters = instance.address("counters") + layout.offsets("counters").core
         core.report_counters = instance.address("counters") + layout.offsets("counters").reports
         core.account = instance.address("gate")
@@ -263,6 +273,7 @@ def feed_of(configuration: Configuration) -> Feed:
             window_ns,
             any_destination=feed.any_destination,
             unsequenced=feed.unsequenced,
+            snapshots=endpoint(feed.snapshot_line) if feed.snapshot_line else None,
         )
     schema = schema_of(definition, feed.schema_file)
     return sbe(definition, schema, window_ns, any_destination=feed.any_destination, unsequenced=feed.unsequenced)

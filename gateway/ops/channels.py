@@ -27,8 +27,8 @@ class Channels:
         if listed > most or not (listed or feed.rules or feed.messages):
             raise ConfigurationError(f"feed {feed.name}: {listed} channels; list 1 to {most} of them")
         self._keep: list[Any] = [feed]
-        self.decoder = self._make_decoder(feed, counters)
-        self.decoder["instruments"] = instruments
+        self.decoder = self._make_decoder(feed, feed.context, counters, instruments)
+        self._decoders = [self._make_decoder(feed, context, counters, instruments) for context in feed.contexts]
         self._make_rows(feed, most if feed.rules else max(listed, 1))
         lines, fallback = _lines(feed, reports)
         self.lines, keep = make_lines(lines, fallback, feed.rules, self.rows, max(listed, 1 if feed.messages else 0))
@@ -52,6 +52,8 @@ class Channels:
             row["expected"] = _bits(range(len(destinations)))
         for row, role in zip(self.rows, feed.roles, strict=False):
             row["role"] = role
+        for row, decoder, books in zip(self.rows, self._decoders, feed.snapshot_of, strict=False):
+            row["decoder"], row["snapshot_of"] = address_of(decoder), books
 
     def fill(self, core: Any) -> None:
         """Writes the addresses into struct core."""
@@ -64,12 +66,12 @@ class Channels:
         self._keep.append(array)
         return address_of(array)
 
-    def _make_decoder(self, feed: Feed, counters: int) -> np.ndarray:
+    def _make_decoder(self, feed: Feed, context: int, counters: int, instruments: int) -> np.ndarray:
         decoder = np.zeros(1, layout.dtype("decoder"))
-        decoder["function"], decoder["context"] = feed.function, feed.context
+        decoder["function"], decoder["context"] = feed.function, context
         decoder["format"] = address_of(feed.format) if feed.format is not None else 0
         decoder["events"] = self._kept(np.zeros(limits.EVENTS_MAX, layout.dtype("event")))
-        decoder["counters"] = counters
+        decoder["counters"], decoder["instruments"] = counters, instruments
         return decoder
 
     def _make_message(self) -> np.ndarray:

@@ -43,18 +43,20 @@ class Recording:
         inflater = zlib.decompressobj(WINDOW_BITS_GZIP)
         try:
             with path.open("rb") as file, os.fdopen(os.dup(self.descriptor), "wb") as target:
-                data = file.read(CHUNK_BYTES)
+                data, open_member = file.read(CHUNK_BYTES), False
                 while data:
                     text = inflater.decompress(data, CHUNK_BYTES)
                     total += len(text)
                     if total > limits.RECORDING_BYTES_MAX:
                         raise PortError(f"{path}: unpacks to more than {limits.RECORDING_BYTES_MAX >> 30} GiB; cut it")
                     target.write(text)
-                    data = inflater.unconsumed_tail
+                    data, open_member = inflater.unconsumed_tail, not inflater.eof
                     if inflater.eof:
                         data = inflater.unused_data
                         inflater = zlib.decompressobj(WINDOW_BITS_GZIP)
                     data = data or file.read(CHUNK_BYTES)
+                if open_member:
+                    raise zlib.error("it ends too early")
         except zlib.error as problem:
             raise PortError(f"{path}: damaged gzip ({problem}); copy it again") from problem
 

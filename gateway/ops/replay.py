@@ -9,16 +9,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from gateway import clock, layout
 from gateway.config import Configuration
 from gateway.core import book_reader
+from gateway.core.instrument_reader import instrument_of
 from gateway.errors import GatewayError, PortError
 from gateway.instance import Instance
 from gateway.native import lib
 from gateway.ops.appliance import CoreStage, io_stage, prepare_account
+from gateway.ops.channel_report import channel_report
 from gateway.stages import Io, Placement, run_loop
 
 POLL_SECONDS = 0.05
+ITCH_PRICE_EXPONENT = -4  # Price (4)
 CAPTURE_MAGICS = (0xA1B2C3D4, 0xD4C3B2A1, 0xA1B23C4D, 0x4D3CB2A1, 0x0A0D0D0A)
 
 
@@ -89,7 +94,17 @@ class Replay:
 
     def books(self, limit: int) -> list[dict[str, Any]]:
         """Every book: symbol, bids and asks as [price, quantity, orders], best first."""
-        return books_of(self.core.store, limit)
+        listings = None if self.core.feed.exponents is None else self.instance.rows("instruments")
+        return books_of(self.core.store, limit, listings)
+
+    def channels(self) -> list[dict[str, Any]]:
+        """What came of each channel (channel_report.py)."""
+        return channel_report(self.core.channels, self.core.store)
+
+    @property
+    def type_names(self) -> dict[int, str]:
+        """Names of message types by the low byte that counters keep; none: the byte is a letter."""
+        return self.core.feed.type_names
 
     def __enter__(self) -> "Replay":
         return self
@@ -103,22 +118,43 @@ class Replay:
         self.instance.close(remove=True)
 
 
-def books_of(store: Any, limit: int) -> list[dict[str, Any]]:
-    """Every book of a store, as plain lists; prices in the instrument's own units (ITCH: 1/10000)."""
+def books_of(store: Any, limit: int, listings: Any = None) -> list[dict[str, Any]]:
+    """Every book of a store, as plain lists; prices and quantities in the instrument's own units.
+
+    `listings` are the rows of struct instrument of a feed that has a table of them; without, units are ITCH's.
+    """
     flags = layout.names("book_flag", "BOOK_")
     rows = book_reader.books(store)
     result = []
     for instrument, symbol in book_reader.instruments(store):
+        named = {"symbol": symbol, "instrument": instrument}
+        exponents = {"price_exponent": ITCH_PRICE_EXPONENT, "quantity_exponent": 0}
+        if listings is not None:
+            named, exponents = _listed(listings, instrument)
         result.append(
             {
-                "symbol": symbol,
-                "instrument": instrument,
+                **named,
                 "flags": [name.lower() for bit, name in flags.items() if int(rows[instrument]["flags"]) & bit],
+                **exponents,
                 "bids": [list(row) for row in book_reader.levels(store, instrument, book_reader.BUY, limit)],
                 "asks": [list(row) for row in book_reader.levels(store, instrument, book_reader.SELL, limit)],
             }
         )
     return result
+
+
+def _listed(listings: Any, row: int) -> tuple[dict[str, Any], dict[str, int]]:
+    """Names and exponents of a row of the table of instruments; a second book has the symbol of its first."""
+    found = instrument_of(listings, row)
+    if found is None:
+        return {"symbol": "", "instrument": row, "layer": 0}, {"price_exponent": 0, "quantity_exponent": 0}
+    symbol = found.symbol
+    if not symbol and found.layer:
+        same = np.flatnonzero((listings["identifier"] == listings[row]["identifier"]) & (listings["layer"] == 0))
+        first = instrument_of(listings, int(same[0])) if len(same) else None
+        symbol = first.symbol if first else ""
+    named = {"symbol": symbol, "instrument": found.identifier, "layer": found.layer}
+    return named, {"price_exponent": found.price_exponent, "quantity_exponent": found.quantity_exponent}
 
 
 class _Worker(threading.Thread):

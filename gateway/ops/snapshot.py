@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from gateway import clock, layout, pipeline
+from gateway.core.decimals import text_of
+from gateway.core.instrument_reader import instrument_of, name_of
 from gateway.instance import Instance
 from gateway.ops.summary import reasons, summary
-from gateway.sections import PRICE_UNITS
+from gateway.sections import PRICE_EXPONENT
 
 BOOK_FLAGS = ("VALID", "STALE", "CROSSED", "FAULT", "QUIET")
 RATES = {
@@ -78,32 +80,29 @@ def orders_by_state(orders: np.ndarray) -> dict[str, int]:
     return reasons(counts, "order_state", "ORDER_")
 
 
-def price_text(price: int) -> str:
-    """A price of the feed as an exact decimal."""
-    whole, rest = divmod(price, PRICE_UNITS)
-    return f"{whole}.{rest:04d}"
-
-
 def tops(instance: Instance, count: int, limit: int) -> list[dict[str, Any]]:
     """The tops of the `limit` books with most live orders, of the `count` instruments that are listed."""
-    rows, quality = instance.rows("books"), instance.rows("quality")
+    rows = instance.rows("books")
     listed = rows["listed"][:count].astype(np.int64) - 1
     listed = listed[(listed >= 0) & (listed < len(rows))]
     live = rows["orders"][listed]
     busiest = listed[np.argsort(live, kind="stable")[::-1][:limit]]
-    return [top(rows[index], int(quality[index]["flags"])) for index in busiest]
+    return [top(instance, int(index)) for index in busiest]
 
 
-def top(book: np.void, quality_flags: int) -> dict[str, Any]:
-    """One book's best prices, in exact decimals; None where a side is empty. Its marks, that of its row of quality too."""
+def top(instance: Instance, row: int) -> dict[str, Any]:
+    """One book's name, its best prices in exact decimals (None where a side is empty), and its marks, of quality too."""
+    book, listings = instance.rows("books")[row], instance.rows("instruments")
+    listing = instrument_of(listings, row)
+    exponent = PRICE_EXPONENT if listing is None else listing.price_exponent
     bid, ask = int(book["bid_quantity"]), int(book["ask_quantity"])
-    flags = int(book["flags"])
+    flags, quality_flags = int(book["flags"]), int(instance.rows("quality")[row]["flags"])
     return {
-        "instrument": int(book["instrument"]),
-        "symbol": book["symbol"].decode("ascii", "replace").strip(),
-        "bid": price_text(int(book["bid_price"])) if bid else None,
+        "instrument": row,
+        "symbol": name_of(row, listings, instance.rows("books")),
+        "bid": text_of(int(book["bid_price"]), exponent) if bid else None,
         "bid_quantity": bid,
-        "ask": price_text(int(book["ask_price"])) if ask else None,
+        "ask": text_of(int(book["ask_price"]), exponent) if ask else None,
         "ask_quantity": ask,
         "orders": int(book["orders"]),
         "flags": [name.lower() for name in BOOK_FLAGS if flags & layout.value(f"BOOK_{name}")]

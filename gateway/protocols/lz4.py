@@ -92,4 +92,3 @@ def unpack_block(source, size_bytes, target, written, capacity):
             store_u8(target + index, load_u8(target + index - distance))
         written += length
     return -1 if size_bytes else written
-

@@ -13,7 +13,7 @@ from gateway.sections import Endpoint, Section
 
 Order = Literal["little", "big"]
 NumberType = Literal["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"]
-Ports = Annotated[list[tuple[int, int]], Field(default_factory=list)]
+Ports = list[tuple[int, int]]
 EVENTS = (
     "add",
     "execute",
@@ -158,10 +158,10 @@ class Channels(Section):
     """[channels]: how the channels of a recording are told apart when no [[lines]] name them."""
 
     by: Literal["destination", "port"] = "destination"
-    b_ports: Ports
+    b_ports: Ports = Field(default_factory=list)
     b_port_offset: int = 0
-    snapshot_ports: Ports
-    definition_ports: Ports
+    snapshot_ports: Ports = Field(default_factory=list)
+    definition_ports: Ports = Field(default_factory=list)
 
 
 class Instruments(Section):

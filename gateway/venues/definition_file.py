@@ -25,22 +25,34 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
+def is_file(name: str) -> bool:
+    """Whether a feed's name is the path of a definition."""
+    return name.endswith(".toml") or "/" in name
+
+
 def load_definition(name: str) -> Definition:
     """The definition of this name, or of the file at this path. Raises UsageError or ConfigurationError."""
-    path = Path(name).expanduser() if name.endswith(".toml") or "/" in name else FOLDER / f"{name}.toml"
+    path = Path(name).expanduser() if is_file(name) else FOLDER / f"{name}.toml"
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"no feed {name!r}; {suggest(name, [*shipped(), 'ouch50'])}, or give the path of a .toml file") from None
+        raise UsageError(
+            f"no feed {name!r}; {suggest(name, shipped())}, or give the path of a .toml file"
+        ) from None
     except (OSError, UnicodeDecodeError) as problem:
         raise ConfigurationError(f"{path}: cannot be read ({problem})") from None
     except tomllib.TOMLDecodeError as problem:
         raise ConfigurationError(f"{path}: no valid TOML: {problem}") from None
     tables.setdefault("name", path.stem.lower().replace("-", "_").replace(".", "_"))
     try:
-        return Definition(**tables)
+        definition = Definition(**tables)
     except ValidationError as problem:
         raise ConfigurationError(f"{path}: {explain(problem)}") from None
+    if not definition.instruments.file:
+        return definition
+    # a file beside the definition is named by the definition, wherever the command runs
+    instruments = definition.instruments.model_copy(update={"file": str(path.parent / definition.instruments.file)})
+    return definition.model_copy(update={"instruments": instruments})
 
 
 def suggest(word: str, known: list[str]) -> str:

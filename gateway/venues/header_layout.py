@@ -17,17 +17,17 @@ MEMBERS = {"block_length": "blockLength", "template": "templateId", "schema_id":
 
 @dataclass(frozen=True)
 class Place:
-    """A number in a header: `offset` and `bytes`, as int.from_bytes takes them."""
+    """A number in a header, as int.from_bytes takes it; `width` in bytes."""
 
     offset: int
-    bytes: int
+    width: int
     signed: bool
     big_endian: bool
 
     def read(self, data: bytes, base: int = 0) -> int:
         """The number; the caller has checked the length."""
         begin = base + self.offset
-        return int.from_bytes(data[begin : begin + self.bytes], "big" if self.big_endian else "little", signed=self.signed)
+        return int.from_bytes(data[begin : begin + self.width], "big" if self.big_endian else "little", signed=self.signed)
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,9 @@ def message_header(definition: Definition, schema: Schema) -> MessageHeader:
             f"{suggest('templateId', list(members))}"
         )
     for key, found in places.items():
-        if found and found.offset + found.bytes > size:
+        if found and found.offset + found.width > size:
             raise ConfigurationError(f"feed {definition.name}: header.{key} stands behind the header's {size} bytes")
-    return MessageHeader(
-        size, places["template"], places["block_length"], places["schema_id"], places["version"], composite
-    )
+    return MessageHeader(size, places["template"], places["block_length"], places["schema_id"], places["version"], composite)
 
 
 def _composite(definition: Definition, schema: Schema) -> Composite | None:
@@ -89,7 +87,9 @@ def _composite(definition: Definition, schema: Schema) -> Composite | None:
     if isinstance(found, Composite):
         return found
     known = [key for key, kind in schema.types.items() if isinstance(kind, Composite)]
-    raise ConfigurationError(f"feed {definition.name}: header.composite {name!r} is not in the schema; {suggest(name, known)}")
+    raise ConfigurationError(
+        f"feed {definition.name}: header.composite {name!r} is not in the schema; {suggest(name, known)}"
+    )
 
 
 def _member(definition: Definition, schema: Schema, members: dict[str, Leaf], key: str, name: str) -> Place:

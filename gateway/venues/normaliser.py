@@ -20,14 +20,12 @@ MESSAGE_LENGTH = enumerator("FEED_MESSAGE_LENGTH")
 GROUP_OVERRUN = enumerator("FEED_GROUP_OVERRUN")
 IMPORTS = """\
 from gateway.core.counters import add_to, count_reason
-from gateway.core.decimals import REFUSED, rescale, units_from_double, units_from_text
+from gateway.core.decimals import REFUSED, units_from_double, units_from_text
 from gateway.core.instruments import (
     SYMBOL_BYTES,
     define,
     price_exponent_of,
     quantity_exponent_of,
-    row_for,
-    row_for_text,
 )
 from gateway.core.kernel import kernel, leaf
 from gateway.protocols.lz4 import unpack
@@ -41,6 +39,9 @@ from gateway.venues.normalising import (
     judge_price,
     other_encoding,
     plain_units,
+    row_of_number,
+    row_of_text,
+    scaled,
     refuse_event,
     text_bytes,
     text_word,
@@ -60,8 +61,13 @@ def source(definition: Definition, schema: Schema) -> str:
     looked_up = [f"@leaf\ndef {name}(code):\n{INDENT}{WHAT}\n{text}" for text, name in tables.items()]
     numba = "from numba import cfunc, types\n"
     title = f'"""Generated from feed {definition.name} and schema {schema.id}, version {schema.version}."""'
-    reasons = f"INSTRUMENTS_FULL = {enumerator('FEED_INSTRUMENTS_FULL')}"
-    parts = [f"{title}\n\n{numba}{emit.IMPORTS}{IMPORTS}\n{reasons}\n", *looked_up, *functions, dispatch_text(plan), packet_text(definition, schema)]
+    parts = [
+        f"{title}\n\n{numba}{emit.IMPORTS}{IMPORTS}",
+        *looked_up,
+        *functions,
+        dispatch_text(plan),
+        packet_text(definition, schema),
+    ]
     return "\n\n\n".join(parts) + "\n\n\nentry = cfunc(types.int64(types.int64), cache=True)(decode)\n"
 
 
@@ -108,7 +114,7 @@ def message_text(plan: Plan, message: Message, rows: list[PlannedRow], tables: d
     big = plan.schema.big_endian
     lines: Lines = [f'"""Template {message.id}, {message.name}."""']
     lines += emit.check_block(message.fields, "block_bytes", refuse) if rows else []
-    lines += [f"if block_bytes < 0 or block_bytes > end - block:", f"{INDENT}return {-MESSAGE_LENGTH}"]
+    lines += ["if block_bytes < 0 or block_bytes > end - block:", f"{INDENT}return {-MESSAGE_LENGTH}"]
     lines += ["cursor = block + block_bytes", *structure(message.groups, message.data, "g", "d", big)]
     lines.append("store_i64(state + STATE.next, cursor)")
     if not rows:

@@ -35,7 +35,7 @@ BY_TYPE, MESSAGES = offsets("core_counters").messages_by_type, offsets("core_cou
 
 def load_place(place: Place, address: str) -> str:
     """Expression of a header's number."""
-    kind = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}[place.bytes]
+    kind = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}[place.width]
     return emit.load_number(kind if place.signed else f"u{kind}", emit.at(address, place.offset), place.big_endian)
 
 
@@ -84,7 +84,12 @@ def _length(definition: Definition) -> Lines:
     adds = {"packet": "0", "rest": str(rest), "behind_header": "(begin - packet)"}[rules.length_counts]
     lines = [f"length = {load_place(place, 'packet')} + {adds}"]
     lines += refuse("length < begin - packet or length > size", "PACKET_SHORT", 1)
-    return [*lines, "if length < size:", f"{INDENT}count_reason(counters, {REASONS['PACKET_TRAILING']})", "end = packet + length"]
+    return [
+        *lines,
+        "if length < size:",
+        f"{INDENT}count_reason(counters, {REASONS['PACKET_TRAILING']})",
+        "end = packet + length",
+    ]
 
 
 def refuse(test: str, reason: str, lost: int) -> Lines:
@@ -97,7 +102,9 @@ def refuse(test: str, reason: str, lost: int) -> Lines:
 
 def message_text(definition: Definition, schema: Schema, header: MessageHeader) -> str:
     """One message behind its frame: its header, its function, and what comes of a refusal. 0, SUSPENDED, or STOP."""
-    lines: Lines = ['"""One message, its header included; SUSPENDED: again with the next call; -1: nobody knows where it ends."""']
+    lines: Lines = [
+        '"""One message, its header included; SUSPENDED: again with the next call; -1: nobody knows where it ends."""'
+    ]
     lines += ["counters = load_i64(state + STATE.counters)", f"code, template = {-REASONS['MESSAGE_LENGTH']}, 0"]
     inner: Lines = [f"template = {load_place(header.template, 'header')}", f"block = header + {header.size}"]
     inner.append(f"version = {load_place(header.version, 'header') if header.version else schema.version}")
@@ -216,7 +223,7 @@ def _one(definition: Definition, by_message: bool) -> Lines:
     if framing is not None:
         place = place_of(definition, framing.length, framing)
         encoding = place_of(definition, framing.encoding, framing) if framing.encoding else None
-        head = max(framing.header_bytes, *(item.offset + item.bytes for item in (place, encoding) if item))
+        head = max(framing.header_bytes, *(item.offset + item.width for item in (place, encoding) if item))
         lines += [f"frame_bytes = {frame_adds(framing)}", f"if end - at >= {head}:"]
         lines += [f"{INDENT}frame_bytes += {load_place(place, 'at')}", f"if frame_bytes < {head} or frame_bytes > end - at:"]
         lines += [*indent(stop), "next_at = at + frame_bytes"]

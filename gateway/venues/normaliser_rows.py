@@ -9,7 +9,8 @@ import re
 from gateway.layout import value as enumerator
 from gateway.protocols.sbe.emit import INDENT, Lines, indent
 from gateway.venues.definition import MapRow
-from gateway.venues.normaliser_values import KINDS, REQUEUED, WORDS, ZEROED, RowText
+from gateway.venues.normaliser_units import AmountText
+from gateway.venues.normaliser_values import KINDS, REQUEUED, WORDS, ZEROED
 from gateway.venues.plan import Plan, PlannedRow
 
 LEVELS = ("level", "levels_from", "levels_through", "level_overlay")
@@ -23,7 +24,7 @@ FLAG_PRICED, LOST = enumerator("EVENT_PRICED"), enumerator("EVENT_LOST")
 
 def row_function(plan: Plan, planned: PlannedRow, name: str, tables: dict[str, str], known: list[str]) -> tuple[str, str]:
     """(source, call) of a row: a function of what it reads of `known`. It returns 0, or SUSPENDED."""
-    text = RowText(plan, planned, tables)
+    text = AmountText(plan, planned, tables)
     _body(text, planned.row)
     body = "\n".join(text.lines)
     needs = [argument for argument in known if re.search(rf"\b{argument}\b", body)]
@@ -33,7 +34,7 @@ def row_function(plan: Plan, planned: PlannedRow, name: str, tables: dict[str, s
     return source, f"{name}({', '.join(['state', *needs])})"
 
 
-def _body(text: RowText, row: MapRow) -> None:
+def _body(text: AmountText, row: MapRow) -> None:
     for name, condition in row.when.items():
         test = text.condition(name, condition)
         text.say(f"if not ({test}):", f"{INDENT}return 0")
@@ -54,9 +55,8 @@ def _body(text: RowText, row: MapRow) -> None:
         flags += f" | ({FLAG_REQUEUED} if ({kind}) & {REQUEUED} or {row.requeued} else 0)"
     if "execute" in kinds and row.price is not None:
         flags += f" | ({FLAG_PRICED} if ({kind}) & 0xFF == {KINDS['execute']} and not price_null else 0)"
-    text.say(
-        f"return write_event(state, row, ({kind}) & 0xFF, {side}, {flags}, {price}, {quantity}, {order_id}, {other_id}, {time})"
-    )
+    numbers = f"{price}, {quantity}, {order_id}, {other_id}, {time}"
+    text.say(f"return write_event(state, row, ({kind}) & 0xFF, {side}, {flags}, {numbers})")
 
 
 def _kinds(row: MapRow) -> list[str]:
@@ -65,7 +65,7 @@ def _kinds(row: MapRow) -> list[str]:
     return [str(word) for word in words if word is not None]
 
 
-def _instrument(text: RowText, row: MapRow, kinds: list[str]) -> None:
+def _instrument(text: AmountText, row: MapRow, kinds: list[str]) -> None:
     """`row` becomes the instrument's row; -1 leaves the mapping with the reason counted."""
     if row.instrument is None:
         if any(kind not in NAMELESS for kind in kinds):
@@ -78,17 +78,16 @@ def _instrument(text: RowText, row: MapRow, kinds: list[str]) -> None:
     layer = text.plain("layer", row.layer)
     found = text.text("instrument", row.instrument)
     if found is not None:
-        look_up = f"row_for_text(instruments, {found[0]}, {found[1]}, LAYER)"
+        look_up = f"row_of_text(state, {found[0]}, {found[1]}, LAYER)"
     else:
         identifier = text.needed("instrument", row.instrument)
-        look_up = f"row_for(instruments, {identifier}, LAYER)"
-    text.say(f"row = {look_up.replace('LAYER', layer)}", "if row < 0:")
-    text.say(f"{INDENT}count_reason(load_i64(state + STATE.counters), INSTRUMENTS_FULL)", f"{INDENT}return 0")
+        look_up = f"row_of_number(state, {identifier}, LAYER)"
+    text.say(f"row = {look_up.replace('LAYER', layer)}", "if row < 0:", f"{INDENT}return 0")
     text.say(f"layer = {layer}")
     text.look_up = look_up
 
 
-def _numbers(text: RowText, row: MapRow, kinds: list[str], kind: str, time: str) -> tuple[str, str, str, str]:
+def _numbers(text: AmountText, row: MapRow, kinds: list[str], kind: str, time: str) -> tuple[str, str, str, str]:
     """Expressions of order_id, other_id, price and quantity, by what the events of this row mean by them."""
     only = kinds[0] if len(set(kinds)) == 1 else ""
     if only == "instrument":
@@ -100,8 +99,11 @@ def _numbers(text: RowText, row: MapRow, kinds: list[str], kind: str, time: str)
         text.say(f"if {state} == ABSENT:", f"{INDENT}return 0")
         return "0", "0", "0", state
     if only == "snapshot_begin":
-        return "0", text.plain("instrument_sequence", row.instrument_sequence), "0", text.plain(
-            "stream_sequence", row.stream_sequence, -1
+        return (
+            "0",
+            text.plain("instrument_sequence", row.instrument_sequence),
+            "0",
+            text.plain("stream_sequence", row.stream_sequence, -1),
         )
     if only == "checksum":
         return "0", "0", "0", text.plain("checksum", row.checksum)
@@ -115,7 +117,9 @@ def _numbers(text: RowText, row: MapRow, kinds: list[str], kind: str, time: str)
     return _moves(text, row, kinds, kind, sequence, time)
 
 
-def _moves(text: RowText, row: MapRow, kinds: list[str], kind: str, sequence: str, time: str) -> tuple[str, str, str, str]:
+def _moves(
+    text: AmountText, row: MapRow, kinds: list[str], kind: str, sequence: str, time: str
+) -> tuple[str, str, str, str]:
     """Orders, levels, prints: price and quantity, their doubt, and the sequence of the instrument in front."""
     levels = [name for name in kinds if KINDS[name] & 0xFF in {KINDS[level] for level in LEVELS}]
     text.say(f"kind = ({kind}) & 0xFF")
@@ -125,7 +129,9 @@ def _moves(text: RowText, row: MapRow, kinds: list[str], kind: str, sequence: st
     for name, needed in ((price, PRICED), (quantity, COUNTED)):
         if name.startswith("v"):
             wanted = " or ".join(f"kind == {KINDS[word]}" for word in needed)
-            text.say(f"if {name}_status == REFUSED or ({name}_null and ({wanted})):", f"{INDENT}return refuse_event(state, row)")
+            text.say(
+                f"if {name}_status == REFUSED or ({name}_null and ({wanted})):", f"{INDENT}return refuse_event(state, row)"
+            )
     if price.startswith("v"):
         text.say(f"if kind == {KINDS['set']} and {price}_null:", f"{INDENT}{price} = {PRICE_KEPT}")
         text.say(f"if not {price}_null:", f"{INDENT}judge_price(state, row, {price}, {price}_status)")
@@ -142,7 +148,7 @@ def _moves(text: RowText, row: MapRow, kinds: list[str], kind: str, sequence: st
     return order_id, other_id, price, quantity
 
 
-def _sequence_in_front(text: RowText, row: MapRow, sequence: str, is_level: str, time: str, other_id: str) -> None:
+def _sequence_in_front(text: AmountText, row: MapRow, sequence: str, is_level: str, time: str, other_id: str) -> None:
     """Levels of layer 0 carry their instrument's sequence themselves; before anything else it is an event of its own."""
     lines: Lines
     if is_level != "False":
@@ -161,7 +167,7 @@ def _sequence_in_front(text: RowText, row: MapRow, sequence: str, is_level: str,
     text.say(*lines)
 
 
-def _amount(text: RowText, row: MapRow, key: str, needed: tuple[str, ...]) -> str:
+def _amount(text: AmountText, row: MapRow, key: str, needed: tuple[str, ...]) -> str:
     """Variable of the price or the quantity; "0" where the mapping names none."""
     source = getattr(row, key)
     kinds_of_set = set(_kinds(row)) <= {"set", "set_requeued"}
@@ -179,7 +185,7 @@ def _amount(text: RowText, row: MapRow, key: str, needed: tuple[str, ...]) -> st
     return name
 
 
-def _definition(text: RowText, row: MapRow) -> tuple[str, str, str, str]:
+def _definition(text: AmountText, row: MapRow) -> tuple[str, str, str, str]:
     """A definition goes to the table of instruments at once; its event says tick and lot."""
     exponents = {}
     for key in ("price_exponent", "quantity_exponent"):

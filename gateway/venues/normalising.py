@@ -6,8 +6,8 @@ event has its row in the batch before anything of it is stored, and a number tha
 
 from gateway import limits
 from gateway.core.counters import count_reason
-from gateway.core.decimals import OFF, REFUSED, off_tick
-from gateway.core.instruments import count_off_tick, tick_of
+from gateway.core.decimals import OFF, REFUSED, off_tick, rescale
+from gateway.core.instruments import count_off_tick, row_for, row_for_text, tick_of
 from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import load_i64, load_u8, store_i64
 from gateway.layout import offsets, size, value
@@ -21,6 +21,7 @@ GAP, INFORMATION = value("EVENT_GAP"), value("EVENT_INFORMATION")
 SEQUENCE = value("EVENT_INSTRUMENT_SEQUENCE")
 ONE_INSTRUMENT = value("EVENT_ONE_INSTRUMENT")
 UNKNOWN = value("FEED_MESSAGE_UNKNOWN")
+INSTRUMENTS_FULL = value("FEED_INSTRUMENTS_FULL")
 FIELD, OFF_TICK = value("FEED_MESSAGE_FIELD"), value("FEED_OFF_TICK")
 SHIFT_KIND, SHIFT_SIDE, SHIFT_FLAGS, SHIFT_TYPE = (
     8 * (field - EVENT.instrument) for field in (EVENT.kind, EVENT.side, EVENT.flags, EVENT.message_type)
@@ -100,13 +101,37 @@ def refuse_event(state, row):
     return write_event(state, row, GAP, 0, ONE_INSTRUMENT, 0, 1, 0, 0, 0)
 
 
-@leaf
+@kernel
+def row_of_number(state, identifier, layer):
+    """The row of an instrument that the venue numbers; -1 with the reason counted when there is no room."""
+    row = row_for(load_i64(state + STATE.instruments), identifier, layer)
+    if row < 0:
+        count_reason(load_i64(state + STATE.counters), INSTRUMENTS_FULL)
+    return row
+
+
+@kernel
+def row_of_text(state, text, size_bytes, layer):
+    """The row of an instrument that the venue names by text; -1 with the reason counted when there is none."""
+    row = row_for_text(load_i64(state + STATE.instruments), text, size_bytes, layer)
+    if row < 0:
+        count_reason(load_i64(state + STATE.counters), INSTRUMENTS_FULL)
+    return row
+
+
+@kernel
+def scaled(mantissa, exponent, units_exponent):
+    """mantissa × 10^exponent in units: (units, status)."""
+    return rescale(mantissa, exponent, units_exponent)
+
+
+@kernel
 def judge_price(state, row, price, status):
     """Counts a price that is no unit of its instrument, or no multiple of its tick, once."""
-    if status == OFF or off_tick(price, tick_of(load_i64(state + STATE.instruments), row)):
-        if is_news(state):
-            count_reason(load_i64(state + STATE.counters), OFF_TICK)
-            count_off_tick(load_i64(state + STATE.instruments), row)
+    off = status == OFF or off_tick(price, tick_of(load_i64(state + STATE.instruments), row))
+    if off and is_news(state):
+        count_reason(load_i64(state + STATE.counters), OFF_TICK)
+        count_off_tick(load_i64(state + STATE.instruments), row)
     return 0
 
 

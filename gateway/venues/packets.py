@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import lz4.block
+import lz4.frame
 
 from gateway import limits
 from gateway.protocols.message import Refused
 from gateway.protocols.sbe.model import Composite, Data, Group, Message, Schema
 from gateway.venues.definition import Definition, Framing
 from gateway.venues.header_layout import message_header, packet_place, place_of
+
+LZ4_MAGIC = bytes.fromhex("04224d18")
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ class PacketReader:
         assert framing is not None
         length = place_of(self.definition, framing.length, framing)
         encoding = place_of(self.definition, framing.encoding, framing) if framing.encoding else None
-        head = max(framing.header_bytes, *(place.offset + place.bytes for place in (length, encoding) if place))
+        head = max(framing.header_bytes, *(place.offset + place.width for place in (length, encoding) if place))
         at = 0
         while at < len(body):
             if len(body) - at < head:
@@ -203,10 +206,16 @@ def _block_length(message: Message | None, data: bytes, header_bytes: int) -> in
 
 
 def unpack(packed: bytes) -> bytes:
-    """An LZ4 block whose unpacked size nobody states. Refuses damage and what would grow beyond the bound."""
+    """An LZ4 block, or a frame, whose unpacked size nobody states. Refuses damage and what would grow beyond the bound."""
     try:
+        if packed.startswith(LZ4_MAGIC):
+            reader = lz4.frame.LZ4FrameDecompressor()
+            data = bytes(reader.decompress(packed, max_length=limits.PACKET_UNPACKED_MAX))
+            if not reader.eof:
+                raise Refused("compression", "a frame is cut, or longer than a packet may be")
+            return data
         return bytes(lz4.block.decompress(packed, uncompressed_size=limits.PACKET_UNPACKED_MAX))
-    except lz4.block.LZ4BlockError as problem:
+    except (lz4.block.LZ4BlockError, RuntimeError) as problem:
         raise Refused("compression", str(problem)) from None
 
 

@@ -143,7 +143,9 @@ class Plan:
                 planned.number, f"{key}: {planned.message.name} has no group {value.of!r}; {suggest(value.of, known)}"
             )
         if group.groups or group.data:
-            raise self.error(planned.number, f"{key}: entries of {value.of} are of different lengths; an index cannot find them")
+            raise self.error(
+                planned.number, f"{key}: entries of {value.of} are of different lengths; an index cannot find them"
+            )
         return group
 
     def find(self, planned: PlannedRow, key: str, name: str) -> Found:
@@ -191,7 +193,12 @@ class Plan:
         blocks: list[tuple[int, tuple[Field, ...], tuple[Data, ...]]],
     ) -> str:
         composite = next(
-            (field for _, fields, _ in blocks for field in fields if field.name == name and isinstance(field.type, Composite)),
+            (
+                field
+                for _, fields, _ in blocks
+                for field in fields
+                if field.name == name and isinstance(field.type, Composite)
+            ),
             None,
         )
         if composite is not None and isinstance(composite.type, Composite):

@@ -38,8 +38,8 @@ def schema_of(definition: Definition, path: str | Path | None) -> Schema:
     """The schema a definition is read against. Raises ConfigurationError."""
     if not path:
         raise ConfigurationError(
-            f"feed {definition.name} takes its messages from the venue's SBE schema; give the file that the venue publishes: "
-            "--schema FILE.xml, or feed.schema of the configuration"
+            f"feed {definition.name} takes its messages from the venue's SBE schema; give the file as the venue publishes "
+            "it: --schema FILE.xml, or feed.schema_file of the configuration"
         )
     try:
         return load_schema(path, header=definition.header.composite)
@@ -66,9 +66,19 @@ def sbe(definition: Definition, schema: Schema, window_ns: int, **options: Any) 
         lot=units_of(definition, "lot", rules.lot, rules.quantity_exponent),
         depth=rules.depth,
         instruments_file=rules.file,
+        type_names=type_names(schema),
         keep=[decoder],
         **options,
     )
+
+
+def type_names(schema: Schema) -> dict[int, str]:
+    """Template names by the low byte of their id; templates that share one share the name."""
+    names: dict[int, str] = {}
+    for message in schema.messages.values():
+        low = message.id & 255
+        names[low] = f"{names[low]}/{message.name}" if low in names else message.name
+    return names
 
 
 def listed_lines(definition: Definition, any_destination: bool) -> list[Lines]:
@@ -136,7 +146,7 @@ def packet_format(definition: Definition) -> np.ndarray:
         number = getattr(rules, key)
         if isinstance(number, Number):
             place = place_of(definition, number, rules)
-            _put(row[key], place.offset, place.bytes, place.big_endian)
+            _put(row[key], place.offset, place.width, place.big_endian)
     _put_session(definition, row)
     row["header_bytes"] = rules.header_bytes
     row["sequence_counts_messages"] = rules.sequence_counts == "messages"

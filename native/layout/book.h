@@ -12,8 +12,8 @@
  * 6-bit digits; the last digit picks one of the 64 levels of a leaf, the digits above pick the child of a branch, and a
  * branch stands only where two leaves part. The key of the first tree is 2^62 + price / tick; prices that are no multiple
  * of the tick have the second, "fine" tree with the key 2^63 + 2^62 + price. So every price has its exact place whatever
- * the tick, a neighbour is a bit scan, no walk is longer than eleven nodes, and a tree of n leaves has fewer than n branches,
- * whatever the feed sends. A level's price is that of its leaf: base + digit * step.
+ * the tick, a neighbour is a bit scan, no walk is longer than eleven nodes, and a tree of n leaves has fewer than n
+ * branches, whatever the feed sends. A level's price is that of its leaf: base + digit * step.
  *
  * A book holds orders or levels, not both: an event of the other kind is refused until the book is empty of the first.
  *

@@ -12,6 +12,7 @@ struct core {
     uint64_t report_counters;  /* struct core_counters of the report stream: counters.reports */
     uint64_t events;           /* scratch: one struct event of core's own, for a gap */
     uint64_t store;            /* struct book_store */
+    uint64_t healing;          /* struct healing; 0: nothing sends snapshots */
     uint64_t books;            /* struct book row 0 */
     uint64_t path;             /* struct order_path: intents → gate → submit, and reports back */
     uint64_t intents;          /* struct intents */

@@ -1,6 +1,6 @@
 /*
- * recording.c ① — a recorded WebSocket session as a port: every message comes out as records of FRAME_MESSAGE, in parts of
- * at most FRAME_PART_BYTES, as a live session would hand them over.
+ * recording.c ① — a recorded WebSocket session as a port: every message comes out as records of FRAME_MESSAGE, in parts
+ * of at most FRAME_PART_BYTES, as a live session would hand them over.
  *
  *   recording:FILE
  *
@@ -98,7 +98,8 @@ static enum line_kind read_marker(struct text_line *line, int64_t *time_ns)
     if (!space)
         return LINE_UNKNOWN;
     line->at = space;
-    enum line_kind kind = take_text(line, " <-> ") ? LINE_CONNECTION : take_text(line, " <- ") ? LINE_SENT : LINE_UNKNOWN;
+    int opened = take_text(line, " <-> ");
+    enum line_kind kind = opened ? LINE_CONNECTION : take_text(line, " <- ") ? LINE_SENT : LINE_UNKNOWN;
     int digits = kind == LINE_UNKNOWN ? 0 : take_digits(line, SECOND_DIGITS_MAX, &seconds);
     return digits && take_fraction(line, seconds, time_ns) ? kind : LINE_UNKNOWN;
 }

@@ -15,7 +15,7 @@ from gateway.errors import EXIT_DONE, EXIT_FAULT, EXIT_USAGE
 from gateway.instance import Instance
 from gateway.native import lib
 from gateway.ops.screen import Screen, draw, render
-from gateway.ops.snapshot import price_text, rates, take
+from gateway.ops.snapshot import rates, take
 
 
 @pytest.fixture
@@ -158,5 +158,12 @@ def test_an_interval_of_nothing_is_refused(tmp_path: Path):
     assert command.main(["top", "--books", "-1"]) == EXIT_USAGE
 
 
-def test_prices_are_exact_decimals():
-    assert [price_text(price) for price in (0, 1, 10_000, 1_899_901)] == ["0.0000", "0.0001", "1.0000", "189.9901"]
+def test_a_listing_gives_a_book_its_name_its_exponent_and_its_marks(instance: Instance):
+    listing = instance.rows("instruments")[9]
+    listing["flags"], listing["price_exponent"] = layout.value("LISTING_IN_USE"), -2
+    listing["symbol"], listing["symbol_bytes"] = b"BTC-PERPETUAL", 13
+    instance.rows("books")["bid_price"][9] = -125
+    instance.rows("books")["flags"][9] |= layout.value("BOOK_QUIET")
+    instance.rows("quality")["flags"][9] = layout.value("QUALITY_DIVERGENT")
+    book = next(book for book in take(instance)["books"] if book["instrument"] == 9)
+    assert (book["symbol"], book["bid"], book["flags"]) == ("BTC-PERPETUAL", "-1.25", ["valid", "quiet", "divergent"])

@@ -214,6 +214,7 @@ def test_a_fresh_store_leaves_its_memory_untouched():
         {"nodes": 1},
         {"instruments": 65_537},
         {"tick": 0},
+        {"tick": (1 << 40) + 1},
         {"depth": -1},
         {"multiplier": 2},
     ],

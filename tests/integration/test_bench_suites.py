@@ -7,7 +7,7 @@ import pytest
 
 from gateway.errors import CapabilityError
 from gateway.ops.bench.suite import Plan, run_suite
-from gateway.ops.bench.suites import decode, sbe
+from gateway.ops.bench.suites import book, decode, sbe
 
 PLAN = Plan(quick=True, report=lambda share, what: None)
 
@@ -41,6 +41,26 @@ def test_one_wrong_bit_in_one_event_fails_the_decode_suite(monkeypatch):
     assert not result.ok
     assert result.failures
     assert not result.targets
+
+
+def test_the_books_of_the_flow_equal_its_dense_twin_at_every_checkpoint():
+    result = book.run(PLAN, messages=30_000, symbols=40, live_target=3_000)
+    assert result.ok, result.failures
+    assert {len(row.samples) for row in result.rows} == {50, 100}
+    assert result.settings["levels_compared"] > 100_000
+
+
+def test_one_share_too_many_in_the_twin_fails_the_book_suite(monkeypatch):
+    def bent(flow, *arguments, write=book.write_batch):
+        packets = write(flow, *arguments)
+        standing = tuple(position[0] for position in flow.counts.nonzero())
+        flow.levels[standing] += 1
+        return packets
+
+    monkeypatch.setattr(book, "write_batch", bent)
+    result = book.run(PLAN, messages=10_000, symbols=40, live_target=1_000)
+    assert not result.ok
+    assert "differ" in result.failures[0]
 
 
 def test_a_machine_without_gcc_skips_the_switch_with_the_reason(monkeypatch):

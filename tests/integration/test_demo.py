@@ -91,7 +91,7 @@ def test_over_a_veth_lost_messages_are_asked_for_and_every_book_heals(as_root):
 
 
 def test_without_a_request_server_snapshots_heal_book_by_book():
-    result = lost_and_healed(demo("--loss", "2000", "--snapshots", "1000", FEED__REQUEST_SERVER=""))
+    result = lost_and_healed(demo("--loss", "2000", "--snapshots", "200", FEED__REQUEST_SERVER=""))
     assert result["requests"] == 0
 
 

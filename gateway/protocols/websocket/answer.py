@@ -55,7 +55,7 @@ def answer(decoder, context, reason):
     if reason != 0:
         count_reason(counters, reason)
         row = load_i64(context + CONTEXT.instrument)
-        books = kind == UPDATE or kind == SNAPSHOT
+        books = kind in (UPDATE, SNAPSHOT)
         return put_gap(decoder, row) if books and reason != INSTRUMENTS_FULL else 0
     add_to(counters + COUNTERS.messages, 1)
     add_to(counters + COUNTERS.messages_by_type + load_i64(context + CONTEXT.message_type) * 8, 1)

@@ -1,7 +1,7 @@
 """Coinbase Exchange over WebSocket ④: level2 snapshot and l2update, match and last_match, ticker.
 
-The level2 channel has no numbers: the connection's order is the guarantee, so that a message which cannot be read is a gap of
-every book of the feed. Hard rule: `side` of a match is the maker's; the aggressor is the other.
+The level2 channel has no numbers: the connection's order is the guarantee, so that a message which cannot be read is a gap
+of every book of the feed. Hard rule: `side` of a match is the maker's; the aggressor is the other.
 """
 
 from functools import cache

@@ -78,7 +78,7 @@ def put_front(decoder, context, event, kind):
     apart()
     row = load_i64(context + CONTEXT.instrument)
     announced = load_i64(context + CONTEXT.announced) + row
-    if load_u8(announced) == 0:
+    if load_u8(announced) == 0 or kind == SNAPSHOT:
         store_u8(announced, 1)
         put_instrument(decoder, context, event, row)
         event += EVENT_BYTES
@@ -99,14 +99,15 @@ def put_front(decoder, context, event, kind):
 
 @kernel
 def put_instrument(decoder, context, event, row):
-    """An instrument is seen for the first time: its tick, or where that is not known, the last decimal it is printed with."""
+    """An instrument is seen for the first time, or anew: its tick, or if that is not known, what its prices have in common.
+
+    A book takes a tick as a hint alone: how close levels lie, not which prices there may be.
+    """
+    apart()
     table = load_i64(decoder + DECODER.instruments)
     begin_event(decoder, context, event, INSTRUMENT_EVENT)
-    tick, decimals = tick_of(table, row), load_i64(context + CONTEXT.price_printed)
-    power = -load_i64(context + CONTEXT.price_exponent) - decimals
-    if tick == 0 and load_i64(context + CONTEXT.row_count) != 0 and 0 <= power < len(POWERS):
-        tick = POWERS[power]
-    store_i64(event + EVENT.price, tick)
+    tick = tick_of(table, row)
+    store_i64(event + EVENT.price, tick if tick != 0 else common_power(context))
     address = row_of(table, row)
     size_bytes = load_u32(address + INSTRUMENT.symbol_bytes)
     if size_bytes <= SYMBOL_WORD_BYTES:
@@ -115,10 +116,23 @@ def put_instrument(decoder, context, event, row):
 
 
 @kernel
+def common_power(context):
+    """The largest power of ten that divides every price; 0: there are none, or fewer than two."""
+    row, power = load_i64(context + CONTEXT.rows), len(POWERS) - 1
+    count = load_i64(context + CONTEXT.row_count)
+    for _ in range(count):
+        price = load_i64(row + ROW.price)
+        while price % POWERS[power] != 0:
+            power -= 1
+        row += ROW_BYTES
+    return POWERS[power] if count > 1 and power < len(POWERS) - 1 else 0
+
+
+@kernel
 def put_rows(decoder, context, event, kind, index, batch_end):
     """An event per row from `index` to `batch_end`."""
     apart()
-    event_kind = TRADE if kind == TRADES else LEVEL if kind == UPDATE or kind == SNAPSHOT else INFORMATION
+    event_kind = TRADE if kind == TRADES else LEVEL if kind in (UPDATE, SNAPSHOT) else INFORMATION
     row = load_i64(context + CONTEXT.rows) + index * ROW_BYTES
     packed = packed_kind(context, event_kind) | (OF_SNAPSHOT if kind == SNAPSHOT else 0) << 48
     sequence, time_ns = load_i64(context + CONTEXT.sequence), load_i64(context + CONTEXT.time_ns)
@@ -155,7 +169,7 @@ def put_back(decoder, context, event, kind):
             store_i64(event + EVENT.order_id, (depth + 1) << 32)
             event += EVENT_BYTES
     method = load_i64(context + CONTEXT.method)
-    if method != 0 and (kind == UPDATE or kind == SNAPSHOT) and load_i64(context + CONTEXT.row_count) != 0:
+    if method != 0 and (kind in (UPDATE, SNAPSHOT)) and load_i64(context + CONTEXT.row_count) != 0:
         begin_event(decoder, context, event, CHECKSUM)
         printed = load_i64(context + CONTEXT.price_printed) | load_i64(context + CONTEXT.quantity_printed) << 8
         units = -load_i64(context + CONTEXT.price_exponent) | -load_i64(context + CONTEXT.quantity_exponent) << 8

@@ -92,7 +92,7 @@ def read(decoder, context):
 
 @kernel
 def read_array(context, position, end):
-    """Finds the elements, which checks the whole text, then reads name, pair and payload. 0, or the reason of a refusal."""
+    """Finds the elements, which checks the whole text; reads name, pair and payload. 0, or the reason of a refusal."""
     begin_message(context)
     count, behind = find_elements(context, position, end)
     if behind != end:
@@ -118,7 +118,7 @@ def read_array(context, position, end):
 
 @kernel
 def find_elements(context, position, end):
-    """(elements of the array at `position`, position behind it and the spaces or -1); their places go to context.elements."""
+    """(elements of the array at `position`, position behind it and the spaces or -1); their places: context.elements."""
     apart()
     count, position = 0, skip_space(position + 1, end)
     while True:

@@ -2,8 +2,9 @@
 
     [["61653.70","0.067"], …]    ["new",0.0015,4714.0]    ["sell","0.5767","0.0"]    ["13.28","1396.0","1618678133.383209"]
 
-A level is [price, quantity, …], with an action or a side before it where the venue writes one. The usual spelling, two quoted
-plain numbers, is read sixteen bytes at a time; any other by the slower rules of number.py. Hard rule: both give the same.
+A level is [price, quantity, …], with an action or a side before it where the venue writes one. The usual spelling, two
+quoted plain numbers, is read sixteen bytes at a time; any other by the slower rules of number.py. Hard rule: both give the
+same.
 """
 
 from gateway.core.decimals import REFUSED, rescale
@@ -72,7 +73,7 @@ def usual_level(row, position, shuffles, side):
 @leaf
 def read_level(context, row, position, end, shuffles, side):
     """One level at `position` into a struct json_row. Position behind it, or the reason of a refusal."""
-    if end - position >= USUAL_BYTES:
+    if end - position >= USUAL_BYTES and side != NO_SIDE:
         behind = usual_level(row, position, shuffles, side)
         if behind != 0:
             store_i64(row + ROW.id, 0)
@@ -117,7 +118,7 @@ def read_other(context, row, position, end, shuffles, side):
         position, action = read_action(position, end)
         if position < 0:
             return position
-        side = action if action == BUY or action == SELL else side
+        side = action if action in (BUY, SELL) else side
     if side == NO_SIDE:
         return FIELD
     position, price, price_exponent = read_decimal(position, end, shuffles)
@@ -156,11 +157,11 @@ def read_action(position, end):
         return FIELD, 0
     word = partial_word(position + 1, behind - 1)
     behind = next_element(behind, end)
-    if word == BUY_TEXT or word == SELL_TEXT:
+    if word in (BUY_TEXT, SELL_TEXT):
         return behind, BUY if word == BUY_TEXT else SELL
     if word == DELETE:
         return behind, DELETE_ACTION
-    return behind if word == NEW or word == CHANGE else FIELD, 0
+    return behind if word in (NEW, CHANGE) else FIELD, 0
 
 
 @kernel

@@ -9,7 +9,7 @@ before its last byte was read.
 
 from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import apart, load_i64, load_u8, load_u16, load_u32, store_i64, store_u32
-from gateway.layout import offsets, size, value
+from gateway.layout import value
 from gateway.protocols.websocket.levels import next_element, read_levels
 from gateway.protocols.websocket.number import FIELD, MALFORMED, read_boolean, read_decimal
 from gateway.protocols.websocket.scan import (
@@ -50,7 +50,7 @@ def begin_message(context):
 
 @kernel
 def read_object(context, shape, position, end):
-    """The object at `position`, all that is within it, and the spaces behind. Position behind, or the reason of a refusal."""
+    """The object at `position`, all within it, and the spaces behind. Position behind, or the reason of a refusal."""
     apart()
     stack, depth = context + CONTEXT.stack, 0
     store_i64(stack, shape)
@@ -88,7 +88,7 @@ def read_object(context, shape, position, end):
 def opens(position, end):
     """Whether an object or an array begins here."""
     sign = byte_at(position, end)
-    return sign == OBJECT_OPEN or sign == ARRAY_OPEN
+    return sign in (OBJECT_OPEN, ARRAY_OPEN)
 
 
 @kernel
@@ -186,9 +186,9 @@ def read_value(context, key, position, end):
         return behind if behind >= 0 else MALFORMED
     if mark(context, slot) == 0:
         return FIELD
-    if kind == DECIMAL or kind == INTEGER:
+    if kind in (DECIMAL, INTEGER):
         return read_number_into(context, slot, position, end, kind == INTEGER)
-    if kind == BIDS or kind == ASKS:
+    if kind in (BIDS, ASKS):
         return read_side(context, slot, position, end, kind)
     return read_other_value(context, key, kind, slot, position, end)
 
@@ -294,6 +294,6 @@ def read_whole_object(context, payload, end):
     begin_message(context)
     position = skip_space(payload, end)
     if byte_at(position, end) != OBJECT_OPEN:
-        return MALFORMED
+        return FIELD if position < end else MALFORMED
     position = read_object(context, 0, position, end)
     return position if position < 0 else 0 if position == end else MALFORMED

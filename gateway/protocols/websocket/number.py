@@ -31,7 +31,7 @@ SHUFFLE_BYTES, SHUFFLE_ENDS = 16, 17
 
 @leaf
 def digits_behind(position, mask):
-    """(index of the first sign that is no digit, end of the number) of 16 bytes; end 0: not a plain number, read it slowly."""
+    """(index of the first sign that is no digit, end of the number) of 16 bytes; end 0: no plain number, read it slowly."""
     point = trailing_zeros(mask | 1 << VECTOR)
     if point == 0 or point == VECTOR or (load_u8(position) == ZERO and point != 1):
         return point, 0
@@ -78,6 +78,8 @@ def read_slowly(position, end):
     negative = byte_at(position, end) == MINUS
     start = position + 1 if negative else position
     whole = skip_digits(start, end)
+    if whole == start and start == position and position < end:
+        return FIELD, 0, 0  # something else than a number
     if whole == start or (whole - start > 1 and load_u8(start) == ZERO):
         return MALFORMED, 0, 0
     behind = whole

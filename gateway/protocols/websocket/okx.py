@@ -2,8 +2,8 @@
 
     {"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[…],"bids":[…],"ts":"…","checksum":-1}]}
 
-Levels are [price, quantity, deprecated, orders]. Continuity: prevSeqId is the seqId before it, where they are sent; checksum is
-CRC-32 over 25 levels a side. Hard rule: a message has one book; two of them in `data` are refused.
+Levels are [price, quantity, deprecated, orders]. Continuity: prevSeqId is the seqId before it, where they are sent; checksum
+is CRC-32 over 25 levels a side. Hard rule: a message has one book; two of them in `data` are refused.
 """
 
 from functools import cache

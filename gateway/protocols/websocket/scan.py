@@ -175,7 +175,7 @@ def skip_literal(position, end):
     """true, false or null."""
     if end - position >= 4:
         word = four_bytes(position)
-        if word == TRUE or word == NULL:
+        if word in (TRUE, NULL):
             return position + 4
         if load_u8(position) == LETTER_F and end - position >= 5 and four_bytes(position + 1) == FALSE:
             return position + 5
@@ -220,7 +220,7 @@ def skip_value(position, end):
     while True:
         position = skip_space(position, end)
         sign = byte_at(position, end)
-        if sign == OBJECT_OPEN or sign == ARRAY_OPEN:
+        if sign in (OBJECT_OPEN, ARRAY_OPEN):
             if depth == DEPTH_MAX:
                 return MALFORMED
             depth, objects = depth + 1, (objects << 1) | (1 if sign == OBJECT_OPEN else 0)

@@ -17,7 +17,7 @@ import numpy as np
 from gateway import limits
 from gateway.core.digits import make_shuffles
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import apart, address_of, load_i64, load_u32, store_i64
+from gateway.core.memory import address_of, apart, load_i64, load_u32, store_i64
 from gateway.layout import dtype, offsets, size, value
 from gateway.protocols.websocket.scan import word_at
 

@@ -68,7 +68,7 @@ def days_since_1970(year, month, day):
 
 @kernel
 def fraction_ns(position, end):
-    """".075687" as nanoseconds; what is behind nine digits, or no digit, ends it."""
+    """ ".075687" as nanoseconds; what is behind nine digits, or no digit, ends it."""
     scale, total = SECOND_NS, 0
     if position < end and load_u8(position) == POINT:
         for index in range(position + 1, end):

@@ -1,0 +1,220 @@
+"""Heals stale books from snapshots: between protocol ④ and book ⑤, for feeds that have a source of snapshots.
+
+    verdict = examine_event(healing, feed, event, counters)
+        HEAL_PASS: kept or of no use    HEAL_APPLY: to the book    HEAL_DONE: to the book, then replay_kept
+
+While a book waits, its events are kept; a snapshot that reaches as far as the kept ones begin is applied, what was kept
+beyond it follows, and the strategy sees one event, the end of the snapshot, with the book valid and of this very moment.
+Hard rule: what is not certain to join without a hole is not joined; the book stays stale and waits for the next snapshot.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from gateway import limits
+from gateway.core.book import apply_event
+from gateway.core.book_channels import CHANNEL as BOOK_CHANNEL
+from gateway.core.book_channels import channel_at, channel_now
+from gateway.core.book_rows import BOOK, book_of
+from gateway.core.counters import count_reason
+from gateway.core.kept_events import EVENT, HEALING, KEPT, ROW, drop_list, keep, kept_at, row_at
+from gateway.core.kernel import kernel, leaf
+from gateway.core.memory import address_of, load_i64, load_u8, load_u32, store_i64, store_u32
+from gateway.layout import dtype, offsets, size, value
+
+FEED = offsets("feed")
+CHANNEL = offsets("heal_channel")
+CHANNEL_BYTES, FEED_BYTES = size("heal_channel"), size("feed")
+PASS, APPLY, DONE = value("HEAL_PASS"), value("HEAL_APPLY"), value("HEAL_DONE")
+VALID, RECOVERABLE, FAULT = value("BOOK_VALID"), value("BOOK_RECOVERABLE"), value("BOOK_FAULT")
+KNOWN, SNAPSHOT = value("BOOK_KNOWN"), value("BOOK_SNAPSHOT")
+TRUSTED = VALID | RECOVERABLE
+BEGIN, END, CLEAR = value("EVENT_SNAPSHOT_BEGIN"), value("EVENT_SNAPSHOT_END"), value("EVENT_CLEAR")
+STATUS, OF_SNAPSHOT = value("EVENT_STATUS"), value("EVENT_OF_SNAPSHOT")
+SNAPSHOTS = value("CHANNEL_SNAPSHOT")
+USELESS, FIELD = value("FEED_SNAPSHOT_USELESS"), value("FEED_MESSAGE_FIELD")
+MOVING = ("ADD", "EXECUTE", "REDUCE", "DELETE", "REPLACE", "CLEAR", "LEVEL", "LEVELS_FROM", "LEVELS_THROUGH")
+MOVING += ("LEVEL_OVERLAY", "SET", "INSTRUMENT_SEQUENCE", "CHECKSUM", "STATUS")
+MOVES = sum(1 << value(f"EVENT_{name}") for name in MOVING)  # bit per kind whose order to a snapshot matters
+
+
+def make_healing(store: int, instruments: int, kept: int = limits.KEPT_EVENTS_MAX) -> tuple[np.ndarray, list[Any]]:
+    """A struct healing (array of one) over the struct book_store at `store`, and what it points into."""
+    rows, channels = np.zeros(instruments, dtype("heal_row")), np.zeros(limits.CHANNELS_MAX, dtype("heal_channel"))
+    ring, healing = np.zeros(kept, dtype("kept_event")), np.zeros(1, dtype("healing"))
+    healing["rows"], healing["channels"], healing["kept"] = address_of(rows), address_of(channels), address_of(ring)
+    healing["kept_max"], healing["instruments"], healing["store"] = kept, instruments, store
+    return healing, [rows, channels, ring]
+
+
+@leaf
+def channel_row(healing, channel):
+    """Address of a channel's struct heal_channel."""
+    return load_i64(healing + HEALING.channels) + channel * CHANNEL_BYTES
+
+
+@kernel
+def begin_run(healing, channel, first_sequence):
+    """A channel's run begins: nothing kept before belongs to it. From 1 on its books are valid without a snapshot."""
+    row = channel_row(healing, channel)
+    store_u32(row + CHANNEL.generation, load_u32(row + CHANNEL.generation) + 1)
+    store_u32(row + CHANNEL.complete, 1 if first_sequence == 1 else 0)
+    store_i64(row + CHANNEL.covered, first_sequence - 1)
+    store_i64(row + CHANNEL.applied, 0)
+
+
+@kernel
+def note_lost(healing, channel, first_sequence, count):
+    """Messages of a channel are lost for good: a snapshot must reach beyond them."""
+    row = channel_row(healing, channel)
+    store_u32(row + CHANNEL.generation, load_u32(row + CHANNEL.generation) + 1)
+    store_u32(row + CHANNEL.complete, 0)
+    store_i64(row + CHANNEL.covered, first_sequence + count - 1)
+
+
+@kernel
+def examine_event(healing, feed, event, counters):
+    """What becomes of an event that came on the channel `feed` (enum heal_verdict); store.channel is feed.snapshot_of."""
+    kind, instrument = load_u8(event + EVENT.kind), load_u32(event + EVENT.instrument)
+    of_snapshot = load_u8(event + EVENT.flags) & OF_SNAPSHOT != 0 or load_u32(feed + FEED.role) == SNAPSHOTS
+    if of_snapshot or kind in (BEGIN, END):
+        if instrument >= load_i64(healing + HEALING.instruments):
+            count_reason(counters, FIELD)
+            return PASS
+        return examine_snapshot(healing, feed, event, kind, instrument, counters)
+    if MOVES >> kind & 1 == 0 or instrument >= load_i64(healing + HEALING.instruments):
+        return APPLY
+    channel = channel_row(healing, load_u32(feed + FEED.channel))
+    if load_i64(event + EVENT.sequence) <= load_i64(channel + CHANNEL.applied):
+        row = row_now(healing, channel, instrument)
+        if load_i64(event + EVENT.sequence) <= load_i64(row + ROW.applied):
+            return PASS
+    if not is_waiting(healing, instrument):
+        return APPLY
+    return keep_event(healing, channel, event, kind, instrument, counters)
+
+
+@leaf
+def is_waiting(healing, instrument):
+    """Whether nothing but a snapshot makes this book right; a book not opened yet is as its channel's new ones."""
+    store = load_i64(healing + HEALING.store)
+    flags = load_u32(book_of(store, instrument) + BOOK.flags)
+    if flags & KNOWN == 0:
+        flags = load_u32(channel_at(store, channel_now(store)) + BOOK_CHANNEL.flags_new)
+    return flags & TRUSTED == 0 or flags & FAULT != 0
+
+
+@kernel
+def row_now(healing, channel, instrument):
+    """The row of an instrument, begun anew when its channel was."""
+    row = row_at(healing, instrument)
+    generation = load_u32(channel + CHANNEL.generation)
+    if load_u32(row + ROW.generation) != generation:
+        drop_list(row)
+        store_u32(row + ROW.generation, generation)
+        store_u32(row + ROW.keeping, 1 - load_u32(channel + CHANNEL.complete))
+        store_u32(row + ROW.building, 0)
+        store_i64(row + ROW.covered, load_i64(channel + CHANNEL.covered))
+        store_i64(row + ROW.applied, 0)
+    return row
+
+
+@kernel
+def keep_event(healing, channel, event, kind, instrument, counters):
+    """An event of a waiting book. A clear makes the book right by itself; a state is told at once, and again in its place."""
+    row = row_now(healing, channel, instrument)
+    if kind == CLEAR:
+        release(row)
+        return APPLY
+    if load_u32(row + ROW.keeping) == 0:
+        # its book became wrong by something in front of this event, perhaps in the same packet
+        store_u32(row + ROW.keeping, 1)
+        store_i64(row + ROW.covered, load_i64(event + EVENT.sequence))
+    keep(healing, row, event, counters)
+    return APPLY if kind == STATUS else PASS
+
+
+@kernel
+def examine_snapshot(healing, feed, event, kind, instrument, counters):
+    """An event of a snapshot: applied when the snapshot is of use, else passed over."""
+    channel = channel_row(healing, load_u32(feed + FEED.snapshot_of))
+    row = row_now(healing, channel, instrument)
+    if kind == BEGIN:
+        return begin_snapshot(healing, feed, channel, row, event, instrument, counters)
+    if load_u32(row + ROW.building) == 0:
+        return PASS
+    own = channel_row(healing, load_u32(row + ROW.snapshot_channel))
+    cut = load_u32(own + CHANNEL.generation) != load_u32(row + ROW.snapshot_generation)
+    store = load_i64(healing + HEALING.store)
+    cut |= load_u32(book_of(store, instrument) + BOOK.flags) & SNAPSHOT == 0
+    snapshot = load_i64(row + ROW.snapshot)
+    cut |= kind == END and 0 <= snapshot < load_i64(row + ROW.covered)
+    if cut:
+        store_u32(row + ROW.building, 0)
+        count_reason(counters, USELESS)
+        return PASS
+    return DONE if kind == END else APPLY
+
+
+@kernel
+def begin_snapshot(healing, feed, channel, row, event, instrument, counters):
+    """Whether a snapshot is applied: its book waits, and what came since is kept; or the venue sends it in band, unasked."""
+    snapshot, sequence = load_i64(event + EVENT.quantity), load_i64(event + EVENT.other_id)
+    apart = load_u32(feed + FEED.role) == SNAPSHOTS
+    in_band = snapshot < 0 and sequence == 0 and not apart
+    if load_u32(row + ROW.building) != 0:
+        store_u32(row + ROW.building, 0)
+        count_reason(counters, USELESS)
+    if not in_band and not is_waiting(healing, instrument):
+        return PASS
+    if load_u32(row + ROW.keeping) == 0:
+        store_i64(row + ROW.covered, last_delivered(feed))
+    store_u32(row + ROW.keeping, 1)
+    if in_band:
+        drop_list(row)
+        store_i64(row + ROW.covered, 0)
+    elif (snapshot < 0 and sequence == 0) or 0 <= snapshot < load_i64(row + ROW.covered):
+        count_reason(counters, USELESS)
+        return PASS
+    own = load_u32(feed + FEED.channel)
+    store_u32(row + ROW.building, 1)
+    store_u32(row + ROW.snapshot_channel, own)
+    store_u32(row + ROW.snapshot_generation, load_u32(channel_row(healing, own) + CHANNEL.generation))
+    store_i64(row + ROW.snapshot, snapshot)
+    return APPLY
+
+
+@leaf
+def last_delivered(feed):
+    """Last sequence delivered of the channel whose snapshots `feed` brings."""
+    of = load_u32(feed + FEED.snapshot_of) - load_u32(feed + FEED.channel)
+    return load_i64(feed + of * FEED_BYTES + FEED.next_sequence) - 1
+
+
+@leaf
+def release(row):
+    """The book is right: nothing is kept for it any more."""
+    drop_list(row)
+    store_u32(row + ROW.keeping, 0)
+    store_u32(row + ROW.building, 0)
+
+
+@kernel
+def replay_kept(healing, feed, instrument, counters):
+    """Behind the end of a snapshot: what was kept beyond it goes to the book. Returns how many events did."""
+    channel, store = channel_row(healing, load_u32(feed + FEED.snapshot_of)), load_i64(healing + HEALING.store)
+    row = row_at(healing, instrument)
+    snapshot, link, applied = load_i64(row + ROW.snapshot), load_u32(row + ROW.head), 0
+    for _ in range(load_i64(healing + HEALING.kept_max)):
+        if link == 0:
+            break
+        kept = kept_at(healing, link - 1)
+        link = load_u32(kept + KEPT.next)
+        if load_i64(kept + EVENT.sequence) > snapshot:
+            apply_event(store, kept, counters)
+            applied += 1
+    release(row)
+    store_i64(row + ROW.applied, max(snapshot, 0))
+    store_i64(channel + CHANNEL.applied, max(snapshot, load_i64(channel + CHANNEL.applied)))
+    return applied

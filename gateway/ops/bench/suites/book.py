@@ -1,0 +1,152 @@
+"""ITCH 5.0 packets to full-depth books over 8,000 symbols: thread-CPU nanoseconds per message, and the books checked.
+
+A hundred batches of a seeded flow, each written, decoded and applied in turn; after each, every level of every book equals
+the dense twin of book_flow.py. Decoding alone is measured on the same packets, so that what the books cost stands by itself.
+"""
+
+import time
+
+import numpy as np
+from numba import njit
+
+from gateway import limits
+from gateway.core.book import apply_events, begin_session
+from gateway.core.book_depth import best_level, next_level
+from gateway.core.book_rows import book_of
+from gateway.core.book_store import OwnedStore
+from gateway.core.levels import level_at, price_of, side_of
+from gateway.core.memory import load_i64, load_u32
+from gateway.layout import dtype, offsets, size
+from gateway.ops.bench.book_flow import LIVE_ORDERS, REACH, SYMBOLS, Flow, batch_bytes_max, make_flow, write_batch
+from gateway.ops.bench.rounds import median
+from gateway.ops.bench.suite import Plan, Result, Row, Target
+from gateway.protocols.itch50_decode import decode_packet, make_table
+
+TITLE = "ITCH 5.0 packets to full-depth books of 8,000 symbols"
+UNIT = "ns/msg"
+SEED = 20261
+CHECKPOINTS = 100
+EVENTS_PER_BATCH = 256  # decoded before they are applied, as when the core works off a burst
+TARGET_NS, GOAL_NS = 60.0, 35.0
+OURS = "gateway"
+EVENT_BYTES = size("event")
+LEVEL = offsets("level")
+
+
+@njit
+def _decode(table, data, offsets_here, sizes, packets, events, counters):
+    total = 0
+    for index in range(packets):
+        total += decode_packet(table, data + offsets_here[index], sizes[index], 0, 1, events, counters)
+    return total
+
+
+@njit
+def _feed(table, data, offsets_here, sizes, packets, events, counters, store, wanted):
+    total = count = 0
+    for index in range(packets):
+        target = events + count * EVENT_BYTES
+        count += decode_packet(table, data + offsets_here[index], sizes[index], 0, 1, target, counters)
+        if count >= wanted or index + 1 == packets:
+            apply_events(store, events, count, counters)
+            total, count = total + count, 0
+    return total
+
+
+@njit
+def _differences(store, middles, steps, levels, counts):
+    """Levels that differ between the books and the twin, and levels compared."""
+    wrong = compared = 0
+    for symbol in range(1, len(middles)):
+        for number in (1, 2):
+            side, towards = side_of(book_of(store, symbol), number), steps[symbol] * (1 if number == 2 else -1)
+            index = best_level(store, side, number)
+            for place in range(REACH + 1):
+                if counts[symbol, number - 1, place] == 0:
+                    continue
+                compared += 1
+                price = middles[symbol] + place * towards
+                level = level_at(store, index)
+                same = index != 0 and price_of(store, index) == price
+                same = same and load_i64(level + LEVEL.quantity) == levels[symbol, number - 1, place]
+                wrong += not (same and load_u32(level + LEVEL.orders) == counts[symbol, number - 1, place])
+                index = next_level(store, side, number, price)
+            wrong += index != 0
+    return wrong, compared
+
+
+class _Run:
+    """The store, the flow and the scratch of one run."""
+
+    def __init__(self, messages: int, symbols: int, live_target: int):
+        self.batch = messages // CHECKPOINTS
+        self.flow: Flow = make_flow(SEED, symbols, live_target)
+        self.store, self.table = OwnedStore(), make_table()
+        self.counters, self.scratch = (np.zeros(1, dtype("core_counters")) for _ in range(2))
+        self.events = np.zeros(EVENTS_PER_BATCH + limits.EVENTS_MAX, dtype("event"))
+        self.data = np.zeros(batch_bytes_max(self.batch), np.uint8)
+        self.offsets, self.sizes = (np.zeros(self.batch, np.int64) for _ in range(2))
+        begin_session(self.store.address, 1)
+
+    def next_batch(self, wanted: int) -> tuple[float, float]:
+        """Writes, decodes and applies one batch: nanoseconds per message of decoding alone, and of the whole."""
+        packets = write_batch(self.flow, self.batch, self.data, self.offsets, self.sizes)
+        packed = (self.table.ctypes.data, self.data.ctypes.data, self.offsets, self.sizes, packets, self.events.ctypes.data)
+        begin = time.thread_time_ns()
+        decoded = _decode(*packed, self.scratch.ctypes.data)
+        middle = time.thread_time_ns()
+        applied = _feed(*packed, self.counters.ctypes.data, self.store.address, wanted)
+        end = time.thread_time_ns()
+        assert decoded == applied == self.batch
+        return (middle - begin) / self.batch, (end - middle) / self.batch
+
+    def differences(self) -> tuple[int, int]:
+        """(levels that differ, levels compared)."""
+        flow = self.flow
+        return _differences(self.store.address, flow.middles, flow.steps, flow.levels, flow.counts)
+
+
+def run(plan: Plan, messages: int = 0, symbols: int = SYMBOLS, live_target: int = LIVE_ORDERS) -> Result:
+    """Follows the flow from an empty morning; every second batch is applied packet by packet, as when the core keeps up."""
+    messages = messages or (2_000_000 if plan.quick else 10_000_000)
+    result = Result("book", TITLE)
+    plan.report(0.0, "compiling")
+    _Run(CHECKPOINTS * 100, 10, 500).next_batch(EVENTS_PER_BATCH)
+    here = _Run(messages, symbols, live_target)
+    rows = {
+        name: Row(OURS, name, UNIT, True, True, [])
+        for name in ("decode", "feed to book, batches", "book, batches", "feed to book, packets", "book, packets")
+    }
+    compared = 0
+    for checkpoint in range(CHECKPOINTS):
+        plan.report(checkpoint / CHECKPOINTS, f"checkpoint {checkpoint + 1}")
+        kind = "batches" if checkpoint % 2 == 0 else "packets"
+        decode, whole = here.next_batch(EVENTS_PER_BATCH if kind == "batches" else 1)
+        for name, spent in (("decode", decode), (f"feed to book, {kind}", whole), (f"book, {kind}", whole - decode)):
+            rows[name].samples.append(spent)
+        wrong, count = here.differences()
+        compared += count
+        if wrong or here.counters["reasons"].any():
+            result.failures.append(f"checkpoint {checkpoint + 1}: {wrong} of {count} levels differ from the twin")
+    _judge(result, rows, here, compared)
+    return result
+
+
+def _judge(result: Result, rows: dict[str, Row], here: _Run, compared: int) -> None:
+    for row in rows.values():
+        row.correct = not result.failures
+    result.rows = list(rows.values())
+    result.settings = {
+        "messages": here.batch * CHECKPOINTS,
+        "symbols": len(here.flow.middles) - 1,
+        "live_orders": int(here.flow.totals["live"][0]),
+        "seed": SEED,
+        "checkpoints": CHECKPOINTS,
+        "levels_compared": compared,
+        "events_per_batch": EVENTS_PER_BATCH,
+        "goal_ns": GOAL_NS,
+        "clock": "CLOCK_THREAD_CPUTIME_ID",
+    }
+    if not result.failures:
+        result.notes.append(f"{compared:,} levels at {CHECKPOINTS} checkpoints equal the twin's")
+    result.targets.append(Target("book, batches", median(rows["book, batches"]), TARGET_NS, UNIT))
