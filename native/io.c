@@ -56,7 +56,8 @@ static void accept_frame(struct io *io, uint16_t port, const struct port_frame *
 
 /* Core's frames at once; the kernel's wait for the end of the turn, and the port gets its burst back only then.
    A function of its own: where there is no exception path, the loop of `receive` stays as tight as it was. */
-__attribute__((noinline)) static int accept_sorted(struct io *io, const struct port_frame *frames, int count, int64_t now_ns, int64_t ticks)
+__attribute__((noinline)) static int accept_sorted(struct io *io, const struct port_frame *frames, int count,
+                                                   int64_t now_ns, int64_t ticks)
 {
     for (int position = 0; position < count; position++) {
         const struct port_frame *frame = &frames[position];
