@@ -109,6 +109,7 @@ void exception_prepare(struct exception *exception, const struct clock_calibrati
     exception->counters = counters;
     exception->inward.ticks_frame = exception->outward.ticks_frame = per_second / EXCEPTION_FRAMES_PER_SECOND + 1;
     exception->ticks_interval = per_second / 1000000 * EXCEPTION_POLL_NS / 1000;
+    exception->ticks_between = per_second / 1000 * EXCEPTION_ANNOUNCE_MS;
 }
 
 /* Frames that may pass now. A pause is worth EXCEPTION_FRAMES_AHEAD of them at most. */
@@ -166,12 +167,23 @@ static int keep_whole(struct port_frame *frames, int count)
     return kept;
 }
 
+/* A report that left while the link was down is lost, and a network may have no router that asks: so we ask. */
+static void announce(struct exception *exception, int64_t ticks)
+{
+    struct port_frame query = {
+        .data = exception->query, .size = exception->query_bytes, .size_wire = exception->query_bytes};
+    exception->ticks_announce = ticks + exception->ticks_between;
+    exception->tap.operations->transmit(&exception->tap, &query, 1);
+}
+
 int64_t exception_send(struct exception *exception, struct port *port, int64_t ticks)
 {
     struct port_frame frames[EXCEPTION_FRAMES_PER_TURN];
     struct port *tap = &exception->tap;
     if (exception->ended || ticks < exception->ticks_poll)
         return 0;
+    if (exception->query_bytes && ticks >= exception->ticks_announce)
+        announce(exception, ticks);
     exception->ticks_poll = ticks + exception->ticks_interval;
     int room = pace_room(&exception->outward, ticks);
     int count = room ? tap->operations->receive(tap, frames, room) : 0;

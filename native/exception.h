@@ -21,6 +21,8 @@ enum exception_limit {
     EXCEPTION_FRAMES_PER_SECOND = 50000, /* a flood costs so many kernel calls each way, whatever the turns do */
     EXCEPTION_FRAMES_AHEAD = 256,        /* that may pass, turn by turn, after a pause: a window of TCP */
     EXCEPTION_POLL_NS = 20000,           /* an empty TAP is asked again so late: a question is a kernel call */
+    EXCEPTION_ANNOUNCE_MS = 3000,        /* how often the kernel is made to repeat its memberships */
+    EXCEPTION_QUERY_BYTES = 64,
     EXCEPTION_FRAME_BYTES = 2048,        /* of a frame whose checksum we fill in */
     EXCEPTION_DESTINATIONS_MAX = 256,
     EXCEPTION_ROWS = 1024                /* of the table, a quarter used at most */
@@ -40,6 +42,10 @@ struct exception {
     struct exception_pace inward, outward;
     int64_t ticks_poll;     /* when the TAP is asked next */
     int64_t ticks_interval;
+    int64_t ticks_announce; /* when the query goes into the TAP next */
+    int64_t ticks_between;
+    uint32_t query_bytes;   /* 0: nothing was joined */
+    uint8_t query[64];      /* an IGMP general query, as a router would send it */
     struct port_frame waiting[64]; /* the kernel's part of the burst that the port has not got back yet */
     int32_t waiting_count;
     int32_t reserved;

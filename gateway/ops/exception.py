@@ -20,6 +20,7 @@ from gateway import layout, limits
 from gateway.config import Configuration
 from gateway.errors import CapabilityError, ConfigurationError
 from gateway.native import ffi, lib, text
+from gateway.protocols.udp import checksum
 from gateway.sections import endpoint
 from gateway.stages import Io
 from gateway.venues.definition_file import load_definition
@@ -32,6 +33,9 @@ LEAVE_SECONDS = 0.1  # for the kernel's reports that say that we leave
 POLL_SECONDS = 0.002
 LOCAL_MAC = b"\x02"  # locally administered, unicast (IEEE 802)
 MEMBERSHIPS_PER_SOCKET = 16  # Linux allows 20: net.ipv4.igmp_max_memberships
+QUERY_ANSWER_TENTHS, QUERY_ROBUSTNESS, QUERY_SECONDS = 10, 2, 125  # the defaults of RFC 3376 section 8, a fast answer
+ALL_SYSTEMS, ALL_SYSTEMS_MAC = bytes((224, 0, 0, 1)), bytes.fromhex("01005e000001")
+QUERIER_MAC = bytes.fromhex("020000000000")
 IP_ADD_MEMBERSHIP = 35  # module socket names only the short form of its argument
 
 
@@ -101,8 +105,14 @@ class KernelPath:
                     "raise it with: sysctl net.ipv4.igmp_max_memberships=64, or write join = false"
                 ) from None
 
+        if groups and self.section.join:
+            query = igmp_query()
+            ffi.memmove(self.path.query, query, len(query))
+            self.path.query_bytes = len(query)
+
     def _leave(self) -> None:
         """Drops the memberships and lets the kernel's reports out of the port."""
+        self.path.query_bytes = 0
         for membership in self._memberships:
             membership.close()
         deadline = time.monotonic() + LEAVE_SECONDS
@@ -187,6 +197,16 @@ def derived_mac(name: str) -> str:
     """A hardware address that stays the same for this host and this instance, and is nobody else's by design."""
     digest = hashlib.sha256(f"{socket.gethostname()} {name}".encode()).digest()
     return ":".join(f"{byte:02x}" for byte in LOCAL_MAC + digest[:5])
+
+
+def igmp_query() -> bytes:
+    """A frame with an IGMPv3 general query (RFC 3376 section 4.1): the kernel says within a second what it has joined."""
+    body = struct.pack("!BBHIBBH", 0x11, QUERY_ANSWER_TENTHS, 0, 0, QUERY_ROBUSTNESS, QUERY_SECONDS, 0)
+    body = body[:2] + struct.pack("!H", checksum(body)) + body[4:]
+    # to all systems, from nobody (RFC 4541 section 2.1.1), one hop, internet control, router alert (RFC 2113)
+    head = struct.pack("!BBHHHBBHI4sI", 0x46, 0xC0, 24 + len(body), 0, 0, 1, 2, 0, 0, ALL_SYSTEMS, 0x94040000)
+    head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+    return ALL_SYSTEMS_MAC + QUERIER_MAC + b"\x08\x00" + head + body
 
 
 def is_multicast(address: int) -> bool:

@@ -228,7 +228,7 @@ def exchange(client, data):
 class Memberships:
     """Hears the IGMPv3 reports that arrive at far0 (RFC 3376 section 4.2)."""
 
-    CHANGE_TO_INCLUDE, CHANGE_TO_EXCLUDE = 3, 4  # with no sources: leave, join
+    IS_JOINED, CHANGE_TO_INCLUDE, CHANGE_TO_EXCLUDE = 2, 3, 4  # with no sources: an answer to a query, leave, join
 
     def __init__(self, space, stack):
         with inside(space):
