@@ -20,6 +20,7 @@ from gateway.cli.decoded_nasdaq import Itch50, Ouch50
 from gateway.cli.output import print_note, progress
 from gateway.errors import EXIT_DONE, GatewayError
 from gateway.ops.replay import port_of
+from gateway.ops.session_lines import session_lines
 from gateway.port import Port, open_port
 
 HELP = "print every message of a recording as JSON Lines"
@@ -43,8 +44,9 @@ def add_feed_options(parser: argparse.ArgumentParser) -> None:
 def feed_name(text: str) -> str:
     """A shipped feed's name, or the path of a definition."""
     from gateway.venues.definition_file import is_file, shipped, suggest
+    from gateway.venues.websocket import VENUES
 
-    known = sorted({*HAND_WRITTEN, *shipped()})
+    known = sorted({*HAND_WRITTEN, *shipped(), *VENUES})
     if is_file(text) or text in known:
         return text
     raise argparse.ArgumentTypeError(f"no feed {text!r}; {suggest(text, known)}, or give the path of a .toml file")
@@ -61,6 +63,10 @@ def feed_of(arguments: argparse.Namespace) -> Feed:
 
 def run(arguments: argparse.Namespace) -> int:
     """Decodes the file; exit code 5 when the file is not readable to its end, after printing what could be read."""
+    from gateway.venues.websocket import VENUES
+
+    if arguments.feed in VENUES:
+        return print_session(arguments.file)
     feed = feed_of(arguments)
     with open_port(port_of(arguments.file)) as port:
         frames = print_messages(port, feed, arguments.file.name)
@@ -70,6 +76,17 @@ def run(arguments: argparse.Namespace) -> int:
     if damaged:
         raise GatewayError(f"{arguments.file}: damaged behind frame {frames}, the rest cannot be read ({text})")
     print_note(f"gateway decode: {text}")
+    return EXIT_DONE
+
+
+def print_session(path: Path) -> int:
+    """Prints each message of a recorded WebSocket session, its body as the venue wrote it."""
+    number = 0
+    with progress(f"decoding {path.name}, messages") as update:
+        for number, line in enumerate(session_lines(path), start=1):
+            sys.stdout.write(line + "\n")
+            update(number)
+    print_note(f"gateway decode: {number:,} messages")
     return EXIT_DONE
 
 

@@ -177,10 +177,10 @@ def read_channel(row: np.void) -> dict[str, Any]:
 
     `lead_mean_ns` is by how much a line leads on average where it is first and the other line's copy came, None: never.
     """
-    result: dict[str, Any] = {name: int(row[name]) for name in row.dtype.names if name not in ("lines", "reserved")}
+    result: dict[str, Any] = {name: int(row[name]) for name in row.dtype.names or () if name not in ("lines", "reserved")}
     lines = {}
     for index, name in enumerate(LINE_NAMES):
-        line = {key: int(row["lines"][index][key]) for key in row["lines"].dtype.names}
+        line: dict[str, Any] = {key: int(row["lines"][index][key]) for key in row["lines"].dtype.names}
         copies = int(row["lines"][1 - index]["second"]) if index < 2 else 0
         line["lead_mean_ns"] = line["lead_sum_ns"] // copies if copies else None
         if any(value for value in line.values()):

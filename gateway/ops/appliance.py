@@ -36,6 +36,7 @@ from gateway.stages import Io, Stage
 from gateway.venues.definition_file import load_definition
 from gateway.venues.feed import Feed, itch50
 from gateway.venues.sbe_feed import sbe, schema_of
+from gateway.venues.websocket import VENUES, websocket_feed
 
 MILLISECOND_NS = 1_000_000
 EPOCH_SINGLE_NODE = 1
@@ -229,8 +230,9 @@ class CoreStage:
         core.events = self._kept(np.zeros(1, dtype=layout.dtype("event")))
         core.store = self._kept(self.store)
         core.books = instance.body("books")
-        if self.feed.snapshot_of:
-            healing, keep = make_healing(core.store, limits.INSTRUMENTS_MAX)
+        if self.feed.snapshot_of or self.feed.snapshots:
+            eager = self.feed.messages or any(of != index for index, of in enumerate(self.feed.snapshot_of))
+            healing, keep = make_healing(core.store, limits.INSTRUMENTS_MAX, eager=eager)
             core.healing = self._kept(healing)
             self._keep += keep
         core.counters = instance.address("counters") + layout.offsets("counters").core
@@ -266,6 +268,8 @@ def feed_of(configuration: Configuration) -> Feed:
     """The feed that the configuration names. Raises ConfigurationError."""
     feed = configuration.feed
     window_ns = feed.reorder_window_us * MICROSECOND_NS
+    if feed.name in VENUES and not feed.definition:
+        return websocket_feed(feed.name)
     definition = load_definition(feed.definition or feed.name)
     if definition.decoder == "itch50":
         return itch50(

@@ -25,7 +25,6 @@ from gateway.sections import endpoint
 from gateway.stages import Io
 from gateway.venues.definition_file import load_definition
 from gateway.venues.feed import Destination
-from gateway.venues.sbe_feed import destinations, listed_lines
 
 COMMAND_SECONDS = 3.0
 TAKEN_SECONDS = 1.0  # a predecessor that was just killed takes its TAP along
@@ -153,7 +152,8 @@ def lines_of(configuration: Configuration) -> list[Destination]:
     if definition.decoder == "itch50":
         named = [feed.line_a, feed.line_b, feed.snapshot_line]
         return [] if feed.any_destination else [endpoint(text) for text in named if text]
-    return [place for line in listed_lines(definition, feed.any_destination) for place in destinations(line)]
+    lines = [] if feed.any_destination else definition.lines
+    return [endpoint(text) for line in lines for text in (line.a, line.b) if text]
 
 
 def ours_of(configuration: Configuration) -> list[Destination]:

@@ -20,7 +20,9 @@ from gateway.instance import Instance
 from gateway.native import lib
 from gateway.ops.appliance import CoreStage, io_stage, prepare_account
 from gateway.ops.channel_report import channel_report
+from gateway.ops.recordings import Recording
 from gateway.stages import Io, Placement, run_loop
+from gateway.venues.websocket import VENUES
 
 POLL_SECONDS = 0.05
 ITCH_PRICE_EXPONENT = -4  # Price (4)
@@ -46,11 +48,25 @@ def port_of(path: Path, capture_out: str | None = None) -> str:
     return f"binaryfile:{path}"
 
 
+def recording_of(path: Path, configuration: Configuration, out: str | None) -> Recording | None:
+    """The recorded session of a feed over WebSocket; None where the feed comes in packets."""
+    if configuration.feed.definition or configuration.feed.name not in VENUES:
+        return None
+    if out:
+        raise PortError(f"{path} is a session over TCP: its messages have no wire, and orders no way out; leave --out away")
+    recording = Recording(path)
+    if not recording.is_session():
+        recording.close()
+        raise PortError(f"{path}: no recorded WebSocket session; its first line must be a time and a message")
+    return recording
+
+
 class Replay:
     """One recording on its own short-lived instance; a context manager that removes it."""
 
     def __init__(self, path: Path, configuration: Configuration, burst: int = lib.PORT_BURST_MAX, out: str | None = None):
-        port = port_of(path, out)
+        self._recording = recording_of(path, configuration, out)
+        port = f"recording:{self._recording.path}" if self._recording else port_of(path, out)
         if port.startswith("pcap:"):
             port += ",direction=in"  # what was sent is what this replay decides anew
         self.instance = Instance.create(configuration.instance.name, Path(configuration.instance.folder))
@@ -113,6 +129,8 @@ class Replay:
         self._close()
 
     def _close(self) -> None:
+        if self._recording is not None:
+            self._recording.close()
         if self.io is not None:
             self.io.close()
         self.instance.close(remove=True)

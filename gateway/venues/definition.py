@@ -150,6 +150,7 @@ class Lines(Section):
 
     name: str = ""
     role: Literal["incremental", "snapshot", "definition"] = "incremental"
+    of: str = ""
     a: Endpoint
     b: Endpoint | None = None
 
@@ -294,6 +295,15 @@ class Definition(Section):
     channels: Channels = Channels()
     instruments: Instruments = Instruments()
     map: list[MapRow] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def snapshots_are_of_a_channel(self) -> "Definition":
+        """A loop of snapshots heals the books of the channel it names."""
+        names = [line.name for line in self.lines if line.name]
+        for line in self.lines:
+            if line.of and (line.role != "snapshot" or line.of not in names):
+                raise ValueError(f"lines: of = {line.of!r} is for a snapshot channel, and names another one of [[lines]]")
+        return self
 
     def is_big(self, number: Number, section: Packet | Framing | Header) -> bool:
         """Whether a number of this section is big-endian: its own word, the section's, the file's."""

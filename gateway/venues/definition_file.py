@@ -36,9 +36,7 @@ def load_definition(name: str) -> Definition:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(
-            f"no feed {name!r}; {suggest(name, shipped())}, or give the path of a .toml file"
-        ) from None
+        raise UsageError(f"no feed {name!r}; {suggest(name, shipped())}, or give the path of a .toml file") from None
     except (OSError, UnicodeDecodeError) as problem:
         raise ConfigurationError(f"{path}: cannot be read ({problem})") from None
     except tomllib.TOMLDecodeError as problem:

@@ -46,6 +46,7 @@ class Feed:
     depth: int = 0  # price levels a side that the venue keeps; 0: all
     instruments_file: str = ""
     type_names: dict[int, str] = field(default_factory=dict)  # of messages by the low byte of their number; none: letters
+    snapshots: bool = False  # snapshots may come, in band or on a channel that is found while it runs
     messages: bool = False  # a session over TCP: its messages have no packets and no numbers
     keep: list[Any] = field(default_factory=list)
 

@@ -51,15 +51,19 @@ def sbe(definition: Definition, schema: Schema, window_ns: int, **options: Any) 
     """The feed of a definition: its [[lines]], else channels as its [channels] finds them; options as of Feed."""
     decoder = SbeDecoder(definition, schema)
     rules = definition.instruments
-    listed = listed_lines(definition, options.pop("any_destination", False))
+    by_rule = options.pop("any_destination", False) or not definition.lines
+    healed = [] if by_rule else snapshot_of(definition)
     return Feed(
         definition.name,
         decoder.function,
         decoder.context,
         decoder.format,
-        channels=[destinations(line) for line in listed],
-        roles=[ROLES[line.role] for line in listed],
-        rules=() if listed else channel_rules(definition),
+        channels=[] if by_rule else [_destinations(line) for line in definition.lines],
+        roles=[] if by_rule else [ROLES[line.role] for line in definition.lines],
+        snapshot_of=healed,
+        snapshots=any("snapshot" in str(row.event) for row in definition.map),
+        contexts=[decoder.context] * len(healed),
+        rules=channel_rules(definition) if by_rule else (),
         window_ns=window_ns,
         exponents=(rules.price_exponent, rules.quantity_exponent),
         tick=units_of(definition, "tick", rules.tick, rules.price_exponent),
@@ -72,6 +76,14 @@ def sbe(definition: Definition, schema: Schema, window_ns: int, **options: Any) 
     )
 
 
+def snapshot_of(definition: Definition) -> list[int]:
+    """For each of [[lines]] the channel whose books it says; none when no loop of snapshots is listed."""
+    places = {line.name: index for index, line in enumerate(definition.lines)}
+    if not any(line.of for line in definition.lines):
+        return []
+    return [places[line.of] if line.of else index for index, line in enumerate(definition.lines)]
+
+
 def type_names(schema: Schema) -> dict[int, str]:
     """Template names by the low byte of their id; templates that share one share the name."""
     names: dict[int, str] = {}
@@ -81,13 +93,7 @@ def type_names(schema: Schema) -> dict[int, str]:
     return names
 
 
-def listed_lines(definition: Definition, any_destination: bool) -> list[Lines]:
-    """The channels that are followed by their destinations; none: rules make channels of whatever comes."""
-    return [] if any_destination else definition.lines
-
-
-def destinations(line: Lines) -> tuple[tuple[int, int], ...]:
-    """(IPv4 in host order, UDP port) of lines A and B."""
+def _destinations(line: Lines) -> tuple[tuple[int, int], ...]:
     return tuple(endpoint(text) for text in (line.a, line.b) if text)
 
 

@@ -53,6 +53,7 @@ def websocket_feed(name: str, instruments_file: str = "") -> Feed:
         exponents=UNITS,
         depth=venue.depth,
         messages=True,
+        snapshots=True,
         instruments_file=instruments_file,
         keep=[context, decoder, keep],
     )

@@ -46,7 +46,8 @@ struct healing {
     uint64_t kept_count; /* since start: the next goes to slot kept_count % kept_max */
     uint64_t instruments;
     uint64_t store;    /* struct book_store */
-    uint64_t reserved;
+    uint32_t eager;    /* 1: there is a source of snapshots, configured or seen: events of waiting books are kept */
+    uint32_t reserved;
 };
 
 enum heal_verdict {

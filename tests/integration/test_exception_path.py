@@ -60,7 +60,7 @@ def places(as_root):
 class Run:
     """`gateway run` with an exception path in the near namespace."""
 
-    def __init__(self, places, port, folder, more="", **options):
+    def __init__(self, places, port, folder, more=""):
         self.places, self.name = places, unique_name("exception")
         path = folder / "gateway.toml"
         path.write_text(
@@ -70,10 +70,8 @@ class Run:
         self.log = folder / "log"
         self.process = places.start(
             places.near,
-            *options.pop("before", ()),
             *(sys.executable, "-m", "gateway.cli.main", "run", str(path), "--json"),
             stderr=self.log.open("ab"),
-            **options,
         )
 
     def wait(self):
@@ -285,31 +283,55 @@ def test_a_turn_under_a_flood_takes_sixteen_frames_each_way_and_no_more_time_tha
     assert costs[len(costs) // 2] < calls * 20_000, costs  # a kernel call of 20 us would be a very busy machine's
 
 
+def test_an_appliance_whose_tap_is_taken_ends_with_one_line_and_leaves_nothing(places, tmp_path):
+    ip("-n", places.near, "link", "add", TAP, "type", "veth", "peer", "name", "other0")
+    run = Run(places, f"pair:gwx{os.getpid()}", tmp_path)
+    try:
+        run.process.communicate(timeout=START_SECONDS)
+        log = run.log.read_text()
+        assert run.process.returncode == 4, log
+        assert f"an interface {TAP} exists already; choose another name" in log.splitlines()[-1]
+        assert not list(Path("/dev/shm").glob(f"gateway*{run.name}*"))
+    finally:
+        run.close()
+
+
+OPEN_ONLY = """
+import sys
+from gateway.config import load
+from gateway.errors import GatewayError
+from gateway.instance import Instance
+from gateway.ops.appliance import io_stage
+configuration = load(None, {"instance.name": sys.argv[1], "exception.tap": sys.argv[2]})
+instance = Instance.create(sys.argv[1])
+try:
+    io_stage(instance, configuration, port="pair:" + sys.argv[1])
+except GatewayError as problem:
+    print(problem)
+    sys.exit(problem.exit_code)
+finally:
+    instance.close(remove=True)
+"""
+
+
 @pytest.mark.parametrize(
     ("case", "said"),
     [
-        ("taken", f"an interface {TAP} exists already; choose another name"),
         ("no rights", "not permitted; needs CAP_NET_ADMIN"),
         ("no device", "no /dev/net/tun; load it with: modprobe tun"),
         ("no command", "apt-get install iproute2"),
     ],
 )
-def test_a_path_that_cannot_be_made_says_why_in_one_line_and_leaves_nothing(places, tmp_path, case, said):
-    options = {}
-    if case == "taken":
-        ip("-n", places.near, "link", "add", TAP, "type", "veth", "peer", "name", "other0")
-    elif case == "no rights":
+def test_a_path_that_cannot_be_made_says_why_in_one_line(places, tmp_path, case, said):
+    before, options = [], {}
+    if case == "no rights":
         options["preexec_fn"] = without_network_rights
     elif case == "no device":
-        options["before"] = ["sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh"]
+        before = ["sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh"]
     else:
-        options["before"] = ["env", f"PATH={tmp_path}"]
-    run = Run(places, f"pair:gwx{os.getpid()}", tmp_path, **options)
-    try:
-        run.process.communicate(timeout=START_SECONDS)
-        log = run.log.read_text()
-        assert run.process.returncode == 4 and said in log.splitlines()[-1], log
-        assert case == "taken" or not has_tap(places.near)
-        assert not list(Path("/dev/shm").glob(f"gateway*{run.name}*"))
-    finally:
-        run.close()
+        before = ["env", f"PATH={tmp_path}"]
+    name = unique_name("refused")
+    process = places.start(places.near, *before, sys.executable, "-c", OPEN_ONLY, name, TAP, **options)
+    output, errors = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 4 and said in output and output.count("\n") == 1, output + errors
+    assert not has_tap(places.near) and not list(Path("/dev/shm").glob(f"gateway*{name}*"))
