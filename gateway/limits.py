@@ -59,6 +59,7 @@ CONTROL_STALE_NS = 5_000_000_000
 CORE_STALE_NS = 5_000_000_000
 ORDER_AGE_MAX_NS = 1_000_000_000  # an order caused by an older frame does not leave
 REORDER_WINDOW_NS = 2_000_000
+TIME_CHECK_NS = 1_000_000  # the timers of every channel are looked at this often
 RESTART_NS = 1_000_000_000  # a channel without times that says sequence 1 again so much later has begun anew
 SESSION_SILENCE_NS = 10_000_000_000  # a session that is silent so long gives way to another that is not
 CANDIDATE_PACKETS = 3  # packets in sequence that make another session one to follow

@@ -25,6 +25,7 @@ class Feed:
         self.feed, self.keep = make_feeds(1, address_of(self.form), window_ns=window_ns, **settings)
         self.counters = np.zeros(1, dtype=dtype("core_counters"))
         self.output, self.requests, self.joins = [], [], []
+        self.spans = []  # what left, in order: ("run" | "gap" | "packet", first number, the one behind it)
 
     @property
     def statistics(self):
@@ -47,13 +48,17 @@ class Feed:
             if row["joined"]:
                 row["joined"] = 0
                 self.joins.append(int(row["first_sequence"]))
+                self.spans.append(("run", self.joins[-1], self.joins[-1]))
             if code == arbitrate.GAP:
+                end = int(row["gap_first"]) + int(row["gap_count"])
+                self.spans += [("gap", int(row["gap_first"]), end)] if row["gap_lost"] else []
                 self.output.append(("gap", int(row["gap_first"]), int(row["gap_count"]), int(row["gap_lost"])))
             elif code == arbitrate.REQUEST:
                 self.requests.append((int(row["request_first"]), int(row["request_count"]), now_ns))
             elif code == arbitrate.RECOVERED:
                 self.output.append(("recovered",))
             else:
+                self.spans.append(("packet", int(row["ready_sequence"]), int(row["next_sequence"])))
                 self._deliver(row)
             code = arbitrate.next_ready(address_of(self.feed), now_ns, address_of(self.counters))
 

@@ -14,7 +14,7 @@ from tests.naive_packets import FIELDS, decode_packet
 from tests.naive_trust import BUY, FAULT, NAMED, SELL
 
 HELD_MAX, JUMP_MAX, SEQUENCE_MAX = limits.REORDER_PACKETS_MAX, 1 << 40, 1 << 62
-GAP = value("EVENT_GAP")
+GAP, LOST = value("EVENT_GAP"), value("EVENT_LOST")
 REASON = {name.lower(): number for number, name in names("feed_reason", "FEED_").items()}
 
 
@@ -73,6 +73,7 @@ class Held:
     end: bool
     payload: bytes
     time_ns: int
+    since_ns: int = 0
 
 
 @dataclass
@@ -90,10 +91,17 @@ class NaiveCorridor:
     ended: bool = False
     gap: range = range(0)
     held: list[Held] = field(default_factory=list)
-    hold_since_ns: int = 0
+    checked_ns: int = 0
+    began_ns: int = 0
+    heard_ns: int = 0
+    seen: list[int] = field(default_factory=list)  # where delivered packets began
+    candidate: tuple[bytes, int, int] = (b"", 0, 0)  # session, next sequence, packets in sequence
 
     def frame(self, data: bytes, time_ns: int) -> None:
         self.counts["frames"] += 1
+        if time_ns - self.checked_ns >= limits.TIME_CHECK_NS:
+            self.checked_ns = time_ns
+            self.drain(time_ns)
         reason, payload, absent = parse(data)
         if reason:
             self.reasons[reason] += 1
@@ -114,12 +122,20 @@ class NaiveCorridor:
         if sequence == 0 and self.unsequenced:
             self.counts["unsequenced"] += 1
             self.deliver(payload, 0, now_ns)
-        elif not self.follow(payload[:10], sequence):
+        elif not self.follow(payload[:10], sequence, count, now_ns):
             return
         elif sequence > self.next_sequence:
             self.hold(Held(sequence, count, end, payload, now_ns), now_ns)
         elif count == 0:
             self.ended |= end and sequence == self.next_sequence
+            self.heard_ns = now_ns if sequence == self.next_sequence else self.heard_ns
+        elif sequence + count <= self.next_sequence and self.begins_anew(sequence, count, now_ns):
+            self.reasons["sequence_reset"] += 1
+            self.adopt(self.session, sequence, now_ns)
+            self.counts["line_a_first"] += 1
+            self.next_sequence = sequence + count
+            self.seen.append(sequence)
+            self.deliver(payload, 0, now_ns)
         elif sequence + count <= self.next_sequence:
             lost = sequence in self.gap and sequence + count - 1 in self.gap
             self.reasons["late" if lost else "duplicate"] += 1
@@ -127,12 +143,14 @@ class NaiveCorridor:
             self.reasons["end_of_session"] += 1
         else:
             self.counts["line_a_first"] += 1
+            self.seen.append(self.next_sequence)
+            self.heard_ns = now_ns
             skip, self.next_sequence = self.next_sequence - sequence, sequence + count
             self.deliver(payload, skip, now_ns)
         self.drain(now_ns)
 
-    def follow(self, session: bytes, sequence: int) -> bool:
-        if not 0 < sequence <= SEQUENCE_MAX:
+    def follow(self, session: bytes, sequence: int, count: int, now_ns: int) -> bool:
+        if not 0 < sequence < SEQUENCE_MAX:
             self.reasons["sequence_invalid"] += 1
             return False
         if self.session == session and self.session:
@@ -141,40 +159,64 @@ class NaiveCorridor:
                 return False
             return True
         if self.session and not self.ended:
-            self.reasons["session_other"] += 1
-            return False
-        self.session, self.next_sequence, self.ended = session, sequence, False
-        self.gap, self.held = range(0), []
+            if not self.persists(session, sequence, count, now_ns):
+                self.reasons["session_other"] += 1
+                return False
+            self.reasons["sequence_reset"] += 1
         self.counts["sessions"] += 1
-        self.books.begin_session(sequence)
+        self.adopt(session, sequence, now_ns)
         return True
 
+    def adopt(self, session: bytes, sequence: int, now_ns: int) -> None:
+        self.session, self.next_sequence, self.ended = session, sequence, False
+        self.gap, self.held, self.seen, self.candidate = range(0), [], [], (b"", 0, 0)
+        self.began_ns = self.heard_ns = now_ns
+        self.books.begin_session(sequence)
+
+    def begins_anew(self, sequence: int, count: int, now_ns: int) -> bool:
+        if sequence == 1 and now_ns - self.began_ns > limits.RESTART_NS:
+            return True
+        if sequence in self.seen[-limits.SEEN_PACKETS_MAX :]:
+            self.heard_ns = now_ns
+            return False
+        return self.persists(self.session, sequence, count, now_ns)
+
+    def persists(self, session: bytes, sequence: int, count: int, now_ns: int) -> bool:
+        packets = self.candidate[2] + 1 if self.candidate[:2] == (session, sequence) else 1
+        self.candidate = (session, sequence + count, packets)
+        return packets >= limits.CANDIDATE_PACKETS and now_ns - self.heard_ns > limits.SESSION_SILENCE_NS
+
     def hold(self, row: Held, now_ns: int) -> None:
+        self.heard_ns = now_ns
         if any(other.sequence == row.sequence and other.count >= row.count for other in self.held):
             self.reasons["duplicate"] += 1
         elif len(self.held) == HELD_MAX:
             self.reasons["reorder_full"] += 1
-            self.hold_since_ns = now_ns - self.window_ns - 1
+            self.held[0].since_ns = now_ns - self.window_ns - 1
         else:
-            self.hold_since_ns = self.hold_since_ns if self.held else now_ns
+            row.since_ns = now_ns
             self.held.append(row)
+            self.held.sort(key=lambda held: (held.sequence, held.count))
+            for other in self.held[: self.held.index(row)]:
+                other.since_ns = min(other.since_ns, now_ns)
+            row.since_ns = min([now_ns] + [other.since_ns for other in self.held[self.held.index(row) :]])
             self.counts["reordered"] += 1
 
     def drain(self, now_ns: int, over: bool = False) -> None:
         while self.held:
-            row = min(self.held, key=lambda held: (held.sequence, held.count))
+            row = self.held[0]
             if row.sequence > self.next_sequence:
-                if not over and 0 < self.window_ns and now_ns - self.hold_since_ns <= self.window_ns:
+                if not over and 0 < self.window_ns and now_ns - row.since_ns <= self.window_ns:
                     return
                 self.gap = range(self.next_sequence, row.sequence)
                 self.counts["gaps"] += 1
                 self.counts["gap_messages"] += len(self.gap)
                 self.next_sequence = row.sequence
-                self.books.apply({"kind": GAP, "instrument": 0, "flags": 0})
+                self.books.apply({"kind": GAP, "instrument": 0, "flags": LOST})
             self.held.remove(row)
-            self.hold_since_ns = now_ns
             self.ended |= row.end
             if row.sequence + row.count > self.next_sequence:
+                self.seen.append(self.next_sequence)
                 skip, self.next_sequence = self.next_sequence - row.sequence, row.sequence + row.count
                 self.deliver(row.payload, skip, row.time_ns)
 

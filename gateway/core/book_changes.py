@@ -15,6 +15,7 @@ from gateway.layout import offsets, value
 STORE = offsets("book_store")
 ORDER = offsets("book_order")
 EVENT = offsets("event")
+PRICE_KEPT = -(1 << 63)  # EVENT_SET without a price
 WORD = 1 << 32  # quantities of a row are 32 bits wide
 PRICE_LIMIT = limits.PRICE_LIMIT
 
@@ -96,6 +97,9 @@ def set_order(store, book, event, row, counters):
     """EVENT_SET: an order has another price or quantity; nothing left of it: it goes. The caller looks at the top."""
     price, quantity = load_i64(event + EVENT.price), load_i64(event + EVENT.quantity)
     left, number = load_u32(row + ORDER.quantity), load_u8(row + ORDER.side)
+    if price == PRICE_KEPT:
+        price = load_i64(row + ORDER.price)
+        store_i64(event + EVENT.price, price)
     if load_u8(event + EVENT.side) not in (0, number) or quantity < 0 or quantity >= WORD or not is_price(price):
         return fault(book, counters, FIELD)
     store_u8(event + EVENT.side, number)

@@ -67,7 +67,8 @@ def open_book(store, book, instrument, counters):
     store_u32(book + BOOK.instrument, instrument)
     store_u32(book + BOOK.flags, flags)
     store_u32(book + BOOK.channel, channel)
-    store_u32(book + BOOK.depth, load_u32(store + STORE.depth))
+    if load_u32(book + BOOK.depth) == 0:  # its instrument's layer may have said so
+        store_u32(book + BOOK.depth, load_u32(store + STORE.depth))
     set_tick(book, load_i64(store + STORE.tick))
     enter_list(store, book, list_of(flags))
     store_i64(counters + CORE.instruments, used + 1)

@@ -34,6 +34,7 @@ BOOK = offsets("book")
 ROW_BYTES, SLOT_BYTES, BOOK_BYTES = size("instrument"), size("instrument_slot"), size("book")
 IN_USE, DEFINED, BY_TEXT = value("LISTING_IN_USE"), value("LISTING_DEFINED"), value("LISTING_BY_TEXT")
 SYMBOL_BYTES, PROBES = value("INSTRUMENT_SYMBOL_BYTES"), value("INSTRUMENT_PROBES")
+LAYERS_OF_DEPTH = 4
 TEXT_LAYER = value("INSTRUMENT_BY_TEXT")
 MULTIPLIER = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, odd
 LAYER_MULTIPLIER = 0x2545F4914F6CDD1D
@@ -128,6 +129,10 @@ def occupy(table, slot, identifier, layer, text, size_bytes):
     store_i64(address + ROW.lot, load_i64(table + TABLE.lot))
     store_u32(address + ROW.price_exponent, load_u32(table + TABLE.price_exponent))
     store_u32(address + ROW.quantity_exponent, load_u32(table + TABLE.quantity_exponent))
+    layer_here, books = layer & ~TEXT_LAYER, load_i64(table + TABLE.books)
+    if books != 0 and 1 <= layer_here <= LAYERS_OF_DEPTH:
+        depth = load_u32(table + TABLE.layer_depths + 4 * (layer_here - 1))
+        store_u32(books + row * BOOK_BYTES + BOOK.depth, depth)
     flags = IN_USE
     if text != 0:
         name_row(address, text, size_bytes)
@@ -281,13 +286,15 @@ def make_instruments(
     tick: int = 0,
     lot: int = 0,
     books: int = 0,
+    layer_depths: tuple[int, ...] = (),
     multiplier: int = MULTIPLIER,
 ) -> Instruments:
     """A table over rows of struct instrument: the array of a shared region, or a number of rows of its own memory.
 
     The table gives out `rows_max` rows from row `first` on (None: all behind it); they must be zeros. Exponents, tick and
-    lot are what a new row begins with; `books` is the address of struct book 0, so that exponents are guarded; `multiplier`
-    is odd. Raises ValueError for what cannot be.
+    lot are what a new row begins with; `books` is the address of struct book 0, so that exponents are guarded;
+    `layer_depths` are levels a side of books of layers 1 to 4 (0: as the store says); `multiplier` is odd.
+    Raises ValueError for what cannot be.
     """
     array = np.zeros(rows, dtype=dtype("instrument")) if isinstance(rows, int) else rows
     if rows_max is None:
@@ -306,4 +313,5 @@ def make_instruments(
     row["first"], row["rows_max"], row["books"] = first, rows_max, books
     row["price_exponent"], row["quantity_exponent"] = price_exponent, quantity_exponent
     row["tick"], row["lot"] = tick, lot
+    row["layer_depths"][: len(layer_depths)] = layer_depths
     return Instruments(handle, array, slots, rows)

@@ -11,6 +11,7 @@ from typing import Any
 
 from numba import cfunc, types
 
+from gateway import limits
 from gateway.core import arbitrate, ring
 from gateway.core.admission import admit
 from gateway.core.book import apply_event, begin_session, prefetch_ahead, prefetch_events
@@ -67,6 +68,7 @@ NOT_OURS = value("FEED_NOT_OURS")
 EVENT_GAP, EVENT_INFORMATION = value("EVENT_GAP"), value("EVENT_INFORMATION")
 EVENT_INSTRUMENT = value("EVENT_INSTRUMENT")
 FRAMES_PER_TURN = 64
+TIME_CHECK_NS = limits.TIME_CHECK_NS
 
 
 @kernel
@@ -95,6 +97,8 @@ def on_record(core, slot):
     store_i64(core + CORE.now_ns, load_i64(slot + FRAME.time_receive_ns))
     store_i64(core + CORE.ticks_receive, load_i64(slot + FRAME.ticks_receive))
     store_i64(core + CORE.ticks_decode, ticks())
+    if load_i64(core + CORE.now_ns) - load_i64(core + CORE.checked_ns) >= TIME_CHECK_NS:
+        on_time(core)  # a quiet channel has its timers too while others are busy
     if flags & ORDER_REFUSED:
         apply_refusal(load_i64(core + CORE.path), slot + FRAME_BYTES, load_i64(core + CORE.now_ns))
     elif flags & END_OF_INPUT:
@@ -198,6 +202,7 @@ def on_gap(core, feed, first, count, lost):
 def deliver(core, feed, payload, size_bytes, skip, time_receive_ns):
     """④ The feed's decoder turns a packet into events, a batch at a time."""
     decoder = load_i64(feed + FEED.decoder)
+    store_i64(decoder + DECODER.sequence, load_i64(feed + FEED.ready_sequence))
     store_i64(decoder + DECODER.payload, payload)
     store_u32(decoder + DECODER.size, size_bytes)
     store_u32(decoder + DECODER.skip, skip)
@@ -288,8 +293,9 @@ def say(core, kind, first, count, flags):
 
 @kernel
 def on_time(core):
-    """Nothing came, but time went on: a hole may have waited long enough."""
+    """Time went on: a hole may have waited long enough, a request may be due."""
     now_ns, counters = load_i64(core + CORE.now_ns), load_i64(core + CORE.counters)
+    store_i64(core + CORE.checked_ns, now_ns)
     for index in range(load_u32(load_i64(core + CORE.lines) + LINES.channels_used)):
         feed = channel_at(core, index)
         drain_feed(core, feed, arbitrate.next_ready(feed, now_ns, counters))

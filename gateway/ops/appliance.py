@@ -170,6 +170,7 @@ class CoreStage:
             tick=self.feed.tick,
             lot=self.feed.lot,
             books=self.instance.body("books"),
+            layer_depths=self.feed.layer_depths,
         )
         if self.feed.instruments_file:
             define_listings(self.instruments, load_instrument_file(self.feed.instruments_file, *self.feed.exponents))

@@ -174,6 +174,7 @@ class Instruments(Section):
     lot: str = ""
     file: str = ""
     depth: int = Field(0, ge=0, le=limits.LEVELS_DEPTH_MAX)
+    layer_depths: list[Annotated[int, Field(ge=0, le=limits.LEVELS_DEPTH_MAX)]] = Field(default_factory=list, max_length=4)
 
 
 class Value(Section):

@@ -44,6 +44,7 @@ class Feed:
     tick: int = 0  # of a new instrument; 0: not known
     lot: int = 0
     depth: int = 0  # price levels a side that the venue keeps; 0: all
+    layer_depths: tuple[int, ...] = ()  # the same for layers 1, 2, …; 0: as `depth`
     instruments_file: str = ""
     type_names: dict[int, str] = field(default_factory=dict)  # of messages by the low byte of their number; none: letters
     snapshots: bool = False  # snapshots may come, in band or on a channel that is found while it runs

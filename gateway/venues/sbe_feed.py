@@ -69,6 +69,7 @@ def sbe(definition: Definition, schema: Schema, window_ns: int, **options: Any) 
         tick=units_of(definition, "tick", rules.tick, rules.price_exponent),
         lot=units_of(definition, "lot", rules.lot, rules.quantity_exponent),
         depth=rules.depth,
+        layer_depths=tuple(rules.layer_depths),
         instruments_file=rules.file,
         type_names=type_names(schema),
         keep=[decoder],

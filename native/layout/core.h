@@ -25,6 +25,7 @@ struct core {
     uint64_t quality;          /* struct quality; 0: prices are not judged, silence is not looked for */
     uint64_t frame_flags;      /* enum frame_flag added to every frame's own: what the configuration takes on trust */
     int64_t now_ns;            /* receive time of the last record */
+    int64_t checked_ns;        /* when every channel's timers were last looked at */
     int64_t ticks_receive;
     int64_t ticks_decode;
     uint64_t finished;         /* the input ended and everything held was delivered */

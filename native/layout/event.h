@@ -35,7 +35,8 @@ enum event_kind {
     EVENT_CHECKSUM = 21,       /* the venue's checksum of its book of `instrument` at this point: quantity; price = enum
                                   checksum_method; decimals as printed in order_id, of our units in other_id: prices' in
                                   the lowest byte, quantities' in the one above */
-    EVENT_SET = 22             /* order order_id has this price and quantity now; keeps its place unless flag REQUEUED */
+    EVENT_SET = 22             /* order order_id has this price (the least int64: the one it had) and quantity now; it keeps
+                                  its place unless flag REQUEUED */
 };
 
 enum event_side {

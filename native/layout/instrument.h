@@ -60,5 +60,5 @@ struct instrument_table {
     int64_t lot;
     uint64_t refused;      /* identifiers that found no room */
     uint64_t contradicted; /* definitions that would have changed what a book already stands on */
-    uint64_t reserved[2];
+    uint32_t layer_depths[4]; /* price levels a side of a book of layer 1, 2, 3, 4; 0: as the store says */
 };
