@@ -18,7 +18,20 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from gateway.errors import ConfigurationError
-from gateway.sections import Feed, Instance, Journal, Placement, Port, Quality, Risk, Section, Session, Strategy, Watch
+from gateway.sections import (
+    ExceptionPath,
+    Feed,
+    Instance,
+    Journal,
+    Placement,
+    Port,
+    Quality,
+    Risk,
+    Section,
+    Session,
+    Strategy,
+    Watch,
+)
 
 PREFIX = "GATEWAY__"
 
@@ -32,6 +45,7 @@ class Configuration(BaseSettings):
 
     instance: Instance = Instance()
     port: Port = Port()
+    exception: ExceptionPath = ExceptionPath()
     placement: Placement = Placement()
     feed: Feed = Feed()
     session: Session = Session()

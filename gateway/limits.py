@@ -16,6 +16,9 @@ MESSAGE_BYTES_MAX = 4 << 20  # one message of a TCP session, snapshots included
 MESSAGE_ROWS_MAX = 1 << 18  # levels or trades of one message
 RECORDING_BYTES_MAX = 4 << 30  # of a compressed recording, unpacked
 
+# Exception path (the bounds per turn and per second stand in native/exception.h)
+EXCEPTION_MTU = 1500
+
 # Instruments and books
 INSTRUMENTS_MAX = 65536  # ITCH stock locate is 16 bits wide: every value has its row
 BOOK_ORDERS_MAX = 1 << 22  # rows of the order table, half of them used at most
@@ -85,6 +88,7 @@ for _depth in (
 for _bytes in (FRAME_SLOT_BYTES, ORDER_SLOT_BYTES, JOURNAL_SLOT_BYTES):
     assert _bytes % 64 == 0, "slots are whole cache lines"
 assert FRAME_BYTES_MAX <= FRAME_SLOT_BYTES - 32
+assert EXCEPTION_MTU + 22 <= FRAME_BYTES_MAX
 assert SEEN_PACKETS_MAX & (SEEN_PACKETS_MAX - 1) == 0
 assert REORDER_PACKETS_MAX < RECOVERY_PACKETS_MAX <= POOL_PACKETS_MAX // 2
 assert INSTRUMENTS_MAX == 1 << 16

@@ -59,6 +59,20 @@ def _mac_text(text: str) -> str:
     return text
 
 
+def _optional_mac_text(text: str) -> str:
+    return _mac_text(text) if text else text
+
+
+def _interface_address(text: str) -> str:
+    address, slash, prefix = text.partition("/")
+    try:
+        if slash and prefix.isdecimal() and 1 <= int(prefix) <= 32:
+            return f"{ipaddress.IPv4Address(address)}/{int(prefix)}"
+    except ValueError:
+        pass
+    raise ValueError("write an IPv4 address and the length of its network, for example 10.0.0.2/24")
+
+
 def _port_text(text: str) -> str:
     kind, colon, argument = text.partition(":")
     if not colon or not argument or not re.fullmatch(r"[a-z_]+", kind):
@@ -101,6 +115,10 @@ def _groups(groups: list[str]) -> list[str]:
 Endpoint = Annotated[str, AfterValidator(_endpoint_text), Field(json_schema_extra={"range": "ADDRESS:PORT"})]
 NoEndpoint = Annotated[str, AfterValidator(_endpoint_or_none), Field(json_schema_extra={"range": "ADDRESS:PORT, or empty"})]
 Mac = Annotated[str, AfterValidator(_mac_text), Field(json_schema_extra={"range": "six hexadecimal bytes"})]
+OptionalMac = Annotated[
+    str, AfterValidator(_optional_mac_text), Field(json_schema_extra={"range": "six hexadecimal bytes, or empty"})
+]
+InterfaceAddress = Annotated[str, AfterValidator(_interface_address), Field(json_schema_extra={"range": "ADDRESS/LENGTH"})]
 PortName = Annotated[str, AfterValidator(_port_text), Field(json_schema_extra={"range": "KIND:ARGUMENT"})]
 Groups = Annotated[list[str], AfterValidator(_groups), Field(json_schema_extra={"range": "lists of symbols"})]
 Symbols = Annotated[list[str], AfterValidator(_symbols), Field(json_schema_extra={"range": "symbols"})]
@@ -146,6 +164,22 @@ class Port(Section):
         "pair:gateway",
         description="`pair:NAME`, `pcap:FILE`, `binaryfile:FILE`, `tap:NAME`, `af_packet:INTERFACE`, `dpdk:DEVICE`.",
     )
+
+
+class ExceptionPath(Section):
+    """Frames that are neither market data nor order traffic go to the kernel and back: ARP, IGMP, ping, TCP."""
+
+    tap: str = name(
+        "",
+        r"^([A-Za-z0-9_.-]{1,15})?$",
+        "1 to 15 of A-Z a-z 0-9 _ . -, or empty",
+        "TAP interface that `io` makes beside the port and removes at the end; empty: no exception path.",
+    )
+    address: InterfaceAddress = Field("10.0.0.2/24", description="IPv4 address of the TAP and length of its network.")
+    mac: OptionalMac = Field(
+        "", description="Hardware address of the TAP; empty: the port's own where it tells, else derived from host and name."
+    )
+    join: bool = Field(True, description="Join the multicast groups of the feed through the TAP, and leave them on stop.")
 
 
 class Placement(Section):

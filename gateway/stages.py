@@ -39,6 +39,7 @@ class Io:
         if not 1 <= len(ports) <= lib.IO_PORTS_MAX:
             raise PortError(f"an io stage has 1 to {lib.IO_PORTS_MAX} ports, not {len(ports)}")
         self.io = ffi.new("struct io *")
+        self.beside: Any = None  # what was opened beside the ports and closes before them
         self.instance = instance
         self._clock = ffi.cast("struct clock_calibration *", instance.clock_address)
         for name in ports:
@@ -74,7 +75,10 @@ class Io:
         return Stage(lib.io_step_address(), context, [self], lib.io_housekeep_address())
 
     def close(self) -> None:
-        """Closes the ports."""
+        """Closes the ports, and first what stands beside them."""
+        if self.beside is not None:
+            self.beside.close()
+            self.beside = None
         for index in range(self.io.port_count):
             lib.port_close(self.io.ports + index)
         self.io.port_count = 0

@@ -3,7 +3,7 @@
  *
  * Hard rule: the last thing before a new order meets the port is a fresh read of the kill latch and the epoch.
  * Market data never blocks the port: a full ring drops the newest frame and counts it. Only a port that can wait
- * (a capture) is left alone while the ring is full.
+ * (a capture) is left alone while the ring is full. What is the kernel's follows behind, bounded (exception.h).
  */
 #include <string.h>
 
@@ -54,6 +54,23 @@ static void accept_frame(struct io *io, uint16_t port, const struct port_frame *
         counters->drop_ring_full++;
 }
 
+/* Core's frames at once; the kernel's wait for the end of the turn, and the port gets its burst back only then.
+   A function of its own: where there is no exception path, the loop of `receive` stays as tight as it was. */
+__attribute__((noinline)) static int accept_sorted(struct io *io, const struct port_frame *frames, int count,
+                                                   int64_t now_ns, int64_t ticks)
+{
+    for (int position = 0; position < count; position++) {
+        const struct port_frame *frame = &frames[position];
+        if (frame->size < frame->size_wire || exception_is_fast(io->exception, frame->data, frame->size)) {
+            io->time_published_ticks = ticks;
+            accept_frame(io, 0, frame, now_ns, ticks);
+        } else {
+            exception_keep(io->exception, frame);
+        }
+    }
+    return io->exception->waiting_count;
+}
+
 static int64_t receive(struct io *io, uint16_t index)
 {
     struct port *port = &io->ports[index];
@@ -67,9 +84,14 @@ static int64_t receive(struct io *io, uint16_t index)
     }
     int64_t ticks = clock_ticks();
     int64_t now_ns = clock_ticks_to_ns(&io->control->clock, ticks);
-    io->time_published_ticks = ticks;
-    for (int position = 0; position < count; position++)
-        accept_frame(io, index, &frames[position], now_ns, ticks);
+    if (io->exception && index == 0) {
+        if (accept_sorted(io, frames, count, now_ns, ticks) > 0)
+            return count;
+    } else {
+        io->time_published_ticks = ticks;
+        for (int position = 0; position < count; position++)
+            accept_frame(io, index, &frames[position], now_ns, ticks);
+    }
     port->operations->release(port);
     return count;
 }
@@ -221,6 +243,20 @@ static int64_t send_orders(struct io *io, struct ring_reader *ring)
     return sent;
 }
 
+/* ---- the kernel's frames -------------------------------------------------------------------------------------- */
+
+__attribute__((noinline)) static int64_t serve_kernel(struct io *io)
+{
+    struct port *port = &io->ports[0];
+    int64_t ticks = clock_ticks();
+    publish_time(io); /* on a busy turn too: frames of the kernel's alone tell core no time */
+    if (io->exception->waiting_count) {
+        exception_deliver(io->exception, ticks);
+        port->operations->release(port);
+    }
+    return exception_send(io->exception, port, ticks);
+}
+
 /* ---- the stage ------------------------------------------------------------------------------------------------ */
 
 int64_t io_step(void *context)
@@ -235,7 +271,9 @@ int64_t io_step(void *context)
     }
     for (uint32_t index = 0; index < io->order_ring_count; index++)
         work += send_orders(io, &io->orders[index]);
-    if (work == 0)
+    if (io->exception)
+        work += serve_kernel(io);
+    else if (work == 0)
         publish_time(io);
     if (ended == io->port_count) {
         publish_end(io);

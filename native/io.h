@@ -4,6 +4,7 @@
 #ifndef GATEWAY_IO_H
 #define GATEWAY_IO_H
 
+#include "exception.h"
 #include "port.h"
 
 /* cdef: begin */
@@ -25,9 +26,11 @@ struct io {
     uint32_t transmit_tries;              /* of the cancel at the head of a ring */
     int64_t time_published_ticks;         /* when core last heard from us */
     int64_t time_interval_ticks;          /* how long it may hear nothing while the port is quiet; 0: for ever */
+    struct exception *exception;          /* beside the first port; NULL: every frame is core's */
 };
 
-/* One turn: a burst from each port, then the waiting orders. Negative once every port has ended and no order waits. */
+/* One turn: a burst from each port, the waiting orders, then the kernel's frames. Negative once every port has ended
+   and no order waits. */
 int64_t io_step(void *context);
 /* Copies the ports' own drop counts out; the loop's housekeeping calls it. */
 void io_housekeep(void *context);

@@ -61,3 +61,8 @@ void port_close(struct port *port)
         port->operations = NULL;
     }
 }
+
+int port_hardware_address(struct port *port, uint8_t *address)
+{
+    return port->operations->hardware_address ? port->operations->hardware_address(port, address) : -1;
+}

@@ -53,6 +53,8 @@ struct port_operations {
     int (*transmit)(struct port *port, const struct port_frame *frames, int count);
     void (*statistics)(struct port *port, struct port_statistics *statistics);
     void (*close)(struct port *port);
+    /* The six bytes of the device's own hardware address: 0. NULL, or -1: it has none that we should use. */
+    int (*hardware_address)(struct port *port, uint8_t *address);
 };
 
 struct port {
@@ -65,6 +67,8 @@ struct port {
 /* `name` is "kind:argument". Returns 0, or enum port_outcome with one line in `error` (PORT_ERROR_BYTES). */
 int port_open(struct port *port, const char *name, const struct clock_calibration *clock, char *error);
 void port_close(struct port *port);
+/* The hardware address of the device behind an open port: 0, or -1 where none is known. */
+int port_hardware_address(struct port *port, uint8_t *address);
 /* Kinds compiled in, separated by spaces. */
 const char *port_kinds(void);
 /* cdef: end */

@@ -30,6 +30,7 @@ from gateway.errors import GatewayError
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi
 from gateway.ops.channels import Channels
+from gateway.ops.exception import open_beside
 from gateway.sections import MICROSECOND_NS, PRICE_EXPONENT, PRICE_UNITS, endpoint, mac
 from gateway.stages import Io, Stage
 from gateway.venues.definition_file import load_definition
@@ -43,9 +44,15 @@ NULL_STRATEGY = Path(__file__).resolve().parent.parent / "strategies" / "null.py
 
 
 def io_stage(instance: Instance, configuration: Configuration, port: str | None = None, **options: Any) -> Io:
-    """The io stage over the configured port, or over `port`."""
+    """The io stage over the configured port, or over `port`; with the exception path where it is configured.
+
+    A capture has no exception path: nothing could answer there.
+    """
     options.setdefault("order_age_max_ns", configuration.watch.order_age_max_ms * MILLISECOND_NS)
-    return Io(instance, [port or configuration.port.name], **options)
+    io = Io(instance, [port or configuration.port.name], **options)
+    if configuration.exception.tap and not io.patient:
+        open_beside(io, configuration)
+    return io
 
 
 def prepare_account(instance: Instance, configuration: Configuration) -> None:

@@ -85,7 +85,12 @@ def traffic(now: dict[str, Any], before: dict[str, Any] | None) -> Table:
     rows += [("fills", "core", "fills"), ("frames out", "io", "frames_transmitted")]
     for label, block, name in rows:
         table.add_row(label, f"{now[block][name]:,}", f"{speed[name]:,.0f}" if name in speed else "–")
+    rows = [("exception in", "io", "exception_in"), ("exception out", "io", "exception_out")]
+    for label, block, name in rows:
+        if now[block][name]:
+            table.add_row(label, f"{now[block][name]:,}", f"{speed[name]:,.0f}" if name in speed else "–")
     losses = {"gap messages": now["core"]["gap_messages"], "ring full": now["io"]["drop_ring_full"]}
+    losses |= {name: now["io"][name] for name in ("exception_throttled", "exception_failed")}
     losses |= {name: now["quality"][name] for name in ("outliers", "quiet", "divergences")}
     for label, count in {**losses, **now["feed_reasons"]}.items():
         if count and label not in ("duplicate", "ok"):

@@ -20,6 +20,8 @@ RATES = {
     "frames_received": "io",
     "bytes_received": "io",
     "frames_transmitted": "io",
+    "exception_in": "io",
+    "exception_out": "io",
     "messages": "core",
     "events": "core",
     "strategy_calls": "core",

@@ -24,7 +24,11 @@ struct io_counters {
     uint64_t end_of_input;
     uint64_t requests_transmitted; /* for retransmissions of market data */
     uint64_t requests_failed;
-    uint64_t reserved[3];
+    uint64_t exception_in;        /* frames from the port that the kernel took: of those received, never published */
+    uint64_t exception_out;       /* frames of the kernel that the port took */
+    uint64_t exception_throttled; /* of those received: dropped, beyond what a turn or a second may cost */
+    uint64_t exception_failed;    /* the kernel or the port did not take the frame */
+    uint64_t reserved[7];
 };
 
 /* Why a frame or message did not become events. */

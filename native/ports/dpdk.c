@@ -163,6 +163,16 @@ static void dpdk_statistics(struct port *port, struct port_statistics *statistic
     *statistics = state->statistics;
 }
 
+static int dpdk_hardware_address(struct port *port, uint8_t *address)
+{
+    struct rte_ether_addr own;
+    struct dpdk_state *state = port->state;
+    if (rte_eth_macaddr_get(state->device.ethernet, &own) != 0 || rte_is_zero_ether_addr(&own))
+        return -1;
+    memcpy(address, own.addr_bytes, sizeof own.addr_bytes);
+    return 0;
+}
+
 /* Takes what still waits inside the device: net_ring would forget these buffers. Bounded, for some never run dry. */
 static void drain(struct port *port)
 {
@@ -218,4 +228,5 @@ const struct port_operations port_dpdk = {
     .transmit = dpdk_transmit,
     .statistics = dpdk_statistics,
     .close = dpdk_close,
+    .hardware_address = dpdk_hardware_address,
 };
