@@ -18,6 +18,7 @@ NEITHER = {"feed__request_server": "", "feed__snapshot_line": ""}
 LOSSES = "drop_both=4000,drop=20000,delay=10000,reorder=10000,duplicate=5000"
 TROUBLE = "drop_replies=200000,delay_replies=200000,duplicate_replies=100000,drop_snapshots=20000"
 SECONDS, SETTLING_SECONDS = 0.25, 0.6
+SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 7))]
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def trade_and_settle(session: Healing) -> None:
     assert session.counters["gaps"] > 5 < len(session.bench.venue.lost["sequence"].nonzero()[0])
 
 
-@pytest.mark.parametrize("seed", range(1, 3))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("plan", [LOSSES, f"{LOSSES},{TROUBLE}"])
 def test_by_requests_every_gap_heals_and_no_book_is_ever_wrong(healing, seed, plan):
     session = healing(seed, plan, REQUESTS)
@@ -57,7 +58,7 @@ def test_by_requests_every_gap_heals_and_no_book_is_ever_wrong(healing, seed, pl
     assert session.counts["requests"] >= session.counters["gaps"] and session.counts["orders"] > 50
 
 
-@pytest.mark.parametrize("seed", range(1, 3))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("plan", [LOSSES, f"{LOSSES},{TROUBLE}"])
 def test_by_snapshots_alone_every_book_heals_and_none_is_ever_wrong(healing, seed, plan):
     session = healing(seed, plan, SNAPSHOTS)
@@ -66,7 +67,7 @@ def test_by_snapshots_alone_every_book_heals_and_none_is_ever_wrong(healing, see
     assert session.counts["requests"] == 0 and session.counts["orders"] > 50
 
 
-@pytest.mark.parametrize("seed", range(1, 3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_where_the_server_is_of_no_help_snapshots_heal_what_requests_do_not(healing, seed):
     keys = {**REQUESTS, **SNAPSHOTS, "feed__recovery_deadline_ms": 20}
     session = healing(seed, f"{LOSSES},drop_replies=700000", keys)
@@ -74,7 +75,7 @@ def test_where_the_server_is_of_no_help_snapshots_heal_what_requests_do_not(heal
     assert session.sick_since == {} and session.counts["requests"] > 0
 
 
-@pytest.mark.parametrize("seed", range(1, 3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_with_neither_the_books_stay_stale_and_nothing_is_sent_on_them(healing, seed):
     session = healing(seed, LOSSES, {})
     trade_and_settle(session)
