@@ -67,7 +67,9 @@ class Feed:
 
     def _deliver(self, row):
         if self.form["header_bytes"][0] != moldudp64.HEADER_BYTES:
-            self.output.append((int(row["ready_sequence"]), ctypes.string_at(int(row["ready_payload"]), int(row["ready_size"]))))
+            self.output.append(
+                (int(row["ready_sequence"]), ctypes.string_at(int(row["ready_payload"]), int(row["ready_size"])))
+            )
             return
         packet = moldudp64.decode(ctypes.string_at(int(row["ready_payload"]), int(row["ready_size"])))
         for index, message in enumerate(packet.messages):

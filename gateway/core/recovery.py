@@ -36,7 +36,17 @@ BEGIN, END, CLEAR = value("EVENT_SNAPSHOT_BEGIN"), value("EVENT_SNAPSHOT_END"), 
 STATUS, OF_SNAPSHOT = value("EVENT_STATUS"), value("EVENT_OF_SNAPSHOT")
 SNAPSHOTS = value("CHANNEL_SNAPSHOT")
 USELESS, FIELD = value("FEED_SNAPSHOT_USELESS"), value("FEED_MESSAGE_FIELD")
-MOVING: tuple[str, ...] = ("ADD", "EXECUTE", "REDUCE", "DELETE", "REPLACE", "CLEAR", "LEVEL", "LEVELS_FROM", "LEVELS_THROUGH")
+MOVING: tuple[str, ...] = (
+    "ADD",
+    "EXECUTE",
+    "REDUCE",
+    "DELETE",
+    "REPLACE",
+    "CLEAR",
+    "LEVEL",
+    "LEVELS_FROM",
+    "LEVELS_THROUGH",
+)
 MOVING += ("LEVEL_OVERLAY", "SET", "INSTRUMENT_SEQUENCE", "CHECKSUM", "STATUS")
 MOVES = sum(1 << value(f"EVENT_{name}") for name in MOVING)  # bit per kind whose order to a snapshot matters
 
@@ -130,7 +140,7 @@ def row_now(healing, channel, instrument):
 
 @kernel
 def keep_event(healing, channel, event, kind, instrument, counters):
-    """An event of a waiting book. A clear makes the book right by itself; a state is told at once, and again in its place."""
+    """An event of a waiting book. A clear makes it right by itself; a state is told at once, and again in its place."""
     row = row_now(healing, channel, instrument)
     if kind == CLEAR:
         release(row)

@@ -6,7 +6,6 @@ import pytest
 
 from gateway import limits
 from gateway.core.packet_fields import make_format
-
 from tests.feed_bench import SESSION, Feed, messages_of
 
 SECOND_NS = 1_000_000_000
@@ -141,7 +140,9 @@ def test_damaged_headers_never_deliver_out_of_order_nor_twice(seed):
             else:
                 packet = bytearray(timed(step % 2**32, step * 1000, count=1))
                 damage(packet, generator)
-                feed.raw(bytes(packet[: generator.choice((len(packet), len(packet), generator.randint(0, 20)))]), step * 1000)
+                feed.raw(
+                    bytes(packet[: generator.choice((len(packet), len(packet), generator.randint(0, 20)))]), step * 1000
+                )
         check_runs(feed, seed)
 
 
