@@ -29,7 +29,6 @@ CHANNEL = offsets("heal_channel")
 CHANNEL_BYTES, FEED_BYTES = size("heal_channel"), size("feed")
 PASS, APPLY, DONE = value("HEAL_PASS"), value("HEAL_APPLY"), value("HEAL_DONE")
 VALID, RECOVERABLE, FAULT = value("BOOK_VALID"), value("BOOK_RECOVERABLE"), value("BOOK_FAULT")
-STALE = value("BOOK_STALE")
 KNOWN, SNAPSHOT, BOUND = value("BOOK_KNOWN"), value("BOOK_SNAPSHOT"), value("BOOK_BOUND")
 TRUSTED = VALID | RECOVERABLE
 BEGIN, END, CLEAR = value("EVENT_SNAPSHOT_BEGIN"), value("EVENT_SNAPSHOT_END"), value("EVENT_CLEAR")
@@ -140,7 +139,11 @@ def row_now(healing, channel, instrument):
 
 @kernel
 def keep_event(healing, channel, event, kind, instrument, counters):
+<<<<<<< HEAD
     """An event of a waiting book. A clear makes the book right; a state is told at once, and again in its place."""
+=======
+    """An event of a waiting book. A clear makes it right by itself; a state is told at once, and again in its place."""
+>>>>>>> b9ecb47cdca471e0378238342721c92240a6a6dd
     row = row_now(healing, channel, instrument)
     if kind == CLEAR:
         release(row)
@@ -200,8 +203,8 @@ def begin_snapshot(healing, feed, channel, row, event, instrument, counters):
     if load_u32(row + ROW.building) != 0:
         store_u32(row + ROW.building, 0)
         count_reason(counters, USELESS)
-    if not in_band and is_trusted(healing, instrument):
-        return PASS
+    if not in_band and not is_waiting(healing, instrument):
+        return PASS  # right as it is, or what it lost has been asked for
     joins = in_band or (not unnumbered and reaches(healing, feed, row, instrument, snapshot, sequence))
     if in_band:
         drop_list(row)
@@ -227,13 +230,6 @@ def continues(healing, row, instrument, snapshot, sequence):
     book = book_of(load_i64(healing + HEALING.store), instrument)
     same = load_i64(row + ROW.snapshot) == snapshot and load_i64(book + BOOK.snapshot_sequence) == sequence
     return same and (snapshot >= 0 or sequence != 0) and load_u32(book + BOOK.flags) & SNAPSHOT != 0
-
-
-@leaf
-def is_trusted(healing, instrument):
-    """Whether a book is right as it is: what a snapshot says of it is no news."""
-    flags = load_u32(book_of(load_i64(healing + HEALING.store), instrument) + BOOK.flags)
-    return flags & VALID != 0 and flags & (STALE | FAULT) == 0
 
 
 @kernel

@@ -73,7 +73,12 @@ def random_message(rng: random.Random, desk: Desk, client: ClientBook) -> bytes:
 def trade_a_day(seed: int) -> tuple[Desk, ClientBook]:
     rng = random.Random(seed)
     rates = tuple(rng.randrange(0, 60_000) for _ in range(4))
-    plan = FaultPlan((rates, rates[::-1]), rng.randrange(0, 20_000), rng.randrange(50_000), rng.randrange(50_000))
+    plan = FaultPlan(
+        (rates, rates[::-1]),
+        drop_both=rng.randrange(0, 20_000),
+        reject=rng.randrange(50_000),
+        partial=rng.randrange(50_000),
+    )
     desk = Desk(Settings(seed=seed, symbols=SYMBOLS, rate=100_000, depth=40, faults=plan))
     client = ClientBook()
     heard = 0
