@@ -1,11 +1,7 @@
 """Packets that wait for an earlier one: a list per channel in the order of their sequence, in a pool all channels share.
 
 Beside arbitrate.py, between ④ and ⑤. Hard rule: a packet enters only while there is room for it, and the walk to its place
-<<<<<<< HEAD
 is bounded by the packets its channel may hold. The state: struct packet_pool, held_packet (layout/feed.h).
-=======
-is bounded by the packets its channel may hold. Its state: struct packet_pool, held_packet (native/layout/feed.h).
->>>>>>> b9ecb47cdca471e0378238342721c92240a6a6dd
 """
 
 from typing import Any

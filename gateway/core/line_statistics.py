@@ -177,19 +177,10 @@ def read_channel(row: np.void) -> dict[str, Any]:
 
     `lead_mean_ns` is by how much a line leads on average where it is first and the other line's copy came, None: never.
     """
-<<<<<<< HEAD
     result: dict[str, Any] = {name: int(row[name]) for name in row.dtype.names or () if name not in ("lines", "reserved")}
     lines = {}
     for index, name in enumerate(LINE_NAMES):
         line: dict[str, Any] = {key: int(row["lines"][index][key]) for key in row["lines"].dtype.names}
-=======
-    result: dict[str, Any] = {
-        name: int(row[name]) for name in dtype("channel_statistics").names or () if name not in ("lines", "reserved")
-    }
-    lines = {}
-    for index, name in enumerate(LINE_NAMES):
-        line: dict[str, int | None] = {key: int(row["lines"][index][key]) for key in dtype("line_statistics").names or ()}
->>>>>>> b9ecb47cdca471e0378238342721c92240a6a6dd
         copies = int(row["lines"][1 - index]["second"]) if index < 2 else 0
         line["lead_mean_ns"] = int(row["lines"][index]["lead_sum_ns"]) // copies if copies else None
         if any(value for value in line.values()):

@@ -139,11 +139,7 @@ def row_now(healing, channel, instrument):
 
 @kernel
 def keep_event(healing, channel, event, kind, instrument, counters):
-<<<<<<< HEAD
     """An event of a waiting book. A clear makes the book right; a state is told at once, and again in its place."""
-=======
-    """An event of a waiting book. A clear makes it right by itself; a state is told at once, and again in its place."""
->>>>>>> b9ecb47cdca471e0378238342721c92240a6a6dd
     row = row_now(healing, channel, instrument)
     if kind == CLEAR:
         release(row)

@@ -23,9 +23,5 @@ struct packet_format {
     uint32_t zero_unsequenced;         /* 1: sequence 0 says that the packet has none */
     uint32_t count_end;                /* this count ends the session; 0: no such mark */
     uint64_t silent_types[4];          /* bit per packet type that carries no messages and takes no sequence */
-<<<<<<< HEAD
     uint64_t time_margin;              /* in units of `time`: how far two lines differ; 0: the field counts nanoseconds */
-=======
-    uint64_t time_margin;              /* in units of `time`: what two lines may differ by; 0: it counts nanoseconds */
->>>>>>> b9ecb47cdca471e0378238342721c92240a6a6dd
 };
