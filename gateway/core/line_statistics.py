@@ -13,7 +13,7 @@ from gateway import limits
 from gateway.core.counters import add_to
 from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import load_i64, load_u32, store_i64, store_u32
-from gateway.layout import dtype, offsets, size, value
+from gateway.layout import offsets, size, value
 
 FEED = offsets("feed")
 SEEN = offsets("seen_packet")

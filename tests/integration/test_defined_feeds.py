@@ -109,8 +109,8 @@ def deribit_lines() -> str:
 @pytest.mark.parametrize("listed", [False, True], ids=["found", "listed"])
 def test_deribit_books_have_the_best_prices_that_its_tickers_state(listed: bool, shared_data: Path, tmp_path: Path):
     """Whenever a book is trusted, top and ticker agree. Trusted is it from its first snapshot on, which for most instruments
-    of the recording comes late: of 4,211 tickers some 2,420 have a trusted book, 2,090 when lines are listed: what comes
-    before a snapshot is kept, and a snapshot that states no sequence (a book nobody ever changed) heals nothing."""
+    of the recording comes late: of 4,211 tickers some 2,090 have a trusted book. What comes before a snapshot is kept, and a
+    snapshot that states no sequence (a book nobody ever changed) heals nothing."""
     settings = {
         "instance.name": f"test-deribit-{listed}".lower(),
         "feed.name": "deribit",
@@ -140,7 +140,7 @@ def test_deribit_books_have_the_best_prices_that_its_tickers_state(listed: bool,
                 counts[trusted, top == [Decimal(repr(values[name])) for name in TICKER]] += 1
         assert done == len(packets)
     assert counts[True, False] == 0
-    assert counts[True, True] > (2_050 if listed else 2_400), counts
+    assert counts[True, True] > 2_050, counts
     assert sum(counts.values()) == 4_211
 
 

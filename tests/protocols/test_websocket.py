@@ -20,7 +20,7 @@ RECORDINGS = {
     "deribit_json": "cryptofeed-ws-json/DERIBIT.ws.1.0.gz",
     "kraken": "cryptofeed-ws-json/KRAKEN.ws.50.0.gz",
 }
-STEP = {"binance_usdm": 36, "coinbase": 3}  # every so many lines: the long test takes them all
+STEP = {"binance_usdm": 60, "coinbase": 4, "kraken": 3}  # every so many lines: the long test takes them all
 
 
 def twin_of(name: str) -> Any:
