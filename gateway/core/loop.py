@@ -1,6 +1,7 @@
 """The corridor on one screen: from a frame in io_core to an order in core_io.
 
     ③ ring ─ udp ④ line ─ arbitrate ─ decoder ─ book ⑤ ─ strategy ⑥ ─ gate ⑦ ─ submit ⑧ ring
+    └─────────── here ──────────┘ └─ channels.py ─┘ └──────────── events.py ────────────┘
 
 `turn` is the stage: C calls it, without the GIL, for ever. Hard rule: nothing here allocates, raises or reads a
 clock other than the tick stamps; time enters with the records of the ring.
@@ -13,31 +14,22 @@ from numba import cfunc, types
 
 from gateway import limits
 from gateway.core import arbitrate, ring
-from gateway.core.admission import admit
-from gateway.core.book import apply_event, begin_session, prefetch_ahead, prefetch_events
+from gateway.core.channels import channel_at, deliver, drain_feed
 from gateway.core.counters import add_to, count_reason
+from gateway.core.events import on_event
 from gateway.core.kernel import kernel, leaf
 from gateway.core.lines import find_line
 from gateway.core.memory import (
-    call_decoder,
-    call_strategy,
     load_i64,
-    load_u8,
     load_u16,
     load_u32,
     store_i64,
-    store_u8,
-    store_u32,
     ticks,
 )
 from gateway.core.messages import append_part
-from gateway.core.quality import judge
 from gateway.core.quality_sweep import sweep
-from gateway.core.recovery import begin_run, examine_event, note_lost, replay_kept
 from gateway.core.report_stream import take_reports
 from gateway.core.reports import apply_refusal
-from gateway.core.requests import send_request
-from gateway.core.submit import submit_intents
 from gateway.layout import offsets, size, value
 from gateway.protocols.udp import parse_frame
 
@@ -47,26 +39,14 @@ DATAGRAM = offsets("datagram")
 LINE = offsets("line")
 LINES = offsets("line_table")
 MESSAGE = offsets("message_buffer")
-FEED = offsets("feed")
-DECODER = offsets("decoder")
-EVENT = offsets("event")
 COUNTERS = offsets("core_counters")
 INTENTS = offsets("intents")
 QUALITY = offsets("quality")
-FRAME_BYTES, FEED_BYTES, EVENT_BYTES, BOOK_BYTES = size("frame_slot"), size("feed"), size("event"), size("book")
+FRAME_BYTES, EVENT_BYTES = size("frame_slot"), size("event")
 END_OF_INPUT, ORDER_REFUSED = value("FRAME_END_OF_INPUT"), value("FRAME_ORDER_REFUSED")
 FRAME_TIME, FRAME_MESSAGE, FRAME_MORE = value("FRAME_TIME"), value("FRAME_MESSAGE"), value("FRAME_MORE")
 LINE_REPORTS = value("LINE_REPORTS")
-NOTHING, PACKET = value("READY_NOTHING"), value("READY_PACKET")
-REQUEST, RECOVERED = value("READY_REQUEST"), value("READY_RECOVERED")
-EVENT_RECOVERED, EVENT_LOST = value("EVENT_RECOVERED"), value("EVENT_LOST")
-PATH = offsets("order_path")
-STORE = offsets("book_store")
-SNAPSHOTS = value("CHANNEL_SNAPSHOT")
-HEAL_PASS, HEAL_APPLY, HEAL_DONE = value("HEAL_PASS"), value("HEAL_APPLY"), value("HEAL_DONE")
 NOT_OURS = value("FEED_NOT_OURS")
-EVENT_GAP, EVENT_INFORMATION = value("EVENT_GAP"), value("EVENT_INFORMATION")
-EVENT_INSTRUMENT = value("EVENT_INSTRUMENT")
 FRAMES_PER_TURN = 64
 TIME_CHECK_NS = limits.TIME_CHECK_NS
 
@@ -146,149 +126,6 @@ def on_message(core, part, size_bytes, more):
         feed, now_ns = load_i64(core + CORE.message_channel), load_i64(core + CORE.now_ns)
         add_to(counters + COUNTERS.frames, 1)
         deliver(core, feed, load_i64(message + MESSAGE.bytes), load_i64(message + MESSAGE.size), 0, now_ns)
-
-
-@leaf
-def channel_at(core, index):
-    """Address of a channel's struct feed."""
-    return load_i64(core + CORE.channels) + index * FEED_BYTES
-
-
-@kernel
-def drain_feed(core, feed, code):
-    """Everything arbitration lets through now, in order; a gap before what follows it."""
-    counters = load_i64(core + CORE.counters)
-    store_u32(load_i64(core + CORE.store) + STORE.channel, load_u32(feed + FEED.snapshot_of))
-    if load_u32(feed + FEED.joined) != 0:
-        store_u32(feed + FEED.joined, 0)
-        on_run(core, feed)
-    while code != NOTHING:
-        if code == PACKET:
-            payload, size_bytes = load_i64(feed + FEED.ready_payload), load_u32(feed + FEED.ready_size)
-            deliver(core, feed, payload, size_bytes, load_u32(feed + FEED.ready_skip), load_i64(feed + FEED.ready_time_ns))
-        elif code == REQUEST:
-            path = load_i64(core + CORE.path)
-            send_request(feed, load_i64(path + PATH.core_io), load_i64(path + PATH.epoch), load_i64(core + CORE.now_ns))
-        elif code == RECOVERED:
-            say(core, EVENT_RECOVERED, 0, 0, 0)
-        else:
-            on_gap(
-                core, feed, load_i64(feed + FEED.gap_first), load_i64(feed + FEED.gap_count), load_i64(feed + FEED.gap_lost)
-            )
-        code = arbitrate.next_ready(feed, load_i64(core + CORE.now_ns), counters)
-
-
-@kernel
-def on_run(core, feed):
-    """A channel begins: its books with it, unless it only says what theirs are."""
-    first, healing = load_i64(feed + FEED.first_sequence), load_i64(core + CORE.healing)
-    if healing != 0:
-        begin_run(healing, load_u32(feed + FEED.channel), first)
-    if load_u32(feed + FEED.role) != SNAPSHOTS or healing == 0:
-        begin_session(load_i64(core + CORE.store), first)
-
-
-@kernel
-def on_gap(core, feed, first, count, lost):
-    """Messages are missing: every book of the channel is stale before anything else is read."""
-    healing = load_i64(core + CORE.healing)
-    if healing != 0 and lost != 0:
-        note_lost(healing, load_u32(feed + FEED.channel), first, count)
-    if load_u32(feed + FEED.role) != SNAPSHOTS or healing == 0:
-        say(core, EVENT_GAP, first, count, EVENT_LOST if lost != 0 else 0)
-
-
-@kernel
-def deliver(core, feed, payload, size_bytes, skip, time_receive_ns):
-    """④ The feed's decoder turns a packet into events, a batch at a time."""
-    decoder = load_i64(feed + FEED.decoder)
-    store_i64(decoder + DECODER.sequence, load_i64(feed + FEED.ready_sequence))
-    store_i64(decoder + DECODER.payload, payload)
-    store_u32(decoder + DECODER.size, size_bytes)
-    store_u32(decoder + DECODER.skip, skip)
-    store_i64(decoder + DECODER.time_receive_ns, time_receive_ns)
-    store_u32(decoder + DECODER.channel, load_u32(feed + FEED.channel))
-    store_i64(decoder + DECODER.cursor, 0)
-    store_u32(decoder + DECODER.more, 1)
-    while load_u32(decoder + DECODER.more) != 0:
-        store_u32(decoder + DECODER.more, 0)
-        on_events(
-            core, feed, load_i64(decoder + DECODER.events), call_decoder(load_i64(decoder + DECODER.function), decoder)
-        )
-
-
-@kernel
-def on_events(core, feed, events, count):
-    """⑤ → ⑥ → ⑦ → ⑧ for each event, in the venue's order."""
-    store, counters = load_i64(core + CORE.store), load_i64(core + CORE.counters)
-    quality, healing = load_i64(core + CORE.quality), load_i64(core + CORE.healing)
-    add_to(counters + COUNTERS.events, count)
-    prefetch_events(store, events, count)
-    for index in range(count):
-        event = events + index * EVENT_BYTES
-        prefetch_ahead(store, events, index, count)
-        if healing != 0 and not goes_on(core, feed, event, counters):
-            continue
-        changed = apply_event(store, event, counters)
-        if quality != 0:
-            judge(quality, event, changed)
-        kind = load_u8(event + EVENT.kind)
-        if kind == EVENT_INSTRUMENT:
-            admit(load_i64(core + CORE.admission), load_i64(core + CORE.gate_rows), event)
-        if kind != EVENT_INFORMATION:
-            on_event(core, event)
-
-
-@kernel
-def goes_on(core, feed, event, counters):
-    """Whether an event takes the common way: not what waits for a snapshot, nor what is part of one."""
-    healing, store = load_i64(core + CORE.healing), load_i64(core + CORE.store)
-    of_snapshot = load_u32(feed + FEED.role) == SNAPSHOTS
-    if load_u8(event + EVENT.kind) == EVENT_GAP:
-        # the decoder could not read it, and nobody sends it again
-        note_lost(healing, load_u32(feed + FEED.channel), load_i64(event + EVENT.sequence), load_i64(event + EVENT.quantity))
-        store_u8(event + EVENT.flags, load_u8(event + EVENT.flags) | EVENT_LOST)
-        return not of_snapshot
-    verdict = examine_event(healing, feed, event, counters)
-    if verdict == HEAL_APPLY and not of_snapshot:
-        return True
-    if verdict != HEAL_PASS:
-        apply_event(store, event, counters)
-    if verdict == HEAL_DONE:
-        replay_kept(healing, feed, load_u32(event + EVENT.instrument), counters)
-        on_event(core, event)
-    return False
-
-
-@kernel
-def on_event(core, event):
-    """⑥ asks the strategy, ⑦ the gate judges what it intends, ⑧ what passes leaves."""
-    book = load_i64(core + CORE.books) + load_u32(event + EVENT.instrument) * BOOK_BYTES
-    intents = load_i64(core + CORE.intents)
-    add_to(load_i64(core + CORE.counters) + COUNTERS.strategy_calls, 1)
-    store_i64(intents + INTENTS.time_ns, load_i64(core + CORE.now_ns))
-    call_strategy(load_i64(core + CORE.strategy), load_i64(core + CORE.strategy_state), event, book, intents)
-    if load_u32(intents + INTENTS.count) != 0:
-        submit_intents(
-            load_i64(core + CORE.path),
-            load_i64(core + CORE.now_ns),
-            load_i64(core + CORE.ticks_receive),
-            load_i64(core + CORE.ticks_decode),
-        )
-
-
-@kernel
-def say(core, kind, first, count, flags):
-    """A gap: every book is stale before anything else is read; or that all of it has come after all."""
-    event = load_i64(core + CORE.events)
-    for offset in range(0, EVENT_BYTES, 8):
-        store_i64(event + offset, 0)
-    store_i64(event + EVENT.sequence, first)
-    store_i64(event + EVENT.quantity, count)
-    store_i64(event + EVENT.time_receive_ns, load_i64(core + CORE.now_ns))
-    store_u32(event + EVENT.kind, kind | flags << 16)
-    apply_event(load_i64(core + CORE.store), event, load_i64(core + CORE.counters))
-    on_event(core, event)
 
 
 @kernel
