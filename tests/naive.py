@@ -37,7 +37,7 @@ LEVEL, FROM = value("EVENT_LEVEL"), value("EVENT_LEVELS_FROM")
 THROUGH, OVERLAY = value("EVENT_LEVELS_THROUGH"), value("EVENT_LEVEL_OVERLAY")
 PRICED, NON_PRINTABLE = value("EVENT_PRICED"), value("EVENT_NON_PRINTABLE")
 REQUEUED, AUCTION = value("EVENT_REQUEUED"), value("TRADING_AUCTION")
-WORD, PRICE_LIMIT = 1 << 32, 1 << 62
+WORD, PRICE_LIMIT, PRICE_KEPT = 1 << 32, 1 << 62, -(1 << 63)
 TRADING_STATES = range(7)
 
 
@@ -190,6 +190,8 @@ class NaiveBooks(NaiveTrust):
             event["side"] = order.side
             self._remove(event["order_id"], order.quantity)
             return self._place(book, event, event["other_id"], order.side)
+        if event["price"] == PRICE_KEPT:
+            event["price"] = order.price
         if event["side"] not in (0, order.side) or not 0 <= event["quantity"] < WORD or not is_price(event["price"]):
             return self.fault(book, "FEED_MESSAGE_FIELD")
         event["side"] = order.side

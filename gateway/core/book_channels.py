@@ -177,6 +177,8 @@ def bind_book(store, book):
     store_u32(book + BOOK.channel, channel)
     trust = load_u32(channel_at(store, channel) + CHANNEL.flags_new) & TRUST
     flags = (load_u32(book + BOOK.flags) & ~TRUST) | trust | BOUND
+    if (load_u32(book + BOOK.flags) ^ flags) & STALE:
+        note_health(store, book, flags & STALE)
     store_u32(book + BOOK.flags, flags)
     enter_list(store, book, list_of(flags))
 

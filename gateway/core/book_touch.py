@@ -3,7 +3,7 @@
 Hard rule: on the way of nearly every event this is one compare of the row's flags.
 """
 
-from gateway.core.book_channels import bind_book, channel_at, channel_now, enter_list, list_of
+from gateway.core.book_channels import STALE, bind_book, channel_at, channel_now, enter_list, list_of, note_health
 from gateway.core.book_rows import BOOK, book_of, set_tick
 from gateway.core.kernel import inner, kernel, leaf
 from gateway.core.memory import load_i64, load_u32, store_i64, store_u8, store_u32
@@ -67,6 +67,8 @@ def open_book(store, book, instrument, counters):
     store_u32(book + BOOK.instrument, instrument)
     store_u32(book + BOOK.flags, flags)
     store_u32(book + BOOK.channel, channel)
+    if flags & STALE:
+        note_health(store, book, STALE)
     if load_u32(book + BOOK.depth) == 0:  # its instrument's layer may have said so
         store_u32(book + BOOK.depth, load_u32(store + STORE.depth))
     set_tick(book, load_i64(store + STORE.tick))
