@@ -26,6 +26,7 @@ from gateway.venues.websocket import VENUES
 
 POLL_SECONDS = 0.05
 ITCH_PRICE_EXPONENT = -4  # Price (4)
+BOOKKEEPING = ("BOUND", "LEVELS", "SKIPPING")  # flags of a book that say nothing about what it is worth
 CAPTURE_MAGICS = (0xA1B2C3D4, 0xD4C3B2A1, 0xA1B23C4D, 0x4D3CB2A1, 0x0A0D0D0A)
 
 
@@ -141,7 +142,8 @@ def books_of(store: Any, limit: int, listings: Any = None) -> list[dict[str, Any
 
     `listings` are the rows of struct instrument of a feed that has a table of them; without, units are ITCH's.
     """
-    flags = layout.names("book_flag", "BOOK_")
+    names = layout.names("book_flag", "BOOK_")
+    flags = {bit: name for bit, name in names.items() if name not in BOOKKEEPING}
     rows = book_reader.books(store)
     result = []
     for instrument, symbol in book_reader.instruments(store):
