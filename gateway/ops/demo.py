@@ -31,7 +31,7 @@ CONFIGURATION = Path(__file__).with_name("demo.toml")
 STRATEGY = Path(__file__).resolve().parent.parent / "strategies" / "imbalance.py"
 START_SECONDS = 930.0  # the first start compiles every kernel; the supervisor gives up before this
 DRAIN_SECONDS = 20.0
-QUIET_SECONDS = 0.5  # nothing new for so long: everything has arrived
+QUIET_SECONDS = 0.5  # no report and no healing for so long: everything has arrived
 REST_SECONDS = 0.2  # the venue is gone: what it sent lies in the port
 HEAL_SECONDS = 3.0  # the same while a book is stale: what heals it may still be on its way
 POLL_SECONDS = 0.02
@@ -145,7 +145,7 @@ class Demo:
         quiet_since, seen = time.monotonic(), None
         while time.monotonic() < deadline:
             stale = self._books_stale(self.instance)
-            now = (int(core["messages"]), int(core["reports"]), stale)
+            now = (*(int(core[name]) for name in ("reports", "gap_messages", "healed")), stale)
             if now != seen:
                 seen, quiet_since = now, time.monotonic()
             if time.monotonic() - quiet_since > (HEAL_SECONDS if stale else QUIET_SECONDS):

@@ -34,10 +34,19 @@ def demo(*words, **settings):
     return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=environment)
 
 
-def left_over():
-    shared = [path.name for path in Path("/dev/shm").glob("gateway-*") if "demo" in path.name]
+def standing():
+    """Names of shared memory and network namespaces that a demo may have made."""
+    shared = {path.name for path in Path("/dev/shm").glob("gateway-*") if "demo" in path.name}
     spaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
-    return shared, [line for line in spaces.splitlines() if line.startswith("gw")]
+    return shared | {line.split()[0] for line in spaces.splitlines() if line.startswith("gw")}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_over():
+    """Whatever stood before (another person's demo, or one that was killed) is not this one's; the rest must be gone."""
+    before = standing()
+    yield
+    assert standing() <= before
 
 
 def check(outcome):
@@ -55,7 +64,6 @@ def check(outcome):
 def test_the_demo_on_a_pair_agrees_with_the_venue():
     result = check(demo("--port", "pair"))
     assert result["frames_lost"] == 0
-    assert left_over() == ([], [])
 
 
 @pytest.mark.root
@@ -64,7 +72,6 @@ def test_the_demo_on_a_kernel_or_dpdk_port_agrees_with_the_venue(as_root, port):
     if port == "dpdk" and not lib.GATEWAY_WITH_DPDK:
         pytest.skip("this build has no DPDK")
     check(demo("--port", port))
-    assert left_over() == ([], [])
 
 
 def lost_and_healed(outcome):
@@ -87,7 +94,6 @@ def test_messages_lost_on_both_lines_are_asked_for_and_every_book_heals():
 def test_over_a_veth_lost_messages_are_asked_for_and_every_book_heals(as_root):
     result = lost_and_healed(demo("--loss", "2000", "--port", "af_packet"))
     assert result["requests"] > 0
-    assert left_over() == ([], [])
 
 
 def test_without_a_request_server_snapshots_heal_book_by_book():
@@ -115,4 +121,3 @@ def test_a_demo_that_cannot_start_says_why_in_one_line(words, code, said):
     outcome = demo(*words)
     assert outcome.returncode == code, outcome.stderr
     assert said in outcome.stderr.splitlines()[-1]
-    assert left_over() == ([], [])
