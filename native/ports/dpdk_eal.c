@@ -81,6 +81,9 @@ static int build_arguments(const struct eal_choice *choice, char **arguments)
 {
     char lcore[32], memory[32], prefix[48], extra[1024];
     size_t used = 0;
+    /* vhost-user shares memory piece by piece, and takes eight pieces at most */
+    int single = choice->huge_pages && strncmp(choice->device, "net_virtio_user", 15) == 0 &&
+                 strstr(choice->extra, "--single-file-segments") == NULL;
     const char *fixed[] = {
         "gateway", "--no-telemetry", "--log-level=error", lcore, prefix,
         choice->huge_pages ? "--in-memory" : "--no-shconf",
@@ -88,7 +91,9 @@ static int build_arguments(const struct eal_choice *choice, char **arguments)
         choice->huge_pages ? NULL : memory,
         choice->is_pci ? "-a" : "--no-pci",
         choice->is_pci ? choice->device : NULL,
+        single ? "--single-file-segments" : NULL,
     };
+
     snprintf(lcore, sizeof lcore, "--lcores=0@%d", sched_getcpu());
     snprintf(memory, sizeof memory, "-m%ld", choice->memory_mib);
     snprintf(prefix, sizeof prefix, "--file-prefix=gateway_%d", (int)getpid());
