@@ -5,15 +5,21 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <rte_common.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../port.h"
 
-enum { OPTIONS_MAX = 64, WORD_BYTES = 512 };
+enum {
+    OPTIONS_MAX = 64,
+    WORD_BYTES = 512,
+    DESCRIPTORS_MIN = 64 /* EAL aborts where its interrupt thread finds none */
+};
 
 /* How a value is written. */
 enum shape { SHAPE_NONE, SHAPE_NUMBER, SHAPE_OPTIONAL, SHAPE_ADDRESS, SHAPE_LIST, SHAPE_WORD, SHAPE_TOKEN };
@@ -270,9 +276,27 @@ static const char *runtime_root(void)
     return given ? given : geteuid() == 0 ? "/var/run" : user ? user : "/tmp";
 }
 
+static int has_descriptors(void)
+{
+    int files[DESCRIPTORS_MIN], count = 0;
+    while (count < DESCRIPTORS_MIN && (files[count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+        count++;
+    for (int index = 0; index < count; index++)
+        close(files[index]);
+    return count == DESCRIPTORS_MIN;
+}
+
+/* EAL's own folder for those of all its processes: made here as EAL would make it. */
+static int has_folder(const char *root)
+{
+    char folder[512];
+    snprintf(folder, sizeof folder, "%s/dpdk", root);
+    return (mkdir(folder, 0700) == 0 || errno == EEXIST) && access(folder, W_OK | X_OK) == 0;
+}
+
 int eal_check_host(const struct eal_choice *choice, char *error)
 {
-    char line[PORT_ERROR_BYTES], folder[512];
+    char line[PORT_ERROR_BYTES];
     if (choice->huge_pages && eal_free_huge_mib() < EAL_HUGE_MIB_MIN)
         return refuse(error, PORT_INCAPABLE, choice,
                       "fewer than 16 MiB of huge pages are free; reserve some with: gateway tune --apply, or write huge=no");
@@ -281,11 +305,11 @@ int eal_check_host(const struct eal_choice *choice, char *error)
         snprintf(line, sizeof line, "memory=%ld, but this host has %ld MiB free; write less", choice->memory_mib, free_mib);
         return refuse(error, PORT_INCAPABLE, choice, line);
     }
-    snprintf(folder, sizeof folder, "%s/dpdk", runtime_root());
-    int made = access(folder, F_OK) == 0;
-    if (access(made ? folder : runtime_root(), W_OK | X_OK) == 0)
+    if (!has_descriptors())
+        return refuse(error, PORT_INCAPABLE, choice, "fewer than 64 files may still be opened; raise it with: ulimit -n 1024");
+    if (has_folder(runtime_root()))
         return 0;
-    snprintf(line, sizeof line, "%.100s cannot be written; set RUNTIME_DIRECTORY to a folder of your own",
-             made ? folder : runtime_root());
+    snprintf(line, sizeof line, "%.100s/dpdk cannot be written; set RUNTIME_DIRECTORY to a folder of your own",
+             runtime_root());
     return refuse(error, PORT_INCAPABLE, choice, line);
 }

@@ -14,9 +14,10 @@ static const uint64_t checksums_in =
     RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
 static const uint64_t checksums_out = RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 
-void dpdk_offload_choose(struct dpdk_offload *offload, const struct rte_eth_dev_info *offers)
+void dpdk_offload_choose(struct dpdk_offload *offload, const struct rte_eth_dev_info *offers, int in_pieces)
 {
-    offload->receive = offers->rx_offload_capa & (checksums_in | RTE_ETH_RX_OFFLOAD_TIMESTAMP);
+    uint64_t pieces = in_pieces ? RTE_ETH_RX_OFFLOAD_SCATTER : 0;
+    offload->receive = offers->rx_offload_capa & (checksums_in | RTE_ETH_RX_OFFLOAD_TIMESTAMP | pieces);
     offload->transmit = offers->tx_offload_capa & checksums_out;
     if (offload->transmit != checksums_out)
         offload->transmit = 0;

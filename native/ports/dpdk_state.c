@@ -11,10 +11,7 @@
 
 #include "dpdk_name.h"
 
-enum {
-    NET_RING_BUFFERS = 1024,    /* net_ring's own queue, whatever `descriptors` says */
-    VIRTUAL_KEEPS_BUFFERS = 512 /* other virtual drivers move a few bursts of their own */
-};
+enum { NET_RING_BUFFERS = 1024 /* net_ring's own queue, whatever `descriptors` says */ };
 
 static int refuse(char *error, const struct dpdk_argument *argument, const char *what, int number)
 {
@@ -50,7 +47,8 @@ static int configure(struct dpdk_state *state, const struct dpdk_argument *argum
         return PORT_INCAPABLE;
     }
     dpdk_steering_choose(&state->steering, offers, &configuration);
-    dpdk_offload_choose(&state->offload, offers);
+    /* a card lets no frame in that is longer than its MTU; a virtual driver may, and would drop it uncounted */
+    dpdk_offload_choose(&state->offload, offers, !argument->choice.is_pci);
     configuration.rxmode.offloads = state->offload.receive;
     configuration.txmode.offloads = state->offload.transmit;
     if (argument->choice.is_pci)
@@ -71,9 +69,7 @@ static void fill_in(struct dpdk_state *state, const struct dpdk_argument *argume
     state->steering.queues = state->queues.count = argument->queues;
     state->steering.promiscuous = argument->promiscuous;
     state->queues.receive_descriptors = state->queues.transmit_descriptors = argument->descriptors;
-    state->queues.kept_by_driver = strcmp(driver, "net_ring") == 0 ? NET_RING_BUFFERS
-                                   : argument->choice.is_pci      ? 0
-                                                                  : VIRTUAL_KEEPS_BUFFERS;
+    state->queues.kept_by_driver = strcmp(driver, "net_ring") == 0 ? NET_RING_BUFFERS : 0;
 }
 
 static int prepare(struct port *port, const struct dpdk_argument *argument, char *error)
