@@ -7,6 +7,7 @@
 
 #include "../port.h"
 #include "dpdk_eal_check.h"
+#include "dpdk_host.h"
 #include "dpdk_name.h"
 
 enum {
@@ -78,7 +79,7 @@ static int choose(const struct option *options, struct dpdk_argument *argument, 
                                   .extra = argument->extra};
     if (huge[0] && strcmp(huge, "yes") != 0 && strcmp(huge, "no") != 0)
         return refuse(error, PORT_REFUSED, argument->device, "huge= is yes or no");
-    choice->huge_pages = huge[0] ? huge[0] == 'y' : eal_free_huge_mib() >= EAL_HUGE_MIB_MIN;
+    choice->huge_pages = huge[0] ? huge[0] == 'y' : host_free_huge_mib() >= HOST_HUGE_MIB_MIN;
     return option_number("dpdk", &options[OPTION_MEMORY], 64, 65536, DPDK_MEMORY_MIB_DEFAULT, &choice->memory_mib,
                          error);
 }

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "../port.h"
-#include "dpdk_eal_check.h"
+#include "dpdk_host.h"
 
 enum { ARGUMENTS_MAX = 48, TEXT_BYTES = 2048, LOG_BYTES = 160 };
 
@@ -171,7 +171,7 @@ int eal_probe(const struct eal_choice *choice, uint16_t *ethernet, char *error)
     eal_forget_log();
     if (started < 0)
         return refuse(error, choice, "DPDK failed to start before; start the process again", rte_errno);
-    if (!started && eal_check_host(choice, error) != 0)
+    if (!started && host_check(choice, error) != 0)
         return PORT_INCAPABLE;
     if (!started && initialise(choice) != 0)
         return refuse(error, choice, "DPDK does not start", rte_errno);

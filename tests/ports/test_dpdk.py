@@ -12,6 +12,7 @@ from tests.ports.dpdk_process import ASK, ECHO, finish, run, start
 
 pytestmark = pytest.mark.skipif("dpdk" not in port_kinds(), reason="this build has no DPDK")
 
+
 @pytest.mark.parametrize(
     ("near", "far"),
     [

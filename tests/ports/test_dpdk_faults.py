@@ -155,7 +155,9 @@ for port in ports:
     holder = start(hold, *names)
     assert holder.stdout.readline() == "open\n"
     lines = run(REFUSE, *names).splitlines()
-    for line, said in zip(lines, ("another port has it", "exists already", "listens on its socket", "listens on its"), strict=True):
+    for line, said in zip(
+        lines, ("another port has it", "exists already", "listens on its socket", "listens on its"), strict=True
+    ):
         assert line.startswith("CapabilityError") and said in line, line
     finish(holder)
     assert run(REFUSE, *names).splitlines() == [f"opened {name}" for name in names]
@@ -259,7 +261,7 @@ with open_port(sys.argv[1]) as port:
 
 @pytest.fixture
 def huge_pages(as_root):
-    """128 huge pages of 2 MiB for one test; what was set before is set again."""
+    """128 huge pages of 2 MiB for one test, taken back by the same number: others may have changed theirs meanwhile."""
     setting = Path("/proc/sys/vm/nr_hugepages")
     before = setting.read_text()
     setting.write_text(str(int(before) + 128))
@@ -268,7 +270,7 @@ def huge_pages(as_root):
             pytest.skip("this host has no 128 huge pages to spare")
         yield
     finally:
-        setting.write_text(before)
+        setting.write_text(str(max(0, int(setting.read_text()) - 128)))
 
 
 def test_over_huge_pages_vhost_and_virtio_user_leave_no_file(huge_pages, tmp_path):

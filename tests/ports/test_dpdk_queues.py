@@ -113,14 +113,16 @@ try:
 except GatewayError as error:
     print(type(error).__name__, error)
 """
-    assert run(program, str(path)) == (
-        "CapabilityError port dpdk:net_pcap0: queues=2, but the device has 1; write queues=1"
-    )
+    assert run(program, str(path)) == ("CapabilityError port dpdk:net_pcap0: queues=2, but the device has 1; write queues=1")
 
 
 @pytest.mark.parametrize(
     ("key", "before", "after"),
-    [("", "promiscuous", "promiscuous"), ("promiscuous=yes,", "promiscuous", "promiscuous"), ("promiscuous=no,", "all-multicast", "groups")],
+    [
+        ("", "promiscuous", "promiscuous"),
+        ("promiscuous=yes,", "promiscuous", "promiscuous"),
+        ("promiscuous=no,", "all-multicast", "groups"),
+    ],
 )
 def test_frames_are_let_in_as_the_key_says_and_groups_by_the_device_s_list(namespace, key, before, after):
     program = """
