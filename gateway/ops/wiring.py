@@ -21,7 +21,6 @@ from pathlib import Path
 from gateway.errors import CapabilityError, UsageError
 from gateway.native import lib
 
-
 AF_PACKET_FRAMES = 8192  # of the driver's ring in the kernel: its own 512 overflow while a process waits for a CPU
 
 

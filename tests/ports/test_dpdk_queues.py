@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from gateway.port import open_port, port_kinds
+from gateway.port import port_kinds
 from tests.ports.dpdk_process import finish, run, start
 
 pytestmark = pytest.mark.skipif("dpdk" not in port_kinds(), reason="this build has no DPDK")
