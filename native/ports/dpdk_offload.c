@@ -29,6 +29,11 @@ void dpdk_offload_choose(struct dpdk_offload *offload, const struct rte_eth_dev_
         offload->receive &= ~(uint64_t)RTE_ETH_RX_OFFLOAD_TIMESTAMP;
 }
 
+void dpdk_offload_forget(struct dpdk_offload *offload)
+{
+    *offload = (struct dpdk_offload){.stamps = STAMPS_BURST};
+}
+
 /* The clock that stamps: its raw count, or the time of IEEE 1588 where a driver stamps with that. */
 static int read_card(uint16_t ethernet, uint64_t *card)
 {

@@ -27,6 +27,9 @@ struct dpdk_offload {
 /* Before the device is configured: takes of its offers what we use. `in_pieces`: frames may come in several buffers. */
 void dpdk_offload_choose(struct dpdk_offload *offload, const struct rte_eth_dev_info *offers, int in_pieces);
 
+/* Takes all of it back: the device does not keep what it offered. */
+void dpdk_offload_forget(struct dpdk_offload *offload);
+
 /* With the device running: learns its clock, where it stamps. It falls back to stamps of the burst where that fails. */
 void dpdk_offload_learn_clock(struct dpdk_offload *offload, uint16_t ethernet, const struct clock_calibration *clock);
 

@@ -54,6 +54,12 @@ static int configure(struct dpdk_state *state, const struct dpdk_argument *argum
     if (argument->choice.is_pci)
         configuration.rxmode.mtu = argument->mtu;
     int outcome = rte_eth_dev_configure(queues->ethernet, queues->count, queues->count, &configuration);
+    if (outcome != 0) { /* some drivers offer what the other side then refuses: without it, all is done by us */
+        dpdk_steering_forget_hash(&state->steering, &configuration);
+        dpdk_offload_forget(&state->offload);
+        configuration.rxmode.offloads = configuration.txmode.offloads = 0;
+        outcome = rte_eth_dev_configure(queues->ethernet, queues->count, queues->count, &configuration);
+    }
     if (outcome == 0)
         outcome = rte_eth_dev_adjust_nb_rx_tx_desc(queues->ethernet, &queues->receive_descriptors,
                                                    &queues->transmit_descriptors);

@@ -33,6 +33,15 @@ void dpdk_steering_choose(struct dpdk_steering *steering, const struct rte_eth_d
     configuration->rx_adv_conf.rss_conf.rss_hf = kinds;
 }
 
+void dpdk_steering_forget_hash(struct dpdk_steering *steering, struct rte_eth_conf *configuration)
+{
+    if (steering->way == WAY_HASH)
+        steering->way = WAY_PEER;
+    steering->hash_rows = 0;
+    configuration->rxmode.mq_mode = RTE_ETH_MQ_RX_NONE;
+    configuration->rx_adv_conf.rss_conf.rss_hf = 0;
+}
+
 int dpdk_steering_open(struct dpdk_steering *steering)
 {
     int outcome = -ENOTSUP;

@@ -30,6 +30,9 @@ struct dpdk_steering {
 void dpdk_steering_choose(struct dpdk_steering *steering, const struct rte_eth_dev_info *offers,
                           struct rte_eth_conf *configuration);
 
+/* Takes the hash back: the device does not keep what it offered. */
+void dpdk_steering_forget_hash(struct dpdk_steering *steering, struct rte_eth_conf *configuration);
+
 /* After every start: promiscuous or all groups. 0, or a negative errno: the device refuses what was asked for. */
 int dpdk_steering_open(struct dpdk_steering *steering);
 
