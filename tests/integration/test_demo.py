@@ -74,6 +74,15 @@ def test_the_demo_on_a_kernel_or_dpdk_port_agrees_with_the_venue(as_root, port):
     check(demo("--port", port))
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("driver", ["vhost", "af_packet", "tap"])
+def test_the_demo_on_every_other_dpdk_driver_agrees_with_the_venue(as_root, driver):
+    if not lib.GATEWAY_WITH_DPDK:
+        pytest.skip("this build has no DPDK")
+    result = check(demo("--port", f"dpdk:{driver}", "--seconds", "2"))
+    assert result["port"].startswith(f"dpdk:net_{driver}0,")
+
+
 def lost_and_healed(outcome):
     """What every way of healing must bring: many gaps, every book compared with the venue's, none wrong, none stale."""
     result = check(outcome)
@@ -113,6 +122,7 @@ def test_with_neither_server_nor_snapshots_the_books_stay_stale_and_are_not_trad
     ("words", "code", "said"),
     [
         (["--port", "carrier-pigeon"], 2, "pair, tap, af_packet, dpdk"),
+        (["--port", "dpdk:carrier-pigeon"], 2, "memif, vhost, af_packet, tap"),
         (["--seconds", "0"], 2, "above 0"),
         (["--strategy", "/no/such/file.py"], 3, "cannot be read"),
     ],
