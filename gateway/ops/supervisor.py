@@ -106,9 +106,13 @@ class Supervisor:
             return
         command = [sys.executable, "-m", "gateway.ops.process", str(self.instance.folder), name]
         # control leaves in order; Ctrl-C in a terminal must not reach the stages before it
-        self.children[name] = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, start_new_session=True, **self._surroundings(name)
-        )
+        try:
+            self.children[name] = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, start_new_session=True, **self._surroundings(name)
+            )
+        except PermissionError:
+            who = self.configuration.privileges.user or "this user"
+            raise CapabilityError(f"{who} cannot run {sys.executable}; install the project below /opt") from None
 
     def _surroundings(self, name: str) -> dict[str, Any]:
         """Environment and user of a stage: core is its user's from the first instruction, io becomes it later."""
