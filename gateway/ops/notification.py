@@ -10,6 +10,7 @@ import time
 
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 FEEDS_PER_TIMEOUT = 4
+SAY_SECONDS = 1.0  # a busy manager's queue holds ten words; READY=1 must not be lost
 MICROSECOND_NS = 1_000
 
 
@@ -23,7 +24,8 @@ class Notification:
         address = os.environ.get("NOTIFY_SOCKET", "")
         if not address.startswith(("/", "@")):
             return
-        channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        channel.settimeout(SAY_SECONDS)
         try:
             channel.connect("\0" + address[1:] if address[0] == "@" else address)
         except OSError:
@@ -51,10 +53,11 @@ class Notification:
                 self._socket.send("\n".join(words).encode())
 
     def feed(self) -> None:
-        """A sign of life, when one is due."""
+        """A sign of life, when one is due; it waits for nobody, the next one comes soon."""
         if self.timeout_us and time.monotonic() - self._fed > self.timeout_us / 1e6 / FEEDS_PER_TIMEOUT:
             self._fed = time.monotonic()
-            self.say("WATCHDOG=1")
+            with contextlib.suppress(OSError):
+                os.write(self.file, b"WATCHDOG=1")
 
     def wait_patiently(self, seconds: float) -> None:
         """The watchdog waits so long for the next sign of life: a compiler gives none."""

@@ -35,6 +35,7 @@ TICK_SECONDS = 0.02
 START_SECONDS = 900.0  # the first start compiles kernels; a busy machine takes its time
 CANCEL_SECONDS = 2.0  # of an orderly stop: the venue confirms within it, or the summary says what is open
 STOP_SECONDS = 2.0
+STOP_JOINED_SECONDS = 10.0  # they end by themselves; a signal from us would look like a failure to their manager
 IO_RESTARTS_MAX = 5
 
 
@@ -212,7 +213,7 @@ class Supervisor:
                     report = kill.KillReport()
                     kill.cancel_all(self.instance, self.frames, report, CANCEL_SECONDS, self._live)
             self.instance.control[0]["stop"] = 1
-            deadline = time.monotonic() + STOP_SECONDS
+            deadline = time.monotonic() + (STOP_JOINED_SECONDS if self.joined else STOP_SECONDS)
             while any(child.poll() is None for child in self.children.values()) and time.monotonic() < deadline:
                 self._live()
                 time.sleep(TICK_SECONDS)
