@@ -1,6 +1,7 @@
 """Control, io and core as processes that a service manager starts; here the test is that manager, socket and all."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -64,12 +65,21 @@ class Units(Appliance):
     def start(self):
         self.units = {name: Unit(self.folder, name, self.path) for name in NAMES}
         self.process = self.units["control"].process
-        self.wait_for(lambda: "READY=1" in self.units["control"].heard(), 120)
-        self.instance = self.wait_for(self._attached, 5)
+        try:
+            self.wait_for(lambda: "READY=1" in self.units["control"].heard(), 120)
+            self.instance = self.wait_for(self._attached, 5)
+        except BaseException:
+            self.end_units()
+            shutil.rmtree(f"/dev/shm/gateway-{self.name}", ignore_errors=True)
+            raise
 
     def restart(self, name):
         self.units[name].close()
         self.units[name] = Unit(self.folder, name, self.path)
+
+    def end_units(self):
+        for unit in self.units.values():
+            unit.close()
 
     def leave(self):
         """Stops control, as a manager does first; exit codes of all."""
@@ -78,8 +88,7 @@ class Units(Appliance):
 
     def close(self):
         self.peer.close()
-        for unit in self.units.values():
-            unit.close()
+        self.end_units()
         self.instance.close(remove=True)
         for side in "ab":
             Path(f"/dev/shm/gateway-pair-{self.name}.{side}").unlink(missing_ok=True)
