@@ -25,6 +25,7 @@ from gateway.sections import (
     Journal,
     Placement,
     Port,
+    Privileges,
     Quality,
     Risk,
     Section,
@@ -46,6 +47,7 @@ class Configuration(BaseSettings):
     instance: Instance = Instance()
     port: Port = Port()
     exception: ExceptionPath = ExceptionPath()
+    privileges: Privileges = Privileges()
     placement: Placement = Placement()
     feed: Feed = Feed()
     session: Session = Session()

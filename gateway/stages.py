@@ -113,6 +113,8 @@ class Placement:
     sleep_ns: int = 50_000
     turns_max: int = 0
     watches: tuple[tuple[str, str, int], ...] = ()  # (PROCESS_…, KILL_…, timeout_ns)
+    notify_socket: int = -1  # of the service manager; -1: there is none
+    notify_interval_ns: int = 0
 
 
 IDLE = {"spin": "LOOP_SPIN", "yield": "LOOP_YIELD", "sleep": "LOOP_SLEEP"}
@@ -142,6 +144,7 @@ def run_loop(instance: Instance, stages: list[Stage], placement: Placement) -> s
         watch = loop.watches[loop.watch_count]
         watch.process, watch.kill_reason, watch.timeout_ns = layout.value(process), layout.value(reason), timeout_ns
         loop.watch_count += 1
+    loop.notify_socket, loop.notify_interval_ns = placement.notify_socket, placement.notify_interval_ns
     end = lib.loop_run(loop)
     if end < 0:
         raise GatewayError(f"the {placement.process} loop cannot be pinned to CPU {placement.cpu} (errno {-end})")

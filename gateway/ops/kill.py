@@ -127,6 +127,7 @@ def control_ring(instance: Instance) -> Iterator[object]:
     """The writer of control_io: whoever holds the lock is its one producer."""
     lock = os.open(instance.folder / "control_io.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        kill_file.give_to_owner(lock, instance.folder)
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield instance.writer("control_io")
     finally:

@@ -14,6 +14,8 @@ from gateway.config import Configuration
 from gateway.errors import GatewayError
 from gateway.instance import PREFIX, Instance
 from gateway.ops.appliance import CoreStage, io_stage
+from gateway.ops.notification import Notification
+from gateway.ops.privileges import bind_early, bind_for_good
 from gateway.stages import Io, Placement, run_loop
 
 CONFIGURATION_FILE = "configuration.json"
@@ -26,7 +28,7 @@ POPULATED = {
 }
 
 
-def placement_of(configuration: Configuration, stages: list[str]) -> Placement:
+def placement_of(configuration: Configuration, stages: list[str], notification: Notification) -> Placement:
     """Where this process's loop runs and whose silence it watches."""
     together = len(stages) > 1
     watch, place = configuration.watch, configuration.placement
@@ -39,6 +41,8 @@ def placement_of(configuration: Configuration, stages: list[str]) -> Placement:
         idle=place.idle,
         sleep_ns=place.sleep_us * 1000,
         watches=tuple(watches),
+        notify_socket=notification.file,
+        notify_interval_ns=notification.interval_ns,
     )
 
 
@@ -54,13 +58,18 @@ def build(instance: Instance, configuration: Configuration, stages: list[str]) -
 def main(words: list[str]) -> int:
     """Runs the named stages of the instance in `FOLDER`; when it cannot, leaves one line there for control to say."""
     folder, stages = Path(words[0]), words[1].split(",")
+    notification = Notification()
     try:
         configuration = Configuration(**json.loads((folder / CONFIGURATION_FILE).read_text()))
         instance = Instance.attach(folder.name.removeprefix(PREFIX), folder.parent)
         beat = instance.control[0]["heartbeats"][layout.value("PROCESS_IO" if stages[0] == "io" else "PROCESS_CORE")]
         beat["state"] = layout.value("PROCESS_STARTING")
+        bind_early(configuration, stages)
         built = build(instance, configuration, stages)
-        run_loop(instance, [row.stage() for row in built], placement_of(configuration, stages))
+        bind_for_good(configuration, stages)
+        notification.watch_closely()
+        run_loop(instance, [row.stage() for row in built], placement_of(configuration, stages, notification))
+        notification.say("STOPPING=1")
         for row in built:
             row.close()
     except GatewayError as problem:
