@@ -8,17 +8,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from types import FrameType
 
 from gateway.cli.output import print_json, print_note, print_table
 from gateway.errors import EXIT_CAPABILITY, EXIT_CHECK_FAILED, EXIT_DONE, CapabilityError, GatewayError
-from vagrant.testbed.bench import Bench, Row
 from vagrant.testbed.appliance_cases import run_demo, run_exception, run_restart
+from vagrant.testbed.bench import Bench, Row
 from vagrant.testbed.echo_cases import ECHO_CASES, run_echo, run_link
 from vagrant.testbed.guest_tree import ROOT, make
 from vagrant.testbed.machine import alone
-from pathlib import Path
-from functools import partial
 
 IMAGE_SECONDS = 960.0
 CASES: dict[str, Callable[[Bench], Row]] = {

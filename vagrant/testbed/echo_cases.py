@@ -119,7 +119,9 @@ def judge(row: Row, here: dict[str, Any], there: dict[str, Any], chosen: EchoCas
     row.require(here["damaged_or_repeated"] == 0, f"{here['damaged_or_repeated']} frames came back damaged or twice")
     row.require(row.driver == "net_virtio", f"the guest's port is driven by {row.driver or 'nobody'}")
     port = there["port"]
-    lost = {name: port[name] for name in ("receive_dropped", "receive_errors", "transmit_refused", "buffers_lost") if port[name]}
+    lost = {
+        name: port[name] for name in ("receive_dropped", "receive_errors", "transmit_refused", "buffers_lost") if port[name]
+    }
     row.require(not lost, f"the guest's port counts {lost}")
     whole = there["warm"] + there["received"] + there["foreign"]
     row.require(port["frames_received"] == whole, f"the port counts {port['frames_received']} frames, the echo {whole}")
@@ -133,23 +135,24 @@ def run_link(bench: Bench) -> Row:
     """The cable is pulled between two echoes: the guest's port sees and counts it, and traffic goes on afterwards."""
     row = Row("link", port=f"dpdk:{DATA_PLANE}")
     chosen = EchoCase("link")
-    with case(row, CASE_SECONDS) as folder, link() as wire:
-        with bench.guest(row, chosen.hardware(folder), folder, wire.prefix) as guest:
-            bind(row, guest)
-            guest.start("echo", "python3", "/run/job/echo.py", row.port)
-            guest.wait("echo", "link up", OPEN_SECONDS)
-            accounts = []
-            for number in range(2):
-                if number:
-                    guest.set_link(up=False)
-                    guest.wait("echo", "link down")
-                    guest.set_link(up=True)
-                    guest.wait("echo", "link down\nlink up")
-                with far_end(bench, chosen, f"af_packet:{TAP}", wire.prefix) as far:
-                    accounts.append(far_account(far))
-            guest.signal("echo")
-            there = guest.wait("echo").json_line()
-            added = {name: sum(one[name] for one in accounts) for name in ("sent", "echoed", "damaged_or_repeated")}
-            judge(row, {**added, "rounds": accounts}, there, chosen)
-            row.require(there["port"]["link_flaps"] == 1, f"the port counts {there['port']['link_flaps']} flaps, not 1")
+    with case(row, CASE_SECONDS) as folder, contextlib.ExitStack() as stack:
+        wire = stack.enter_context(link())
+        guest = stack.enter_context(bench.guest(row, chosen.hardware(folder), folder, wire.prefix))
+        bind(row, guest)
+        guest.start("echo", "python3", "/run/job/echo.py", row.port)
+        guest.wait("echo", "link up", OPEN_SECONDS)
+        accounts = []
+        for number in range(2):
+            if number:
+                guest.set_link(up=False)
+                guest.wait("echo", "link down")
+                guest.set_link(up=True)
+                guest.wait("echo", "link down\nlink up")
+            with far_end(bench, chosen, f"af_packet:{TAP}", wire.prefix) as far:
+                accounts.append(far_account(far))
+        guest.signal("echo")
+        there = guest.wait("echo").json_line()
+        added = {name: sum(one[name] for one in accounts) for name in ("sent", "echoed", "damaged_or_repeated")}
+        judge(row, {**added, "rounds": accounts}, there, chosen)
+        row.require(there["port"]["link_flaps"] == 1, f"the port counts {there['port']['link_flaps']} flaps, not 1")
     return row

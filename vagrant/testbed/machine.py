@@ -59,8 +59,9 @@ class Outcome:
         try:
             return json.loads(self.out)
         except ValueError:
-            raise GatewayError(f"no JSON from the guest (exit code {self.code}): {last_line(self.err or self.out)}") from None
-
+            raise GatewayError(
+                f"no JSON from the guest (exit code {self.code}): {last_line(self.err or self.out)}"
+            ) from None
 
     def json_line(self) -> Any:
         """The last line of its output as one JSON value."""

@@ -1,6 +1,7 @@
 """Sends every counted frame of a port back with its addresses exchanged, and counts: `python3 echo.py PORT`.
 
-Says "open" once it polls, and "link up" or "link down" when that changes; on SIGTERM it prints its account as JSON. It is the gateway's own port, polled in Python.
+Says "open" once it polls, and "link up" or "link down" when that changes; on SIGTERM it prints its account as JSON. It is
+the gateway's own port, polled in Python.
 """
 
 import json
