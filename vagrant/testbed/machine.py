@@ -63,6 +63,10 @@ class Outcome:
                 f"no JSON from the guest (exit code {self.code}): {last_line(self.err or self.out)}"
             ) from None
 
+    def json_line(self) -> Any:
+        """The last line of its output as one JSON value."""
+        return Outcome(self.code, last_line(self.out), self.err).json()
+
 
 def last_line(text: str) -> str:
     """The last line that says anything."""
