@@ -3,8 +3,11 @@
 Used by whatever has a port and a step: the appliance, a replay, the simulated venue.
 """
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from gateway import layout, limits
 from gateway.errors import CapabilityError, GatewayError, PortError
@@ -52,6 +55,7 @@ class Io:
         self.io.counters = ffi.cast("struct counters *", instance.address("counters"))
         self.io.order_age_max_ns = order_age_max_ns
         self.io.burst = burst
+        self._describe()
         if not self.patient:
             per_second = int(instance.control[0]["clock"]["ticks_per_second"])
             self.io.time_interval_ticks = per_second * TIME_INTERVAL_NS // 1_000_000_000
@@ -63,6 +67,19 @@ class Io:
             self.close()
             raise (CapabilityError if outcome == lib.PORT_INCAPABLE else PortError)(text(error))
         self.io.port_count += 1
+
+    def follow(self, destinations: list[tuple[int, int]]) -> None:
+        """Tells the ports what core follows, (address in host order, UDP port), so that a device may sort by it."""
+        rows = [address << 16 | port for address, port in destinations]
+        for index in range(self.io.port_count):
+            lib.port_follow(self.io.ports + index, ffi.new("uint64_t[]", rows), len(rows))
+        self._describe()
+
+    def _describe(self) -> None:
+        """Leaves in shared memory how the first port was set up, for everybody who looks."""
+        words = ffi.new("char[]", lib.PORT_TEXT_BYTES)
+        lib.port_describe(self.io.ports, words)
+        self.instance.counters[0]["port"][:] = np.frombuffer(ffi.buffer(words), np.uint8)
 
     @property
     def patient(self) -> bool:
@@ -81,6 +98,8 @@ class Io:
             self.beside = None
         for index in range(self.io.port_count):
             lib.port_close(self.io.ports + index)
+            if lost := int(self.io.ports[index].buffers_lost):
+                print(f"gateway: the driver kept {lost} packet buffers", file=sys.stderr, flush=True)
         self.io.port_count = 0
 
 

@@ -282,18 +282,35 @@ int64_t io_step(void *context)
     return work;
 }
 
+static void copy_out(struct io_counters *counters, const struct port_statistics *sum)
+{
+    counters->drop_port = sum->receive_dropped;
+    counters->receive_errors = sum->receive_errors;
+    counters->drop_no_buffer = sum->receive_no_buffer;
+    counters->checksum_bad = sum->checksum_bad;
+    counters->transmit_retries = sum->transmit_retries;
+    counters->link_flaps = sum->link_flaps;
+    counters->link_state = sum->link_state;
+    counters->buffers_lost = sum->buffers_lost;
+}
+
 void io_housekeep(void *context)
 {
     struct io *io = context;
-    uint64_t dropped = 0, errors = 0;
+    struct port_statistics sum = {0};
     for (uint32_t index = 0; index < io->port_count; index++) {
         struct port_statistics statistics = {0};
         io->ports[index].operations->statistics(&io->ports[index], &statistics);
-        dropped += statistics.receive_dropped;
-        errors += statistics.receive_errors;
+        sum.receive_dropped += statistics.receive_dropped;
+        sum.receive_errors += statistics.receive_errors;
+        sum.receive_no_buffer += statistics.receive_no_buffer;
+        sum.checksum_bad += statistics.checksum_bad;
+        sum.transmit_retries += statistics.transmit_retries;
+        sum.link_flaps += statistics.link_flaps;
+        sum.buffers_lost += statistics.buffers_lost;
+        sum.link_state = index == 0 ? statistics.link_state : sum.link_state;
     }
-    io->counters->io.drop_port = dropped;
-    io->counters->io.receive_errors = errors;
+    copy_out(&io->counters->io, &sum);
 }
 
 uintptr_t io_step_address(void)

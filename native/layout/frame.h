@@ -11,7 +11,8 @@ enum frame_flag {
     FRAME_TIME = 8,             /* no frame: the port is quiet and its clock goes on; time enters core only by records */
     FRAME_MESSAGE = 16,         /* no frame: a message, or a part of one, of a session over TCP (WebSocket); whole and of
                                    size 0: a connection was opened, what the one before said is over */
-    FRAME_MORE = 32             /* the message goes on in the next slot */
+    FRAME_MORE = 32,            /* the message goes on in the next slot */
+    FRAME_CHECKSUM_GOOD = 64    /* the device has verified the transport checksum */
 };
 
 enum frame_constant {
