@@ -42,6 +42,9 @@ class End(Protocol):
     def transmit(self, frames: list[bytes]) -> int:
         """Frames taken, in order."""
 
+    def close(self) -> None:
+        """Gives everything back."""
+
 
 class PortEnd:
     """Any port of the gateway."""
@@ -56,6 +59,10 @@ class PortEnd:
     def transmit(self, frames: list[bytes]) -> int:
         """As many as the port takes."""
         return self.port.transmit(frames)
+
+    def close(self) -> None:
+        """Closes the port."""
+        self.port.close()
 
 
 class QemuEnd:
@@ -83,7 +90,7 @@ class QemuEnd:
         except OSError:
             data = b""
         if not data:
-            self._hang_up()
+            self.close()
             return []
         self.arrived += data
         return self._whole_frames()
@@ -93,7 +100,7 @@ class QemuEnd:
         while len(self.arrived) - start >= LENGTH.size:
             (length,) = LENGTH.unpack_from(self.arrived, start)
             if not 0 < length <= READ_BYTES:
-                self._hang_up()
+                self.close()
                 return frames
             if len(self.arrived) - start - LENGTH.size < length:
                 break
@@ -119,7 +126,7 @@ class QemuEnd:
             except BlockingIOError:
                 pass
             except OSError:
-                self._hang_up()
+                self.close()
 
     def _connected(self) -> bool:
         now = time.monotonic()
@@ -131,7 +138,8 @@ class QemuEnd:
                 self.stream.setblocking(False)
         return self.stream is not None
 
-    def _hang_up(self) -> None:
+    def close(self) -> None:
+        """Hangs up; the next call finds QEMU again."""
         if self.stream is not None:
             self.stream.close()
         self.stream = None
@@ -192,15 +200,17 @@ def main(words: list[str]) -> int:
     signal.signal(signal.SIGTERM, leave)
     try:
         guest, host = (open_end(name) for name in words)
-    except GatewayError as problem:
+    except (GatewayError, OSError) as problem:
         print(f"wire: {problem}", file=sys.stderr)
-        return problem.exit_code
+        return getattr(problem, "exit_code", GatewayError.exit_code)
     to_guest, to_host = Lane(host, guest), Lane(guest, host)
     print("wire: ready", file=sys.stderr, flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             if to_guest.step() + to_host.step() == 0:
                 time.sleep(IDLE_SECONDS)
+    for end in (guest, host):
+        end.close()
     names = ("copied", "dropped", "oversized")
     lanes = {"to_guest": to_guest, "to_host": to_host}
     print(json.dumps({name: {key: getattr(lane, key) for key in names} for name, lane in lanes.items()}), flush=True)

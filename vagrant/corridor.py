@@ -1,15 +1,15 @@
-"""What the guest runs on its data-plane card while prove.py watches from the host: an echo, then the corridor.
+"""The appliance in the guest, on the data-plane card, while prove.py runs the venue on the host.
 
-    host: prove.py ── ssh, standard input and output ── this          ready, then one JSON object
-          frames, or gateway venue ── wire ── card ── dpdk:PCI ── this, or io of the appliance
+    host: prove.py ── ssh ── this: "open" once io polls the card; at the end one JSON object of books, positions, counters
+          gateway venue ── wire.py ── card ── dpdk:PCI ── io ── core
 
-    python vagrant/guest.py echo     PORT COUNT SECONDS
-    python vagrant/guest.py corridor PORT SYMBOLS SECONDS
+    gateway-corridor PORT SYMBOLS SECONDS           in the guest; install wrote the command
 
-Hard rule: it says `ready` once the card is polled, not before, and ends by itself when the host goes or the time is over.
+Hard rule: it judges nothing. What it holds goes to the host, which has the venue's account to compare it with.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,7 +20,6 @@ from gateway.errors import GatewayError
 from gateway.ops.demo import Demo, DemoOptions, appliance_books, appliance_positions
 from gateway.ops.summary import summary
 from gateway.ops.wiring import Wiring
-from gateway.port import open_port
 
 # An emulated processor is 20 to 30 times slower; what watches the clock of the appliance has to know.
 PATIENCE = {
@@ -30,39 +29,11 @@ PATIENCE = {
     "GATEWAY__RISK__STALE_MS": "60000",
     "GATEWAY__FEED__REORDER_WINDOW_US": "500000",
 }
-QUIET_SECONDS = 0.5  # after the last frame
-
-
-def ready() -> None:
-    """Tells the host that it may begin."""
-    print("ready", flush=True)
-
-
-def echo(name: str, count: int, seconds: float) -> dict[str, object]:
-    """Sends back every frame that comes, until `count` came and all is quiet, or the time is over."""
-    received = returned = 0
-    with open_port(name) as port:
-        ready()
-        deadline = time.monotonic() + seconds
-        last = time.monotonic()
-        while time.monotonic() < deadline and not (received >= count and time.monotonic() - last > QUIET_SECONDS):
-            frames = [frame.data for frame in port.receive() or []]
-            if not frames:
-                continue
-            last = time.monotonic()
-            received += len(frames)
-            while frames and time.monotonic() < deadline:
-                taken = port.transmit(frames)
-                returned += taken
-                del frames[:taken]
-        return {"received": received, "returned": returned, "port": port.statistics()}
 
 
 def corridor(name: str, symbols: int, seconds: float) -> dict[str, object]:
     """The appliance on the card, until the venue at the other end has closed its session."""
-    from os import environ
-
-    environ.update(PATIENCE)
+    os.environ.update(PATIENCE)
     with tempfile.TemporaryDirectory(prefix="gateway-guest-") as folder:
         options = DemoOptions(seconds=seconds, symbols=symbols, together=True)
         demo = Demo(Wiring("dpdk", name, ""), options, Path(folder))
@@ -70,7 +41,7 @@ def corridor(name: str, symbols: int, seconds: float) -> dict[str, object]:
         try:
             for _ in demo.start_appliance():
                 pass
-            ready()
+            print("open", flush=True)
             for _ in demo.flowing():
                 time.sleep(0.1)
             demo.take_the_rest()
@@ -84,10 +55,9 @@ def corridor(name: str, symbols: int, seconds: float) -> dict[str, object]:
 
 
 def main(words: list[str]) -> int:
-    """Runs one job and prints its result as one JSON object."""
-    job = {"echo": echo, "corridor": corridor}[words[0]]
+    """Prints what the appliance holds at the end."""
     try:
-        print(json.dumps(job(words[1], int(words[2]), float(words[3]))), flush=True)
+        print(json.dumps(corridor(words[0], int(words[1]), float(words[2]))), flush=True)
     except GatewayError as problem:
         print(f"guest: {problem}", file=sys.stderr)
         return problem.exit_code
