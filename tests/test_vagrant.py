@@ -206,7 +206,7 @@ def test_vagrant_up_brings_a_guest_whose_counts_agree_and_destroy_leaves_nothing
     if shutil.which("vagrant") is None and shutil.which("apt-get") is None:
         pytest.skip("vagrant is not installed, and there is no apt-get to install it")
     interfaces = sorted(path.name for path in Path("/sys/class/net").iterdir())
-    done = run(VAGRANT / "run", machine, seconds=1800, GATEWAY_PYTHON=sys.executable)
+    done = run(VAGRANT / "run", machine, seconds=3000, GATEWAY_PYTHON=sys.executable)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said[-4000:]
     assert ": equal" in said

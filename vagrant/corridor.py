@@ -1,6 +1,7 @@
 """The appliance in the guest, on the data-plane card, while prove.py runs the venue on the host.
 
-    host: prove.py ── ssh ── this: "open" once io polls the card; at the end one JSON object of books, positions, counters
+    host: prove.py ── ssh ── this: "open" once io polls the card, "quiet" once the session is over, then
+                          one JSON object of books, positions and counters
           gateway venue ── wire.py ── card ── dpdk:PCI ── io ── core
 
     gateway-corridor PORT SYMBOLS SECONDS           in the guest; install wrote the command
@@ -29,6 +30,8 @@ PATIENCE = {
     "GATEWAY__RISK__STALE_MS": "60000",
     "GATEWAY__FEED__REORDER_WINDOW_US": "500000",
 }
+VENUE_SECONDS = 60.0  # until the host's venue has written its account
+REST_SECONDS = 1.0  # what lies in cable and card meanwhile
 
 
 def corridor(name: str, symbols: int, seconds: float) -> dict[str, object]:
@@ -40,10 +43,14 @@ def corridor(name: str, symbols: int, seconds: float) -> dict[str, object]:
         demo.venue = subprocess.Popen(["cat"], stdout=subprocess.DEVNULL)  # lives as long as the host holds our input
         try:
             for _ in demo.start_appliance():
-                pass
+                if demo.venue.poll() is not None:
+                    raise GatewayError("the host hung up")
             print("open", flush=True)
             for _ in demo.flowing():
                 time.sleep(0.1)
+            print("quiet", flush=True)  # now the host stops its venue, and hangs up
+            demo.venue.wait(VENUE_SECONDS)
+            time.sleep(REST_SECONDS)
             demo.take_the_rest()
             assert demo.instance is not None
             books, positions = appliance_books(demo.instance), appliance_positions(demo.instance)
@@ -58,9 +65,9 @@ def main(words: list[str]) -> int:
     """Prints what the appliance holds at the end."""
     try:
         print(json.dumps(corridor(words[0], int(words[1]), float(words[2]))), flush=True)
-    except GatewayError as problem:
+    except (GatewayError, subprocess.TimeoutExpired) as problem:
         print(f"guest: {problem}", file=sys.stderr)
-        return problem.exit_code
+        return getattr(problem, "exit_code", GatewayError.exit_code)
     return 0
 
 
