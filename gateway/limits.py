@@ -2,13 +2,13 @@
 
 # Frames and rings
 FRAME_BYTES_MAX = 2016  # what a frame slot carries: Ethernet, two tags, 1,500 bytes and room
-FRAME_SLOT_BYTES = 2048
+FRAME_SLOT_BYTES = 33 * 64  # an odd number of lines: slots spread over every set of a cache
 FRAME_RING_DEPTH = 8192
 ORDER_SLOT_BYTES = 256
 ORDER_RING_DEPTH = 1024
 JOURNAL_SLOT_BYTES = 128
 JOURNAL_RING_DEPTH = 65536
-NOTE_SLOT_BYTES = 2048
+NOTE_SLOT_BYTES = FRAME_SLOT_BYTES
 NOTE_RING_DEPTH = 1024
 
 # Channels and messages

@@ -65,37 +65,36 @@ static int put(struct recorder *recorder, const struct port_frame *frame, enum c
 }
 
 /* The frame behind a header of `header_bytes`; 0 where its size is not believable: overrun while it was copied. */
-static int frame_behind(const struct recorder *recorder, const struct ring_reader *ring, uint64_t header_bytes,
-                        struct port_frame *frame)
+static int frame_behind(const void *copy, const struct ring_reader *ring, uint64_t header_bytes, struct port_frame *frame)
 {
-    const struct ring_slot *slot = (const struct ring_slot *)recorder->copy;
-    frame->data = recorder->copy + header_bytes;
+    const struct ring_slot *slot = copy;
+    frame->data = (const uint8_t *)copy + header_bytes;
     frame->size = frame->size_wire = slot->size;
     frame->flags = slot->flags & FRAME_CHECKSUM_UNREADY;
     return slot->size <= ring->slot_bytes - header_bytes;
 }
 
-static int record_in(struct recorder *recorder)
+static int record_in(struct recorder *recorder, const void *copy)
 {
-    const struct frame_slot *slot = (const struct frame_slot *)recorder->copy;
+    const struct frame_slot *slot = copy;
     struct port_frame frame = {.time_ns = slot->time_receive_ns};
     if (slot->flags & (FRAME_ORDER_REFUSED | FRAME_END_OF_INPUT | FRAME_TIME | FRAME_MESSAGE))
         return 0;
-    if (!frame_behind(recorder, &recorder->frames, sizeof *slot, &frame))
+    if (!frame_behind(copy, &recorder->frames, sizeof *slot, &frame))
         return 0;
     recorder->frames_in++;
     recorder->loss_in.total = recorder->missed_in + recorder->dropped_in;
     return put(recorder, &frame, CAPTURE_SIDE_PORT, CAPTURE_INBOUND, &recorder->loss_in);
 }
 
-static int record_note(struct recorder *recorder)
+static int record_note(struct recorder *recorder, const void *copy)
 {
-    const struct note_slot *slot = (const struct note_slot *)recorder->copy;
+    const struct note_slot *slot = copy;
     struct port_frame frame = {.time_ns = slot->time_ns};
     if (slot->kind == NOTE_ORDER_KEPT && slot->ring < RECORDER_ORDER_RINGS)
         recorder->kept[slot->ring][slot->position % RECORDER_KEPT_MAX] = slot->position + 1;
     int inward = slot->kind == NOTE_FRAME_IN;
-    if ((!inward && slot->kind != NOTE_FRAME_OUT) || !frame_behind(recorder, &recorder->notes, sizeof *slot, &frame))
+    if ((!inward && slot->kind != NOTE_FRAME_OUT) || !frame_behind(copy, &recorder->notes, sizeof *slot, &frame))
         return 0;
     frame.size_wire = slot->size_wire;
     recorder->exceptions_in += inward != 0;
@@ -105,15 +104,15 @@ static int record_note(struct recorder *recorder)
                &recorder->loss_exceptions);
 }
 
-static int record_out(struct recorder *recorder, int index, uint64_t position)
+static int record_out(struct recorder *recorder, const void *copy, int index, uint64_t position)
 {
-    const struct order_slot *slot = (const struct order_slot *)recorder->copy;
+    const struct order_slot *slot = copy;
     struct port_frame frame = {.time_ns = clock_ticks_to_ns(recorder->clock, slot->ticks_order)};
     if (recorder->kept[index][position % RECORDER_KEPT_MAX] == position + 1) {
         recorder->orders_refused++;
         return 0;
     }
-    if (!frame_behind(recorder, &recorder->orders[index], sizeof *slot, &frame))
+    if (!frame_behind(copy, &recorder->orders[index], sizeof *slot, &frame))
         return 0;
     frame.flags = 0; /* an order slot's own are no frame's */
     recorder->frames_out++;
@@ -123,14 +122,16 @@ static int record_out(struct recorder *recorder, int index, uint64_t position)
 
 /* 1: the ring was read to its end, 0: not yet, -1: the disk. */
 static int drain(struct recorder *recorder, struct ring_reader *ring, uint64_t *missed,
-                 int (*record)(struct recorder *), int64_t limit, int64_t *taken)
+                 int (*record)(struct recorder *, const void *), int64_t limit, int64_t *taken)
 {
     int step;
-    while (*taken < limit && (step = ring_observe(ring, recorder->copy, RECORDER_COPY_BYTES)) != 0) {
-        (*taken)++;
+    while (*taken < limit &&
+           (step = ring_observe_many(ring, recorder->copies, RECORDER_COPY_BYTES, RECORDER_COPIES)) != 0) {
+        *taken += step > 0 ? step : 1;
         *missed = ring->missed;
-        if (step > 0 && record(recorder) != 0)
-            return -1;
+        for (int index = 0; index < step; index++)
+            if (record(recorder, recorder->copies[index]) != 0)
+                return -1;
     }
     return *taken < limit;
 }
@@ -140,10 +141,10 @@ static int drain_orders(struct recorder *recorder, int index, uint64_t cursor, i
 {
     int step;
     struct ring_reader *ring = &recorder->orders[index];
-    while (ring->position < cursor && (step = ring_observe(ring, recorder->copy, RECORDER_COPY_BYTES)) != 0) {
+    while (ring->position < cursor && (step = ring_observe(ring, recorder->copies, RECORDER_COPY_BYTES)) != 0) {
         (*taken)++;
         recorder->missed_out = recorder->orders[0].missed + recorder->orders[1].missed;
-        if (step > 0 && record_out(recorder, index, ring->position - 1) != 0)
+        if (step > 0 && record_out(recorder, recorder->copies, index, ring->position - 1) != 0)
             return -1;
     }
     return 0;

@@ -19,6 +19,7 @@
 enum recorder_constant {
     RECORDER_ORDER_RINGS = 2,
     RECORDER_KEPT_MAX = 1024, /* positions of an order ring that are remembered until their order comes by: its depth */
+    RECORDER_COPIES = 16, /* records taken at once */
     RECORDER_COPY_BYTES = 4096
 };
 
@@ -49,7 +50,7 @@ struct recorder {
     uint64_t io_dropped, io_throttled; /* io's counters when they were last read */
     uint64_t kept[2][1024];   /* position + 1 in each order ring, at its place */
     void *writer;
-    uint8_t copy[4096];
+    uint8_t copies[16][4096];
 };
 
 /* Begins a file. NULL, or the reason. Slots larger than RECORDER_COPY_BYTES are refused. */
