@@ -240,7 +240,7 @@ static int64_t send_orders(struct io *io, uint32_t index)
         else if (!send_one(io, order))
             break;
         if (io->counters->io.frames_transmitted == transmitted)
-            note_order_kept(&io->notes, index, ring->position); /* before the cursor passes it: a recorder asks in that order */
+            note_order_kept(&io->notes, index, ring->position); /* before the cursor: a recorder asks in that order */
         ring_advance(ring);
         ring_acknowledge(ring); /* one by one: a crash repeats at most one frame, which the venue knows by its reference */
         sent++;

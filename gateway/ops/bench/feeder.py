@@ -1,9 +1,9 @@
 """The venue's side of tick to order, a process of its own: python -m gateway.ops.bench.feeder PORT INSTANCE CPU SEED.
 
 Sends the frames of the simulated venue's line A, one every INTERVAL_NS, and takes the orders that come back.
-One JSON line {"frames": N, "record": FILE, "burst": false} per run comes in on stdin; "ready" and then one JSON line go out on
-stdout; the end of stdin ends it. With `record` it is the recorder too, on this CPU; a `burst` lies in the port before the loop
-turns. Hard rule: a run ends by setting the instance's stop word, and by itself after RUN_SECONDS_MAX.
+One JSON line {"frames": N, "record": FILE, "burst": false} per run comes in on stdin; "ready" and then one JSON line go out
+on stdout; the end of stdin ends it. With `record` it is the recorder too, on this CPU; a `burst` lies in the port before the
+loop turns. Hard rule: a run ends by setting the instance's stop word, and by itself after RUN_SECONDS_MAX.
 """
 
 import json
@@ -88,7 +88,9 @@ def wait_for_stop(instance: Instance, poll: Callable[[], object]) -> None:
 
 
 @contextmanager
-def recording(instance: Instance, path: str | None, told: dict[str, Any], frames: list[bytes]) -> Iterator[Callable[[], object]]:
+def recording(
+    instance: Instance, path: str | None, told: dict[str, Any], frames: list[bytes]
+) -> Iterator[Callable[[], object]]:
     """The recorder to poll; afterwards `told` has what it missed, and whether the file holds the frames byte for byte."""
     if not path:
         yield lambda: None
@@ -100,7 +102,11 @@ def recording(instance: Instance, path: str | None, told: dict[str, Any], frames
     recorder.close()
     with open_port(f"pcap:{path},direction=in") as port:  # it begins with the record before the news
         recorded = [frame.data for frame in port]
-    told |= {"missed": int(recorder.native.missed_in), "recorded": recorded[-len(frames) :] == frames, "bytes": Path(path).stat().st_size}
+    told |= {
+        "missed": int(recorder.native.missed_in),
+        "recorded": recorded[-len(frames) :] == frames,
+        "bytes": Path(path).stat().st_size,
+    }
 
 
 def serve(port: Port, instance: Instance, run: dict[str, Any], frames: list[bytes], cpu: int) -> dict[str, Any]:

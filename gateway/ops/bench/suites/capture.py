@@ -20,6 +20,7 @@ from gateway.ops.bench.suite import Contender, Plan, Reading, Result, Target
 from gateway.ops.histogram import percentile
 
 TITLE = "Capture: the corridor with and without a recorder beside it"
+QUICK, MANY = (7, 800), (21, 3000)  # rounds, paced frames of each
 WARM_UP_FRAMES = 2000
 ALONE, RECORDED = "no recorder", "recorder"
 UNITS = {"io": "ns/frame", "core": "ns/frame", "tick → order p50": "ns", "tick → order p99": "ns"}
@@ -41,7 +42,7 @@ def run(plan: Plan) -> Result:
 
 
 def _measure(result: Result, plan: Plan, appliance: Appliance, path: str) -> None:
-    rounds, frames = (7, 800) if plan.quick else (21, 3000)
+    rounds, frames = QUICK if plan.quick else MANY
     appliance.run(WARM_UP_FRAMES)
     contenders = [_contender(appliance, name, frames, path if name == RECORDED else None) for name in (ALONE, RECORDED)]
     result.rows = interleave(contenders, rounds, UNITS, "whole", plan)

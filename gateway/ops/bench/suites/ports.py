@@ -13,6 +13,7 @@ from gateway.ops.bench.suite import Contender, Plan, Reading, Result, Target
 
 TITLE = "Ports: 128-byte frames there and back between two pinned processes"
 INTERVAL_NS = 100_000
+QUICK, WHOLE = (7, 1_000, 20_000), (13, 3_000, 60_000)  # rounds, frames one by one, frames at full speed
 ECHO_UNITS = {"rtt p50": "µs", "rtt p99": "µs", "rtt p99.9": "µs", "echoed": "million frames/s"}
 IO_UNITS = {"io stage": "ns/frame", "bare port": "ns/frame"}
 LOADS = 16  # bursts of one round, by the stage and by the bare port in turn
@@ -34,8 +35,7 @@ def run(plan: Plan) -> Result:
 
 
 def _measure(result: Result, plan: Plan, both: Bench) -> None:
-    rounds = 7 if plan.quick else 13
-    asked, flooded = (1_000, 20_000) if plan.quick else (3_000, 60_000)
+    rounds, asked, flooded = QUICK if plan.quick else WHOLE
     echoes = Plan(plan.quick, lambda share, what: plan.report(share * 0.85, what))
     costs = Plan(plan.quick, lambda share, what: plan.report(0.85 + share * 0.15, f"io: {what}"))
     result.skipped |= both.skipped
