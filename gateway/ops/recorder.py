@@ -21,6 +21,7 @@ from gateway.instance import Instance
 from gateway.native import ffi, lib, text
 
 POLL_RECORDS = 4096
+FULL_BYTES = 1 << 20  # a few of the writer's buffers: what did not fit was cut off again
 COUNTED = (
     *("frames_in", "frames_out", "exceptions_in", "exceptions_out", "orders_refused"),
     *("dropped_in", "dropped_exceptions", "missed_in", "missed_out", "missed_exceptions"),
@@ -122,7 +123,7 @@ class Recorder:
         path = self.paths[-1]
         with contextlib.suppress(OSError):
             free = os.statvfs(path.parent)
-            if free.f_bavail == 0:
+            if free.f_bavail * free.f_frsize < FULL_BYTES:
                 return GatewayError(f"{path}: the disk is full, the file is whole up to here; free space, or use --keep")
         return GatewayError(f"{path}: the disk took no more; the file is whole up to here")
 

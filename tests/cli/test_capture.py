@@ -10,7 +10,7 @@ from tests.exception_bench import step_of
 from tests.stage_bench import io_bench
 
 COMMAND = "import sys; from gateway.cli.main import main; sys.exit(main(sys.argv[1:]))"
-SMALL = 'mount -t tmpfs -o size=16k tmpfs "$1" && cd "$1" && shift && exec "$@"'  # in a mount namespace: gone with it
+SMALL = 'mount -t tmpfs -o size=16k tmpfs "$1" && shift && exec "$@"'  # in a mount namespace: gone with it
 FRAME = bytes(range(200))
 
 
@@ -23,7 +23,7 @@ def capture(instance, out, before=()):
 def test_a_full_disk_ends_the_recording_in_one_line_and_the_instance_goes_on(tmp_path, as_root):
     with io_bench() as bench:
         step, header = step_of(bench.io), bench.instance.rings["io_core"].view("ring_header")[0]
-        recorder = capture(bench.instance, "x.pcapng", ["unshare", "-m", "sh", "-c", SMALL, "sh", str(tmp_path)])
+        recorder = capture(bench.instance, tmp_path / "x.pcapng", ["unshare", "-m", "sh", "-c", SMALL, "sh", str(tmp_path)])
         try:
             assert "recording" in recorder.stderr.readline()
             for turn in range(2000):

@@ -1,7 +1,7 @@
 """One side of the ports benchmark, a process of its own: python -m gateway.ops.bench.port_side SIDE CPU FOLDER.
 
-One JSON line {"do": …} per step comes in on stdin, one JSON line goes out on stdout, runs say {"ready": true} before; the end
-of stdin ends it. Hard rule: a run ends by itself after RUN_SECONDS_MAX; whatever was opened dies with the process.
+One JSON line {"do": …} per step comes in on stdin, one JSON line goes out on stdout, runs say {"ready": true} before; the
+end of stdin ends it. Hard rule: a run ends by itself after RUN_SECONDS_MAX; whatever was opened dies with the process.
 """
 
 import ctypes

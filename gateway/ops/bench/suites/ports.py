@@ -2,7 +2,7 @@
 
 rtt     a frame of 128 bytes is due every 100 µs; from that moment until its echo is there (a stall counts for all it delays)
 echoed  at full speed, 128 frames on their way, 32 at a time
-io      thread time of the io stage for a frame of a full burst: received, stamped, published to io_core; beside the bare port
+io      thread time of the io stage for a frame of a full burst: received, stamped, published; beside the bare port
 """
 
 from gateway.errors import CapabilityError
