@@ -1,8 +1,9 @@
 """THE MAP: every ring, every shared region and every stage of the appliance. Everything else reads it.
 
 NIC ─ port ─ io ── io_core ──► core ── core_io ──► io ─ port ─ NIC
-              ▲                  └── core_journal ──► control (journal file)
-              └── control_io ◄── gateway kill, control
+            │ ▲                  └── core_journal ──► control (journal file)
+            │ └── control_io ◄── gateway kill, control
+            └── io_recorder ──► gateway capture
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ class Ring:
     slot_bytes: int
     depth: int
     when_full: str
+    reliable: bool = True  # False: observers only, the producer never waits
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ RINGS = (
         limits.JOURNAL_RING_DEPTH,
         "the gate rejects: JOURNAL",
     ),
+    Ring("io_recorder", "note_slot", limits.NOTE_SLOT_BYTES, limits.NOTE_RING_DEPTH, "overwritten", reliable=False),
 )
 
 REGIONS = (
@@ -69,6 +72,6 @@ REGIONS = (
 )
 
 STAGES = (
-    Stage("io", "native/io.c", reads=("core_io", "control_io"), writes=("io_core",)),
+    Stage("io", "native/io.c", reads=("core_io", "control_io"), writes=("io_core", "io_recorder")),
     Stage("core", "gateway/core/loop.py", reads=("io_core",), writes=("core_io", "core_journal")),
 )

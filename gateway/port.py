@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from gateway.errors import CapabilityError, PortError
-from gateway.native import ffi, lib, text
+from gateway.native import address, ffi, lib, text
 
 IDLE_SECONDS = 0.0005  # between two empty polls of an iteration
 CALIBRATION_NS = 10_000_000
@@ -56,6 +56,12 @@ class Port:
         if not self._open:
             raise PortError(f"port {self.name} is closed; open it again")
         return self._port.operations
+
+    @property
+    def address(self) -> int:
+        """Address of the struct port, for C that polls it; valid until it is closed."""
+        assert self._operations
+        return address(self._port)
 
     @property
     def patient(self) -> bool:

@@ -48,6 +48,8 @@ class Io:
         for name in ports:
             self._open(name)
         self.io.frames = instance.writer("io_core")[0]
+        if "io_recorder" in instance.rings:
+            self.io.notes = instance.writer("io_recorder")[0]
         for ring in order_rings:
             self.io.orders[self.io.order_ring_count] = instance.reader(ring)[0]
             self.io.order_ring_count += 1

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "histogram.h"
 #include "io.h"
+#include "note.h"
 #include "ring.h"
 
 /* ---- ② frames in ---------------------------------------------------------------------------------------------- */
@@ -227,15 +228,19 @@ static int fits(const struct ring_reader *ring, const struct order_slot *order)
     return order->size <= ring->slot_bytes - sizeof *order;
 }
 
-static int64_t send_orders(struct io *io, struct ring_reader *ring)
+static int64_t send_orders(struct io *io, uint32_t index)
 {
     int64_t sent = 0;
+    struct ring_reader *ring = &io->orders[index];
     struct order_slot *order;
     while (sent < IO_ORDERS_PER_TURN && (order = (struct order_slot *)ring_peek(ring))) {
+        uint64_t transmitted = io->counters->io.frames_transmitted;
         if (!fits(ring, order))
             io->counters->io.orders_failed++;
         else if (!send_one(io, order))
             break;
+        if (io->counters->io.frames_transmitted == transmitted)
+            note_order_kept(&io->notes, index, ring->position); /* before the cursor: a recorder asks in that order */
         ring_advance(ring);
         ring_acknowledge(ring); /* one by one: a crash repeats at most one frame, which the venue knows by its reference */
         sent++;
@@ -270,7 +275,7 @@ int64_t io_step(void *context)
         ended += io->ended[index];
     }
     for (uint32_t index = 0; index < io->order_ring_count; index++)
-        work += send_orders(io, &io->orders[index]);
+        work += send_orders(io, index);
     if (io->exception)
         work += serve_kernel(io);
     else if (work == 0)
