@@ -17,7 +17,7 @@ from gateway.ops import kill_file
 from gateway.ops.joined import ControlAbsent, Joined, wait_for_control
 from gateway.ops.notification import Notification, without_notification
 from tests.corridor_bench import configuration, unique_name
-from tests.integration.appliance import Appliance
+from tests.integration.appliance import START_SECONDS, Appliance
 
 WATCHDOG_US = 2_000_000
 NAMES = ("io", "core", "control")
@@ -66,7 +66,7 @@ class Units(Appliance):
         self.units = {name: Unit(self.folder, name, self.path) for name in NAMES}
         self.process = self.units["control"].process
         try:
-            self.wait_for(lambda: "READY=1" in self.units["control"].heard(), 120)
+            self.wait_for(lambda: "READY=1" in self.units["control"].heard(), START_SECONDS)
             self.instance = self.wait_for(self._attached, 5)
         except BaseException:
             self.end_units()
