@@ -30,7 +30,7 @@ from vagrant.testbed.guest_tree import ROOT
 from vagrant.testbed.machine import DATA_PLANE, Hardware, Machine, last_line
 from vagrant.testbed.network import FAR_ADDRESS, NEAR_ADDRESS, TAP, Link, link
 
-CASE_SECONDS = 600.0
+CASE_SECONDS = 900.0
 START_SECONDS, FLOW_SECONDS, STOP_SECONDS, RESTART_SECONDS = 300.0, 240.0, 60.0, 300.0
 INSTANCE = "testbed"
 PORT = f"dpdk:{DATA_PLANE}"
