@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from gateway.cli.output import print_note
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, GatewayError, UsageError
@@ -66,6 +67,13 @@ class Guest:
         first, _, self.text = self.text.partition(b"\n")
         return first.decode()
 
+    def account(self) -> Any:
+        """Its JSON object; what it says before that is passed over."""
+        deadline = time.monotonic() + JOB_SECONDS
+        while not (text := self.line(deadline - time.monotonic())).startswith("{"):
+            continue
+        return json.loads(text)
+
     def hang_up(self) -> None:
         """Ends its input: the job takes that for the end."""
         self.process.stdin.close()  # type: ignore[union-attr]
@@ -97,7 +105,7 @@ def prove_echo(machine: str, folder: Path) -> bool:
         finally:
             end_process(far)
         guest.hang_up()
-        ours = json.loads(guest.line(JOB_SECONDS))
+        ours = guest.account()
     finally:
         guest.close()
     ok = theirs["sent"] == ours["received"] == ours["echoed"] == theirs["echoed"] == FRAMES
@@ -128,7 +136,7 @@ def prove_corridor(machine: str, folder: Path) -> bool:
         venue.send_signal(signal.SIGTERM)
         venue.wait(20)
         guest.hang_up()
-        seen = json.loads(guest.line(JOB_SECONDS))
+        seen = guest.account()
     finally:
         guest.close()
         if venue is not None:

@@ -2,7 +2,7 @@
 
       clone ── gateway/ and its extension ──┐
       pip ──── wheels for this Python ──────┼──► CACHE/tree-ID/{source,packages,kernels} ──► CACHE/tree-ID.img
-      demo on pair: ── numba, x86-64-v2 ────┘
+      gateway run ── numba, x86-64-v2 ──────┘
 
 Hard rule: the tree stands at the same path here and in the guest, and both name the same processor: numba finds a compiled
 kernel by the path of its source, by its text and by the processor's name. Under emulation compiling would take half an hour.
@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,16 +31,7 @@ STRATEGIES = ("imbalance", "quotes", "null")
 PIP_SECONDS, KERNELS_SECONDS, DISK_SECONDS = 600.0, 900.0, 120.0
 DISK_ROOM = 1.3  # of what the tree needs, for the file system itself and what the guest writes
 
-WARM = """
-import sys
-from gateway import kernel_cache
-kernel_cache.prepare()
-from gateway.core.loop import core_step
-from gateway.core.strategy_file import load_strategy
-for path in sys.argv[1:]:
-    load_strategy(path)
-core_step()
-"""
+WHICH_FOLDER = "from gateway import kernel_cache; print(kernel_cache.prepare())"
 
 
 def cache_folder() -> Path:
@@ -113,7 +105,7 @@ def make() -> GuestTree:
     with stamped(folder / "packages.stamp", packages) as due:
         if due:
             install_packages(tree)
-    source = digest(sources())
+    source = digest([*sources(), Path(__file__)])
     with stamped(folder / "source.stamp", source) as due:
         if due:
             copy_source(tree)
@@ -132,8 +124,8 @@ def remove_orphans(cache: Path) -> None:
             origin.parent.with_suffix(".img").unlink(missing_ok=True)
 
 
-def run(text: str, words: list[str], seconds: float, **options: object) -> None:
-    """Runs a step of the build, quietly; its last line becomes the error."""
+def run(text: str, words: list[str], seconds: float, **options: object) -> str:
+    """Runs a step of the build, quietly, and returns what it prints; its last line becomes the error."""
     print_note(f"testbed: {text} …")
     try:
         outcome = subprocess.run(words, capture_output=True, text=True, timeout=seconds, **options)  # type: ignore[call-overload]
@@ -142,6 +134,7 @@ def run(text: str, words: list[str], seconds: float, **options: object) -> None:
     if outcome.returncode != 0:
         said = (outcome.stderr or outcome.stdout).strip().splitlines() or ["it said nothing"]
         raise GatewayError(f"{text}: {said[-1]}")
+    return str(outcome.stdout)
 
 
 def install_packages(tree: GuestTree) -> None:
@@ -167,12 +160,21 @@ def copy_source(tree: GuestTree) -> None:
 
 
 def compile_kernels(tree: GuestTree) -> None:
-    """Corridor and strategies for the guest's processor, in a folder that holds nothing older."""
-    shutil.rmtree(tree.folder / "kernels", ignore_errors=True)
-    strategies = [str(tree.folder / "source/gateway/strategies" / f"{name}.py") for name in STRATEGIES]
+    """What `gateway run` of the demo compiles, for the guest's processor; kernels of older sources are removed."""
     environment = {**os.environ, **tree.environment}
-    text = "compiling kernels for the guest, a minute or two"
-    run(text, [sys.executable, "-c", WARM, *strategies], KERNELS_SECONDS, env=environment, cwd="/")
+    for strategy in STRATEGIES:
+        with tempfile.TemporaryDirectory(prefix="gateway-testbed-") as state:
+            name = f"testbed-warm-{os.getpid()}"
+            chosen = {"INSTANCE__NAME": name, "INSTANCE__STATE": state, "PORT__NAME": f"pair:{name}"}
+            chosen["STRATEGY__FILE"] = str(tree.folder / "source/gateway/strategies" / f"{strategy}.py")
+            keys = {f"GATEWAY__{key}": value for key, value in chosen.items()}
+            words = [sys.executable, "-m", "gateway.cli.main", "run", str(tree.folder / "source/gateway/ops/demo.toml")]
+            text = f"compiling the guest's kernels, {strategy}"
+            run(text, [*words, "--seconds", "0.1"], KERNELS_SECONDS, env={**environment, **keys}, cwd="/")
+    folder = run("looking at them", [sys.executable, "-c", WHICH_FOLDER], KERNELS_SECONDS, env=environment, cwd="/").strip()
+    for other in (tree.folder / "kernels").glob("kernels-*"):
+        if str(other) != folder:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def make_disk(tree: GuestTree) -> None:

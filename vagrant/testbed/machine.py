@@ -59,7 +59,13 @@ class Outcome:
         try:
             return json.loads(self.out)
         except ValueError:
-            raise GatewayError(f"no JSON from the guest (exit code {self.code}): {last_line(self.err or self.out)}") from None
+            raise GatewayError(
+                f"no JSON from the guest (exit code {self.code}): {last_line(self.err or self.out)}"
+            ) from None
+
+    def json_line(self) -> Any:
+        """The last line of its output as one JSON value."""
+        return Outcome(self.code, last_line(self.out), self.err).json()
 
 
 def last_line(text: str) -> str:

@@ -1,6 +1,6 @@
 """The counted frames of an echo: how both sides tell them from everything else, and from those that only warm up.
 
-    Ethernet · IPv4 · UDP · "GWECHO" · kind (1) · sequence (4) · filling
+Ethernet · IPv4 · UDP · "GWECHO" · kind (1) · sequence (4) · filling
 """
 
 import random
@@ -40,4 +40,6 @@ def make(kind: int, sequence: int, flow: int, filling: bytes) -> bytes:
 def counted(count: int, flows: int, seed: int) -> list[bytes]:
     """The frames of a run, of every size that fits."""
     chance = random.Random(seed)
-    return [make(COUNTED, number, number % flows, chance.randbytes(chance.randint(18, FILLING_MAX))) for number in range(count)]
+    return [
+        make(COUNTED, number, number % flows, chance.randbytes(chance.randint(18, FILLING_MAX))) for number in range(count)
+    ]

@@ -44,7 +44,7 @@ def run(request):
 def start(request):
     """A program that goes on beside us; what it says lies in files."""
     name = request["name"]
-    with open(f"/run/{name}.out", "wb") as out, open(f"/run/{name}.err", "wb") as err:
+    with Path(f"/run/{name}.out").open("wb") as out, Path(f"/run/{name}.err").open("wb") as err:
         started[name] = subprocess.Popen(
             request["words"], stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment, start_new_session=True
         )
