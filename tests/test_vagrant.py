@@ -156,6 +156,29 @@ def test_a_cable_to_a_place_that_is_none_is_refused_in_one_line():
         assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(("lie", "verdict"), [("", True), ('s/"received": 200/"received": 199/', False)])
+def test_the_proof_believes_an_echo_only_when_both_sides_counted_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lie: str, verdict: bool
+):
+    from vagrant import prove
+
+    machine = f"test-{os.getpid()}"
+    # No guest: `ssh` runs the guest's job here, at the guest's end of a pair, and may tell a lie about its account.
+    echo = f"PYTHONPATH={ROOT} {sys.executable} {VAGRANT}/testbed/guest/echo.py pair:vagrant-{machine}"
+    job = f"exec 3<&0\n{echo} >out & echo=$!\n(cat <&3; kill $echo) &\ntail -f --pid=$echo out | sed -u '{lie}'"
+    for name, text in (("vagrant", "echo Host guest"), ("ssh", f"cd {tmp_path}; : >out\n{job}")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(prove, "FRAMES", 200)
+    try:
+        assert prove.prove_echo(machine, tmp_path) is verdict
+    finally:
+        for side in "ab":
+            Path(f"/dev/shm/gateway-pair-vagrant-{machine}.{side}").unlink(missing_ok=True)
+    assert ("NOT EQUAL" in capsys.readouterr().out) is not verdict
+
+
 def test_scripts_refuse_words_they_do_not_know():
     assert run(VAGRANT / "run", "nothing").returncode == 2
     assert run(VAGRANT / "host").returncode == 2

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from gateway.cli.output import print_note
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, GatewayError, UsageError
@@ -26,6 +27,7 @@ HERE = Path(__file__).resolve().parent
 MACHINES = ("virtio", "vhost-user")
 CARD = "dpdk:0000:00:10.0"
 FRAMES = 1000
+COMPILE = "from gateway.venues.simulator.step import venue_step; venue_step()"
 SYMBOLS = 16
 RATE = 500  # messages per second: an emulated processor
 TRADE_SECONDS = 5.0
@@ -66,6 +68,13 @@ class Guest:
         first, _, self.text = self.text.partition(b"\n")
         return first.decode()
 
+    def account(self) -> Any:
+        """Its JSON object; what it says before that is passed over."""
+        deadline = time.monotonic() + JOB_SECONDS
+        while not (text := self.line(deadline - time.monotonic())).startswith("{"):
+            continue
+        return json.loads(text)
+
     def hang_up(self) -> None:
         """Ends its input: the job takes that for the end."""
         self.process.stdin.close()  # type: ignore[union-attr]
@@ -97,7 +106,7 @@ def prove_echo(machine: str, folder: Path) -> bool:
         finally:
             end_process(far)
         guest.hang_up()
-        ours = json.loads(guest.line(JOB_SECONDS))
+        ours = guest.account()
     finally:
         guest.close()
     ok = theirs["sent"] == ours["received"] == ours["echoed"] == theirs["echoed"] == FRAMES
@@ -121,18 +130,21 @@ def prove_corridor(machine: str, folder: Path) -> bool:
     """The appliance in the guest trades with the venue on the host; books, positions and gaps are compared."""
     guest = Guest(machine, folder, "gateway-corridor", CARD, str(SYMBOLS), str(TRADE_SECONDS))
     report, venue = folder / "venue.json", None
+    compiler = subprocess.Popen([sys.executable, "-c", COMPILE], stdin=subprocess.DEVNULL)  # while the guest starts
     try:
         guest.line(START_SECONDS)
+        compiler.wait(START_SECONDS)
         venue = run_venue(machine, report)
         guest.line(JOB_SECONDS)
         venue.send_signal(signal.SIGTERM)
         venue.wait(20)
         guest.hang_up()
-        seen = json.loads(guest.line(JOB_SECONDS))
+        seen = guest.account()
     finally:
         guest.close()
-        if venue is not None:
-            end_process(venue)
+        for process in (compiler, venue):
+            if process is not None:
+                end_process(process)
     theirs = json.loads(report.read_text())
     io, core = seen["summary"]["io"], seen["summary"]["core"]
     check = reconcile(seen["books"], seen["positions"], seen["summary"], theirs)
