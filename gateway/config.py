@@ -23,6 +23,7 @@ from gateway.sections import (
     Feed,
     Instance,
     Journal,
+    Orders,
     Placement,
     Port,
     Quality,
@@ -48,6 +49,7 @@ class Configuration(BaseSettings):
     exception: ExceptionPath = ExceptionPath()
     placement: Placement = Placement()
     feed: Feed = Feed()
+    orders: Orders = Orders()
     session: Session = Session()
     strategy: Strategy = Strategy()
     risk: Risk = Risk()

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,15 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from gateway import layout
-from gateway.core import book_reader
+from gateway.core import book_reader, orders
 from gateway.core.book_store import make_store
 from gateway.errors import AttachError, CapabilityError, ConfigurationError, GatewayError
 from gateway.instance import Instance
+from gateway.ops import session_secret
 from gateway.ops.supervisor import end_process
 from gateway.ops.wiring import Wiring
 
 CONFIGURATION = Path(__file__).with_name("demo.toml")
 STRATEGY = Path(__file__).resolve().parent.parent / "strategies" / "imbalance.py"
+USERNAME, PASSWORD = "GWSIM", "simulated"  # the venue of a demo holds nothing worth a secret
 START_SECONDS = 930.0  # the first start compiles every kernel; the supervisor gives up before this
 DRAIN_SECONDS = 20.0
 QUIET_SECONDS = 0.5  # no report and no healing for so long: everything has arrived
@@ -50,6 +53,9 @@ class DemoOptions:
     snapshots: int = 100  # symbols per second on the snapshot channel; 0: none
     strategy: Path = STRATEGY
     together: bool = False  # io and core in one loop
+    orders: str = "udp"  # how orders travel: a carriage of the configuration
+    cut: int = 0  # times the connection of the order session is cut
+    keep_orders: bool = False  # the venue does not cancel on disconnect
 
 
 @dataclass
@@ -64,6 +70,8 @@ class Demo:
     venue: "subprocess.Popen[bytes] | None" = None
     compiler: "subprocess.Popen[bytes] | None" = None
     instance: Instance | None = None
+    _waits: int = 0
+    order_address: str = field(default_factory=lambda: free_address())
 
     def _spawn(self, name: str, words: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
         command = [*self.wiring.prefix, sys.executable, "-m", "gateway.cli.main", *words]
@@ -94,8 +102,11 @@ class Demo:
             "PORT__NAME": self.wiring.appliance,
             "STRATEGY__FILE": str(self.options.strategy.resolve()),
             "PLACEMENT__TOGETHER": str(self.options.together).lower(),
+            "ORDERS__CARRIAGE": self.options.orders,
+            "ORDERS__ADDRESS": self.order_address,
+            "ORDERS__CANCEL_ON_DISCONNECT": str(not self.options.keep_orders).lower(),
         }
-        environment = {f"GATEWAY__{key}": value for key, value in settings.items()}
+        environment = {f"GATEWAY__{key}": value for key, value in settings.items()} | {session_secret.VARIABLE: PASSWORD}
         self.appliance = self._spawn("appliance", ["run", str(CONFIGURATION), "--json"], environment)
         deadline = time.monotonic() + START_SECONDS
         while not (self._appliance_runs() and self.venue_compiled()):
@@ -112,6 +123,7 @@ class Demo:
             beats = self.instance.control[0]["heartbeats"]
             running = layout.value("PROCESS_RUNNING")
             names = ["PROCESS_IO"] if self.options.together else ["PROCESS_IO", "PROCESS_CORE"]
+            names += ["PROCESS_SESSION"] if self.over_tcp else []
             return all(beats[layout.value(name)]["state"] == running for name in names)
         return False
 
@@ -122,11 +134,19 @@ class Demo:
         words += ["--seed", str(options.seed), "--symbols", str(options.symbols), "--rate", str(options.rate)]
         words += ["--seconds", str(options.seconds), "--report", str(self.venue_report_path)]
         words += ["--snapshots", str(options.snapshots)]
+        if self.over_tcp:
+            words += ["--orders", self.order_address, "--username", USERNAME, "--password", PASSWORD]
+            words += ["--session-faults", f"cut={options.cut}"] + ["--keep-orders"] * options.keep_orders
         faults = [options.faults] if options.faults else []
         faults += [f"drop_both={options.loss}"] if options.loss else []
         if faults:
             words += ["--faults", ",".join(faults)]
         self.venue = self._spawn("venue", words, {})
+
+    @property
+    def over_tcp(self) -> bool:
+        """Whether orders travel by a session."""
+        return self.options.orders != "udp"
 
     @property
     def venue_report_path(self) -> Path:
@@ -145,12 +165,19 @@ class Demo:
         quiet_since, seen = time.monotonic(), None
         while time.monotonic() < deadline:
             stale = self._books_stale(self.instance)
-            now = (*(int(core[name]) for name in ("reports", "gap_messages", "healed")), stale)
+            now = (*(int(core[name]) for name in ("reports", "gap_messages", "healed")), stale, self._session_down())
             if now != seen:
                 seen, quiet_since = now, time.monotonic()
             if time.monotonic() - quiet_since > (HEAL_SECONDS if stale else QUIET_SECONDS):
                 return
             yield self.instance
+
+    def _session_down(self) -> int:
+        """How often a wait for the order session's next connection was seen: never quiet while there is none."""
+        assert self.instance is not None
+        if self.over_tcp and not int(self.instance.control[0]["session_connection"]):
+            self._waits += 1
+        return self._waits
 
     def _books_stale(self, instance: Instance) -> int:
         """How many of the venue's books the appliance holds for stale; its rows are the venue's locates, from 1 on."""
@@ -208,6 +235,18 @@ class Demo:
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.kill(int(beat["pid"]), signal.SIGKILL)
             self.instance.close(remove=True)
+
+
+def free_address() -> str:
+    """An address on the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def open_references(instance: Instance) -> list[int]:
+    """References of our own orders that may still fill."""
+    return orders.open_references(instance.rows("orders"))
 
 
 def appliance_books(instance: Instance) -> dict[str, dict[str, Any]]:

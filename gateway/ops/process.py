@@ -14,6 +14,7 @@ from gateway.config import Configuration
 from gateway.errors import GatewayError
 from gateway.instance import PREFIX, Instance
 from gateway.ops.appliance import CoreStage, io_stage
+from gateway.ops.session_loop import SessionStage
 from gateway.stages import Io, Placement, run_loop
 
 CONFIGURATION_FILE = "configuration.json"
@@ -23,7 +24,9 @@ MILLISECOND_NS = 1_000_000
 POPULATED = {
     "io": ("io_core", "core_io", "control_io"),
     "core": ("io_core", "core_io", "core_journal", "gate", "orders", "fills", "books", "levels", "book_orders"),
+    "session": ("core_session", "control_session", "session_core"),
 }
+HEARTBEATS = {"io": "PROCESS_IO", "core": "PROCESS_CORE", "session": "PROCESS_SESSION"}
 
 
 def placement_of(configuration: Configuration, stages: list[str]) -> Placement:
@@ -34,7 +37,7 @@ def placement_of(configuration: Configuration, stages: list[str]) -> Placement:
     if not together and stages[0] == "io":
         watches.append(("PROCESS_CORE", "KILL_CORE_STALE", watch.core_stale_ms * MILLISECOND_NS))
     return Placement(
-        process="PROCESS_IO" if stages[0] == "io" else "PROCESS_CORE",
+        process=HEARTBEATS[stages[0]],
         cpu=place.io_cpu if stages[0] == "io" else place.core_cpu,
         idle=place.idle,
         sleep_ns=place.sleep_us * 1000,
@@ -57,8 +60,12 @@ def main(words: list[str]) -> int:
     try:
         configuration = Configuration(**json.loads((folder / CONFIGURATION_FILE).read_text()))
         instance = Instance.attach(folder.name.removeprefix(PREFIX), folder.parent)
-        beat = instance.control[0]["heartbeats"][layout.value("PROCESS_IO" if stages[0] == "io" else "PROCESS_CORE")]
+        beat = instance.control[0]["heartbeats"][layout.value(HEARTBEATS[stages[0]])]
         beat["state"] = layout.value("PROCESS_STARTING")
+        if stages == ["session"]:  # a loop in Python: sockets of the kernel are waited for, rings are not
+            instance.populate(*POPULATED["session"])
+            SessionStage(instance, configuration).run()
+            return 0
         built = build(instance, configuration, stages)
         run_loop(instance, [row.stage() for row in built], placement_of(configuration, stages))
         for row in built:

@@ -28,7 +28,8 @@ struct io_counters {
     uint64_t exception_out;       /* frames of the kernel that the port took */
     uint64_t exception_throttled; /* of those received: dropped, beyond what a turn or a second may cost */
     uint64_t exception_failed;    /* the kernel or the port did not take the frame */
-    uint64_t reserved[7];
+    uint64_t reference_transmitted; /* of the last new order handed to the port */
+    uint64_t reserved[6];
 };
 
 /* Why a frame or message did not become events. */
@@ -108,7 +109,7 @@ struct core_counters {
     uint64_t venue_cancels;
     uint64_t strategy_faults; /* times the strategy raised: it is halted after the first */
     uint64_t healed;          /* times a stale book became valid again */
-    uint64_t reserved[1];
+    uint64_t orders_lost;     /* that went down with a connection of the order session and never came to the venue */
     uint64_t reasons[64];          /* by enum feed_reason */
     uint64_t messages_by_type[256]; /* by the venue's type byte */
 };
