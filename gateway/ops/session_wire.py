@@ -48,7 +48,7 @@ class SessionWire:
     def close(self, discard: bool = False) -> None:
         """No connection any more; `discard`: what our kernel has not sent must never arrive."""
         self.io.order_ring_count = 0
-        self.stream.socket, self.stream.rest = -1, 0
+        self.stream.socket, self.stream.problem, self.stream.rest = -1, 0, 0
         if self._socket is not None:
             if discard:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

@@ -116,8 +116,8 @@ class Client:
             return self._lose("field")
         if kind == "J":
             return self._lose("login_busy" if fields["reject_reason_code"] == BUSY else "login_refused")
-        session, sequence = fields["session"].strip(), fields["sequence_number"]
-        if not session or not 1 <= sequence <= SEQUENCE_LAST:
+        session, sequence = fields["session"].strip(" "), fields["sequence_number"]
+        if not (session.isascii() and session.isalnum()) or not 1 <= sequence <= SEQUENCE_LAST:
             return self._lose("field")
         if self.session and session != self.session:
             return self._lose("session_other")

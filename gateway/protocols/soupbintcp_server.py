@@ -121,10 +121,10 @@ class Server:
             fields = soupbintcp.decode(packet)
         except Refused:
             return self._lose("field")
-        refusal = self.admit(fields["username"].strip(), fields["password"].strip())
+        refusal = self.admit(fields["username"], fields["password"])
         behind = len(self.log.messages) + 1
         sequence = fields["requested_sequence_number"] or behind
-        if not refusal and (fields["requested_session"].strip() not in ("", self.log.session) or sequence > behind):
+        if not refusal and (fields["requested_session"].strip(" ") not in ("", self.log.session) or sequence > behind):
             refusal = "S"
         if refusal:
             self.stream.say(soupbintcp.encode("LoginRejected", reject_reason_code=refusal), now_ns)

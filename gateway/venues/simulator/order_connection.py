@@ -69,5 +69,6 @@ class Connection:
     def tear(self) -> None:
         """Half a packet, then a reset."""
         with contextlib.suppress(OSError):
-            self.socket.send(b"\0\x10S torn")
+            if not self._unsent:  # else the kernel has half a packet already
+                self.socket.send(b"\0\x10S torn")
         self.close(abruptly=True)

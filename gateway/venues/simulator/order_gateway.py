@@ -144,7 +144,7 @@ class OrderGateway:
     def _accept(self, now_ns: int) -> None:
         try:
             accepted, _ = self._listener.accept()
-        except (BlockingIOError, InterruptedError):
+        except OSError:  # nobody, or somebody who has left again
             return
         if len(self.connections) >= CONNECTIONS_MAX:
             accepted.close()
