@@ -36,7 +36,7 @@ START_SECONDS = 930.0  # the first start compiles every kernel; the supervisor g
 DRAIN_SECONDS = 20.0
 QUIET_SECONDS = 0.5  # no report and no healing for so long: everything has arrived
 REST_SECONDS = 0.2  # the venue is gone: what it sent lies in the port
-HEAL_SECONDS = 3.0  # the same while a book is stale: what heals it may still be on its way
+HEAL_SECONDS = 3.0  # the same while a book is stale, or the order session down: what heals it may still be on its way
 POLL_SECONDS = 0.02
 
 
@@ -70,7 +70,6 @@ class Demo:
     venue: "subprocess.Popen[bytes] | None" = None
     compiler: "subprocess.Popen[bytes] | None" = None
     instance: Instance | None = None
-    _waits: int = 0
     order_address: str = field(default_factory=lambda: free_address())
 
     def _spawn(self, name: str, words: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
@@ -165,19 +164,17 @@ class Demo:
         quiet_since, seen = time.monotonic(), None
         while time.monotonic() < deadline:
             stale = self._books_stale(self.instance)
-            now = (*(int(core[name]) for name in ("reports", "gap_messages", "healed")), stale, self._session_down())
+            now = (*(int(core[name]) for name in ("reports", "gap_messages", "healed")), stale)
             if now != seen:
                 seen, quiet_since = now, time.monotonic()
-            if time.monotonic() - quiet_since > (HEAL_SECONDS if stale else QUIET_SECONDS):
+            if time.monotonic() - quiet_since > (HEAL_SECONDS if stale or self._session_down() else QUIET_SECONDS):
                 return
             yield self.instance
 
-    def _session_down(self) -> int:
-        """How often a wait for the order session's next connection was seen: never quiet while there is none."""
+    def _session_down(self) -> bool:
+        """Whether reports may still come, on the order session's next connection."""
         assert self.instance is not None
-        if self.over_tcp and not int(self.instance.control[0]["session_connection"]):
-            self._waits += 1
-        return self._waits
+        return self.over_tcp and not int(self.instance.control[0]["session_connection"])
 
     def _books_stale(self, instance: Instance) -> int:
         """How many of the venue's books the appliance holds for stale; its rows are the venue's locates, from 1 on."""

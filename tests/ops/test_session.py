@@ -1,4 +1,4 @@
-"""The order session over a real socket: what may leave leaves, every report comes once, and no connection is trusted early."""
+"""The order session over a real socket: what may leave leaves, every report comes once, no connection is trusted early."""
 
 import json
 import random
