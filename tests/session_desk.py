@@ -89,6 +89,7 @@ class Desk:
 
     def __init__(self, instance: Instance, venue: Venue, **orders: Any):
         self.instance, self.venue = instance, venue
+        self._heard: list[tuple[str, int]] = []
         port = venue.listener.getsockname()[1]
         given = {"carriage": "soupbintcp", "username": "us", "address": f"127.0.0.1:{port}", **orders}
         given = {"retry_first_ms": 1, "retry_last_ms": 4, **given}
@@ -152,8 +153,10 @@ class Desk:
 
     def heard(self) -> list[tuple[str, int]]:
         """(message, reference) of what the venue has heard of orders."""
-        rows = [ouch50.decode(payload, ouch50.INBOUND) for payload in self.venue.heard]
-        return [(row["message"], row["user_ref_num"]) for row in rows]
+        for payload in self.venue.heard[len(self._heard) :]:
+            row = ouch50.decode(payload, ouch50.INBOUND)
+            self._heard.append((row["message"], row["user_ref_num"]))
+        return self._heard
 
     def records(self) -> list[tuple[int, bytes]]:
         """(flags, bytes) of every record of session_core since the last call."""

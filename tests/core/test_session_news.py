@@ -4,8 +4,9 @@ import random
 
 import numpy as np
 import pytest
+from numba import njit
 
-from gateway import layout
+from gateway import kernel_cache, layout
 from gateway.core.memory import address_of
 from gateway.core.order_packets import NEVER, OrderPackets
 from gateway.core.session_news import on_session_up
@@ -17,13 +18,21 @@ STATES = {
 }
 
 
+kernel_cache.prepare()
+
+
+@njit(cache=True)
+def _up(core, news):
+    on_session_up(core, news)
+
+
 def tell(desk: Desk, connection: int, first: int, last: int) -> None:
     """struct session_news to core."""
     news = np.zeros(1, dtype=layout.dtype("session_news"))
     news["connection"], news["next_reference"], news["reference_transmitted"] = connection, first, last
     core = np.zeros(1, dtype=layout.dtype("core"))
     core["path"], core["account"], core["now_ns"] = desk.path.address, address_of(desk.gate), NOW_NS
-    on_session_up(address_of(core), address_of(news))
+    _up(address_of(core), address_of(news))
 
 
 def sent(desk: Desk, count: int) -> list[int]:

@@ -167,13 +167,7 @@ def test_orders_that_the_kernel_holds_for_a_venue_that_does_not_read_are_discard
     with session_desk() as desk:
         desk.up()
         assert desk.venue.socket is not None
-        desk.venue.reads = False
-        for reference in range(1, 200_000):
-            desk.order(reference)
-            desk.session.turn(desk.now_ns())
-            if desk.counters["orders_failed"]:
-                break
-        assert desk.counters["orders_failed"] > 0, "a venue that does not read is not written to for ever"
+        fill(desk)
         held = desk.session.wire.held
         assert 0 < held <= 4096 + 256
         transmitted = int(desk.counters["orders_transmitted"])
@@ -191,6 +185,28 @@ def test_orders_that_the_kernel_holds_for_a_venue_that_does_not_read_are_discard
                 break
             read += len(data)
         assert read < transmitted * 52, "what was held never arrived"
+
+
+def fill(desk: Desk) -> None:
+    """Orders until our kernel takes no more."""
+    desk.venue.reads = False
+    for reference in range(1, 200_000):
+        desk.order(reference)
+        desk.session.turn(desk.now_ns())
+        if desk.counters["orders_failed"]:
+            return
+    raise AssertionError("a venue that does not read is not written to for ever")
+
+
+def test_whatever_the_kernel_took_in_parts_arrives_as_whole_orders_in_their_order() -> None:
+    with session_desk() as desk:
+        desk.up()
+        fill(desk)
+        desk.order(500_000, kind="CANCEL", to="control_session")
+        desk.venue.reads = True
+        desk.until(lambda: ("Cancel Order", 500_000) in desk.heard()[-1:])
+        entered = [reference for message, reference in desk.heard() if message == "Enter Order"]
+        assert entered == list(range(1, int(desk.counters["orders_transmitted"]) + 1)) and desk.phase == "UP"
 
 
 def test_a_report_longer_than_a_row_is_counted_and_core_hears_a_gap() -> None:
