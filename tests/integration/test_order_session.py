@@ -28,6 +28,7 @@ def settled(outcome, cuts):
     return result
 
 
+@pytest.mark.long
 def test_the_demo_over_tcp_agrees_with_the_venue():
     result = check(demo(*TCP))
     assert result["order_session"]["connections"] == 1 and result["orders_lost"] == 0
@@ -39,10 +40,12 @@ def test_the_demo_over_tcp_agrees_after_every_kind_of_cut():
     assert result["rejects"]["session"] > 0, "nothing new was allowed while the session was down"
 
 
+@pytest.mark.long
 def test_the_demo_over_tcp_agrees_when_the_venue_keeps_what_is_open():
     settled(demo(*TCP, "--cut", "4", "--keep-orders", "--strategy", str(QUOTES)), cuts=4)
 
 
+@pytest.mark.long
 @pytest.mark.root
 def test_the_demo_over_tcp_agrees_in_a_namespace_of_its_own(as_root):
     settled(demo(*TCP, "--cut", "2", "--port", "af_packet"), cuts=2)
@@ -70,6 +73,7 @@ def blocked(running):
     return int(sender["orders_blocked_kill"]) + int(account["rejects"][lib.GATE_KILL])
 
 
+@pytest.mark.long
 def test_after_a_kill_no_new_order_leaves_by_the_session_and_cancels_do(running):
     assert orders_after(running, 1.0) > 0, "the strategy trades before the kill"
     running.wait_for(lambda: running.open_orders() > 0)
@@ -95,6 +99,7 @@ def test_a_kill_over_the_session_works_while_core_is_stopped(running):
     assert orders_after(running, 1.5) == 0, "a core that comes back finds the latch"
 
 
+@pytest.mark.long
 def test_a_kill_replaces_a_stopped_session(running):
     running.wait_for(lambda: running.open_orders() > 0)
     stopped = running.pid(lib.PROCESS_SESSION)
@@ -108,6 +113,7 @@ def test_a_kill_replaces_a_stopped_session(running):
     assert running.open_orders() == 0
 
 
+@pytest.mark.long
 def test_a_session_killed_outright_comes_back_and_trades_on(running):
     assert orders_after(running, 1.0) > 0
     before = running.pid(lib.PROCESS_SESSION)
@@ -121,12 +127,14 @@ def test_a_session_killed_outright_comes_back_and_trades_on(running):
     assert int(running.instance.regions["gate"].view("gate_account")[0]["session_lost"]) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("running", [("--cut", "20")], indirect=True)
 def test_a_cut_cancels_every_open_order_at_the_venue(running):
     running.wait_for(lambda: int(running.venue["orders_canceled_lost"]) > 0)
     assert int(running.venue["sessions_lost"]) > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("running", [("--cut", "20", "--keep-orders")], indirect=True)
 def test_a_cut_cancels_nothing_where_the_venue_keeps_orders(running):
     state = running.instance.regions["session"].view("session_state")[0]

@@ -209,6 +209,16 @@ def test_whatever_the_kernel_took_in_parts_arrives_as_whole_orders_in_their_orde
         assert entered == list(range(1, int(desk.counters["orders_transmitted"]) + 1)) and desk.phase == "UP"
 
 
+def test_a_send_that_failed_for_good_ends_its_connection_and_not_the_next() -> None:
+    with session_desk() as desk:
+        desk.up()
+        desk.session.wire.stream.problem = 32  # EPIPE, before a read has noticed
+        desk.until(lambda: desk.phase != "UP")
+        assert desk.state["last_loss"] == lib.LOSS_SEND
+        desk.up()
+        assert desk.connection == 2
+
+
 def test_a_report_longer_than_a_row_is_counted_and_core_hears_a_gap() -> None:
     with session_desk() as desk:
         desk.up()
