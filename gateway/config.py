@@ -26,6 +26,7 @@ from gateway.sections import (
     Orders,
     Placement,
     Port,
+    Privileges,
     Quality,
     Risk,
     Section,
@@ -47,6 +48,7 @@ class Configuration(BaseSettings):
     instance: Instance = Instance()
     port: Port = Port()
     exception: ExceptionPath = ExceptionPath()
+    privileges: Privileges = Privileges()
     placement: Placement = Placement()
     feed: Feed = Feed()
     orders: Orders = Orders()

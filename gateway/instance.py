@@ -150,7 +150,8 @@ class Instance:
         ring_maps = {}
         for ring in rings:
             mapping = Mapping(folder / ring.name, _ring_bytes(ring))
-            _refuse(lib.ring_format(_pointer(mapping), mapping.size_bytes, ring.depth, ring.slot_bytes, 1), mapping.path)
+            geometry = (ring.depth, ring.slot_bytes, int(ring.reliable))
+            _refuse(lib.ring_format(_pointer(mapping), mapping.size_bytes, *geometry), mapping.path)
             ring_maps[ring.name] = mapping
         return cls(folder, maps, ring_maps, lock)
 

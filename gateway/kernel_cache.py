@@ -24,10 +24,18 @@ SOURCES = ("layout.py", "limits.py", "core", "protocols", "venues")
 FOLDERS_KEPT = 4
 
 
+def processor() -> str:
+    """What kernels are compiled for: this CPU, or the one that NUMBA_CPU_NAME and NUMBA_CPU_FEATURES name.
+
+    A machine may so be handed kernels that another one compiled: both give the same name and the same features.
+    """
+    return f"{numba.config.CPU_NAME or llvm.get_host_cpu_name()} {numba.config.CPU_FEATURES or ''}".strip()
+
+
 @cache
 def source_hash() -> str:
     """Hash over every file that kernels are made of, the shared layout, the compiler and the CPU."""
-    digest = hashlib.sha256(f"{LAYOUT_HASH} {numba.__version__} {llvm.get_host_cpu_name()}".encode())
+    digest = hashlib.sha256(f"{LAYOUT_HASH} {numba.__version__} {processor()}".encode())
     for name in SOURCES:
         path = PACKAGE / name
         for file in [path] if path.is_file() else sorted(path.rglob("*.py")):

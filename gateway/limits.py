@@ -2,7 +2,7 @@
 
 # Frames and rings
 FRAME_BYTES_MAX = 2016  # what a frame slot carries: Ethernet, two tags, 1,500 bytes and room
-FRAME_SLOT_BYTES = 2048
+FRAME_SLOT_BYTES = 33 * 64  # an odd number of lines: slots spread over every set of a cache
 FRAME_RING_DEPTH = 8192
 ORDER_SLOT_BYTES = 256
 ORDER_RING_DEPTH = 1024
@@ -10,6 +10,8 @@ REPORT_SLOT_BYTES = 576
 REPORT_RING_DEPTH = 4096
 JOURNAL_SLOT_BYTES = 128
 JOURNAL_RING_DEPTH = 65536
+NOTE_SLOT_BYTES = FRAME_SLOT_BYTES
+NOTE_RING_DEPTH = 1024
 
 # Channels and messages
 CHANNELS_MAX = 64  # sequenced channels of market data that one core follows
@@ -91,13 +93,14 @@ for _depth in (
     ORDER_RING_DEPTH,
     REPORT_RING_DEPTH,
     JOURNAL_RING_DEPTH,
+    NOTE_RING_DEPTH,
     BOOK_ORDERS_MAX,
     ORDERS_MAX,
     FILLS_MAX,
     KEPT_EVENTS_MAX,
 ):
     assert _depth & (_depth - 1) == 0, "ring depths and tables are powers of two"
-for _bytes in (FRAME_SLOT_BYTES, ORDER_SLOT_BYTES, REPORT_SLOT_BYTES, JOURNAL_SLOT_BYTES):
+for _bytes in (FRAME_SLOT_BYTES, ORDER_SLOT_BYTES, REPORT_SLOT_BYTES, JOURNAL_SLOT_BYTES, NOTE_SLOT_BYTES):
     assert _bytes % 64 == 0, "slots are whole cache lines"
 assert FRAME_BYTES_MAX <= FRAME_SLOT_BYTES - 32
 assert EXCEPTION_MTU + 22 <= FRAME_BYTES_MAX

@@ -1,8 +1,9 @@
 """THE MAP: every ring, every shared region and every stage of the appliance. Everything else reads it.
 
 NIC ─ port ─ io ── io_core ──► core ── core_io ──► io ─ port ─ NIC
-              ▲                  └── core_journal ──► control (journal file)
-              └── control_io ◄── gateway kill, control
+            │ ▲                  └── core_journal ──► control (journal file)
+            │ └── control_io ◄── gateway kill, control
+            └── io_recorder ──► gateway capture
 
 Where orders travel by a session over TCP, they leave core by core_session instead, and the stage session stands beside io:
 
@@ -24,6 +25,7 @@ class Ring:
     slot_bytes: int
     depth: int
     when_full: str
+    reliable: bool = True  # False: observers only, the producer never waits
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ RINGS = (
         limits.JOURNAL_RING_DEPTH,
         "the gate rejects: JOURNAL",
     ),
+    Ring("io_recorder", "note_slot", limits.NOTE_SLOT_BYTES, limits.NOTE_RING_DEPTH, "overwritten", reliable=False),
 )
 
 REGIONS = (
@@ -79,7 +82,7 @@ REGIONS = (
 )
 
 STAGES = (
-    Stage("io", "native/io.c", reads=("core_io", "control_io"), writes=("io_core",)),
+    Stage("io", "native/io.c", reads=("core_io", "control_io"), writes=("io_core", "io_recorder")),
     Stage(
         "core", "gateway/core/loop.py", reads=("io_core", "session_core"), writes=("core_io", "core_session", "core_journal")
     ),

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from gateway.errors import CapabilityError, PortError
-from gateway.native import ffi, lib, text
+from gateway.native import address, ffi, lib, text
 
 IDLE_SECONDS = 0.0005  # between two empty polls of an iteration
 CALIBRATION_NS = 10_000_000
@@ -58,6 +58,12 @@ class Port:
         return self._port.operations
 
     @property
+    def address(self) -> int:
+        """Address of the struct port, for C that polls it; valid until it is closed."""
+        assert self._operations
+        return address(self._port)
+
+    @property
     def patient(self) -> bool:
         """Whether input waits while nobody reads: true for a capture, false for an interface."""
         return bool(self._operations.patient)
@@ -87,14 +93,14 @@ class Port:
             if not frames:
                 time.sleep(IDLE_SECONDS)
 
-    def transmit(self, frames: Sequence[bytes]) -> int:
-        """Frames taken, in order; fewer than given when the port is full."""
+    def transmit(self, frames: Sequence[bytes], flags: int = 0) -> int:
+        """Frames taken, in order; fewer than given when the port is full. `flags` (enum frame_flag) says what they lack."""
         taken = 0
         for start in range(0, len(frames), lib.PORT_BURST_MAX):
             burst = [ffi.from_buffer("uint8_t[]", data) for data in frames[start : start + lib.PORT_BURST_MAX]]
             records = ffi.new("struct port_frame[]", len(burst))
             for record, data in zip(records, burst, strict=True):
-                record.data, record.size, record.size_wire = data, len(data), len(data)
+                record.data, record.size, record.size_wire, record.flags = data, len(data), len(data), flags
             step = self._operations.transmit(self._port, records, len(burst))
             taken += step
             if step < len(burst):
@@ -107,11 +113,25 @@ class Port:
         self._operations.statistics(self._port, counters)
         return {name: getattr(counters, name) for name, _ in ffi.typeof("struct port_statistics").fields}
 
-    def close(self) -> None:
-        """Gives everything back; a second call does nothing."""
+    def describe(self) -> dict[str, str]:
+        """How the port was set up, by name; empty where there was nothing to choose."""
+        words = ffi.new("char[]", lib.PORT_TEXT_BYTES)
+        if self._operations.describe:
+            lib.port_describe(self._port, words)
+        return words_of(text(words))
+
+    def follow(self, destinations: Sequence[tuple[int, int]]) -> None:
+        """Tells the device which (address in host order, UDP port) matter, so that it may sort by them."""
+        rows = [address << 16 | port for address, port in destinations]
+        if self._operations.follow:
+            lib.port_follow(self._port, ffi.new("uint64_t[]", rows), len(rows))
+
+    def close(self) -> int:
+        """Gives everything back; a second call does nothing. Returns packet buffers that a driver kept: 0."""
         if self._open:
             self._open = False
             lib.port_close(self._port)
+        return int(self._port.buffers_lost)
 
     def __enter__(self) -> "Port":
         return self
@@ -122,6 +142,11 @@ class Port:
     def __del__(self) -> None:
         if getattr(self, "_open", False):
             self.close()
+
+
+def words_of(description: str) -> dict[str, str]:
+    """The KEY=VALUE words with which a port describes how it was set up."""
+    return dict(word.split("=", 1) for word in description.split() if "=" in word)
 
 
 def open_port(name: str) -> Port:

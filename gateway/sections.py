@@ -188,6 +188,22 @@ class ExceptionPath(Section):
     join: bool = Field(True, description="Join the multicast groups of the feed through the TAP, and leave them on stop.")
 
 
+class Privileges(Section):
+    """What `io` and `core` give up before the first frame."""
+
+    drop: bool = Field(
+        True,
+        description="`io` keeps no capability once its ports are open, `core` has none from the start; "
+        "neither gains new ones, and a filter refuses system calls that they do not need.",
+    )
+    user: str = name(
+        "",
+        r"^([a-z_][a-z0-9_-]{0,31})?$",
+        "a user of this host, or empty",
+        "User that `io` and `core` become when control is root; empty: they stay root, without capabilities.",
+    )
+
+
 class Placement(Section):
     """Which loop runs on which processor."""
 
@@ -198,6 +214,9 @@ class Placement(Section):
         "yield", description="What a loop does when nothing is there: `spin` is fastest and needs a processor per loop."
     )
     sleep_us: int = Field(50, ge=1, le=1_000_000, description='Length of one rest of `idle = "sleep"`.')
+    lock_memory: bool = Field(
+        False, description="`io` and `core` keep in memory what they have touched (mlockall); needs RLIMIT_MEMLOCK."
+    )
 
     @model_validator(mode="after")
     def one_loop_a_processor(self) -> "Placement":

@@ -3,8 +3,11 @@
 Used by whatever has a port and a step: the appliance, a replay, the simulated venue.
 """
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from gateway import layout, limits
 from gateway.errors import CapabilityError, GatewayError, PortError
@@ -45,6 +48,8 @@ class Io:
         for name in ports:
             self._open(name)
         self.io.frames = instance.writer("io_core")[0]
+        if "io_recorder" in instance.rings:
+            self.io.notes = instance.writer("io_recorder")[0]
         for ring in order_rings:
             self.io.orders[self.io.order_ring_count] = instance.reader(ring)[0]
             self.io.order_ring_count += 1
@@ -52,6 +57,7 @@ class Io:
         self.io.counters = ffi.cast("struct counters *", instance.address("counters"))
         self.io.order_age_max_ns = order_age_max_ns
         self.io.burst = burst
+        self._describe()
         if not self.patient:
             per_second = int(instance.control[0]["clock"]["ticks_per_second"])
             self.io.time_interval_ticks = per_second * TIME_INTERVAL_NS // 1_000_000_000
@@ -63,6 +69,19 @@ class Io:
             self.close()
             raise (CapabilityError if outcome == lib.PORT_INCAPABLE else PortError)(text(error))
         self.io.port_count += 1
+
+    def follow(self, destinations: list[tuple[int, int]]) -> None:
+        """Tells the ports what core follows, (address in host order, UDP port), so that a device may sort by it."""
+        rows = [address << 16 | port for address, port in destinations]
+        for index in range(self.io.port_count):
+            lib.port_follow(self.io.ports + index, ffi.new("uint64_t[]", rows), len(rows))
+        self._describe()
+
+    def _describe(self) -> None:
+        """Leaves in shared memory how the first port was set up, for everybody who looks."""
+        words = ffi.new("char[]", lib.PORT_TEXT_BYTES)
+        lib.port_describe(self.io.ports, words)
+        self.instance.counters[0]["port"][:] = np.frombuffer(ffi.buffer(words), np.uint8)
 
     @property
     def patient(self) -> bool:
@@ -81,6 +100,8 @@ class Io:
             self.beside = None
         for index in range(self.io.port_count):
             lib.port_close(self.io.ports + index)
+            if lost := int(self.io.ports[index].buffers_lost):
+                print(f"gateway: the driver kept {lost} packet buffers", file=sys.stderr, flush=True)
         self.io.port_count = 0
 
 
@@ -94,6 +115,8 @@ class Placement:
     sleep_ns: int = 50_000
     turns_max: int = 0
     watches: tuple[tuple[str, str, int], ...] = ()  # (PROCESS_…, KILL_…, timeout_ns)
+    notify_socket: int = -1  # of the service manager; -1: there is none
+    notify_interval_ns: int = 0
 
 
 IDLE = {"spin": "LOOP_SPIN", "yield": "LOOP_YIELD", "sleep": "LOOP_SLEEP"}
@@ -123,6 +146,7 @@ def run_loop(instance: Instance, stages: list[Stage], placement: Placement) -> s
         watch = loop.watches[loop.watch_count]
         watch.process, watch.kill_reason, watch.timeout_ns = layout.value(process), layout.value(reason), timeout_ns
         loop.watch_count += 1
+    loop.notify_socket, loop.notify_interval_ns = placement.notify_socket, placement.notify_interval_ns
     end = lib.loop_run(loop)
     if end < 0:
         raise GatewayError(f"the {placement.process} loop cannot be pinned to CPU {placement.cpu} (errno {-end})")

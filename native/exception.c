@@ -9,6 +9,7 @@
 
 #include "checksum.h"
 #include "clock.h"
+#include "note.h"
 
 enum {
     ETHERNET_BYTES = 14,
@@ -107,6 +108,7 @@ void exception_prepare(struct exception *exception, const struct clock_calibrati
 {
     int64_t per_second = (int64_t)clock->ticks_per_second;
     exception->counters = counters;
+    exception->clock = clock;
     exception->inward.ticks_frame = exception->outward.ticks_frame = per_second / EXCEPTION_FRAMES_PER_SECOND + 1;
     exception->ticks_interval = per_second / 1000000 * EXCEPTION_POLL_NS / 1000;
     exception->ticks_between = per_second / 1000 * EXCEPTION_ANNOUNCE_MS;
@@ -146,8 +148,10 @@ void exception_deliver(struct exception *exception, int64_t ticks)
     struct io_counters *counters = exception->counters;
     int count = exception->waiting_count, room = pace_room(&exception->inward, ticks);
     int passed = count < room ? count : room;
+    int64_t now_ns = clock_ticks_to_ns(exception->clock, ticks);
     for (int index = 0; index < passed; index++) {
         int taken = hand_over(exception, &exception->waiting[index]);
+        note_frame(exception->notes, NOTE_FRAME_IN, &exception->waiting[index], now_ns);
         counters->exception_in += taken != 0;
         counters->exception_failed += taken == 0;
     }
@@ -193,6 +197,8 @@ int64_t exception_send(struct exception *exception, struct port *port, int64_t t
     exception->ticks_poll = 0; /* more may wait behind them */
     exception->outward.ticks_paid += count * exception->outward.ticks_frame;
     int sent = port->operations->transmit(port, frames, keep_whole(frames, count));
+    for (int index = 0; index < sent; index++)
+        note_frame(exception->notes, NOTE_FRAME_OUT, &frames[index], clock_ticks_to_ns(exception->clock, ticks));
     tap->operations->release(tap);
     exception->counters->exception_out += (uint64_t)sent;
     exception->counters->exception_failed += (uint64_t)(count - sent);

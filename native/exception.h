@@ -37,6 +37,8 @@ struct exception_pace {
 struct exception {
     struct port tap;
     struct io_counters *counters;
+    const struct clock_calibration *clock;
+    struct ring_writer *notes; /* io_recorder; NULL: nobody records */
     uint32_t any_multicast; /* 1: the feed lists no destinations, any multicast UDP may be its */
     uint32_t ended;         /* somebody removed the TAP */
     struct exception_pace inward, outward;

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "histogram.h"
 #include "io.h"
+#include "note.h"
 #include "ring.h"
 
 /* ---- ② frames in ---------------------------------------------------------------------------------------------- */
@@ -228,15 +229,19 @@ static int fits(const struct ring_reader *ring, const struct order_slot *order)
     return order->size <= ring->slot_bytes - sizeof *order;
 }
 
-static int64_t send_orders(struct io *io, struct ring_reader *ring)
+static int64_t send_orders(struct io *io, uint32_t index)
 {
     int64_t sent = 0;
+    struct ring_reader *ring = &io->orders[index];
     struct order_slot *order;
     while (sent < IO_ORDERS_PER_TURN && (order = (struct order_slot *)ring_peek(ring))) {
+        uint64_t transmitted = io->counters->io.frames_transmitted;
         if (!fits(ring, order))
             io->counters->io.orders_failed++;
         else if (!send_one(io, order))
             break;
+        if (io->counters->io.frames_transmitted == transmitted)
+            note_order_kept(&io->notes, index, ring->position); /* before the cursor: a recorder asks in that order */
         ring_advance(ring);
         ring_acknowledge(ring); /* one by one: a crash repeats at most one frame, which the venue knows by its reference */
         sent++;
@@ -271,7 +276,7 @@ int64_t io_step(void *context)
         ended += io->ended[index];
     }
     for (uint32_t index = 0; index < io->order_ring_count; index++)
-        work += send_orders(io, &io->orders[index]);
+        work += send_orders(io, index);
     if (io->exception)
         work += serve_kernel(io);
     else if (work == 0)
@@ -283,18 +288,35 @@ int64_t io_step(void *context)
     return work;
 }
 
+static void copy_out(struct io_counters *counters, const struct port_statistics *sum)
+{
+    counters->drop_port = sum->receive_dropped;
+    counters->receive_errors = sum->receive_errors;
+    counters->drop_no_buffer = sum->receive_no_buffer;
+    counters->checksum_bad = sum->checksum_bad;
+    counters->transmit_retries = sum->transmit_retries;
+    counters->link_flaps = sum->link_flaps;
+    counters->link_state = sum->link_state;
+    counters->buffers_lost = sum->buffers_lost;
+}
+
 void io_housekeep(void *context)
 {
     struct io *io = context;
-    uint64_t dropped = 0, errors = 0;
+    struct port_statistics sum = {0};
     for (uint32_t index = 0; index < io->port_count; index++) {
         struct port_statistics statistics = {0};
         io->ports[index].operations->statistics(&io->ports[index], &statistics);
-        dropped += statistics.receive_dropped;
-        errors += statistics.receive_errors;
+        sum.receive_dropped += statistics.receive_dropped;
+        sum.receive_errors += statistics.receive_errors;
+        sum.receive_no_buffer += statistics.receive_no_buffer;
+        sum.checksum_bad += statistics.checksum_bad;
+        sum.transmit_retries += statistics.transmit_retries;
+        sum.link_flaps += statistics.link_flaps;
+        sum.buffers_lost += statistics.buffers_lost;
+        sum.link_state = index == 0 ? statistics.link_state : sum.link_state;
     }
-    io->counters->io.drop_port = dropped;
-    io->counters->io.receive_errors = errors;
+    copy_out(&io->counters->io, &sum);
 }
 
 uintptr_t io_step_address(void)

@@ -16,6 +16,7 @@ struct io {
     uint32_t order_ring_count;
     struct ring_writer frames;            /* io_core */
     struct ring_reader orders[2];         /* core_io, control_io */
+    struct ring_writer notes;             /* io_recorder; its header 0: the instance has none */
     struct control_block *control;
     struct counters *counters;
     int64_t order_age_max_ns;             /* 0: no limit */

@@ -30,6 +30,7 @@
 #include "layout/session.h"
 #include "layout/admission.h"
 #include "layout/counters.h"
+#include "layout/note.h"
 #include "layout/core.h"
 #include "layout/venue.h"
 
@@ -74,6 +75,7 @@ static_assert(sizeof(struct fill) == 32, "two fills a line");
 static_assert(sizeof(struct order_frame) == 128, "a frame template is two lines");
 static_assert(sizeof(struct order_path) == 192, "the path is three lines");
 static_assert(sizeof(struct order_slot) == 64, "an order frame begins on its own line");
+static_assert(sizeof(struct note_slot) == 64, "a note is one line, its frame begins on the next");
 static_assert(sizeof(struct journal_slot) == 128, "a journal record is two lines");
 static_assert(sizeof(struct heartbeat) == 64 && sizeof(struct clock_calibration) == 64, "one line each");
 static_assert(offsetof(struct control_block, kill_latch) == 64, "the latch has its own line");

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -63,6 +64,16 @@ static void watch(struct loop *loop, struct heartbeat *own, int64_t now_ns)
     }
 }
 
+/* The service manager's watchdog: it hears from us only while the loop turns. A full socket is asked again next time. */
+static void notify(struct loop *loop, int64_t now_ns)
+{
+    static const char alive[] = "WATCHDOG=1";
+    if (loop->notify_interval_ns == 0 || now_ns - loop->notified_ns < loop->notify_interval_ns)
+        return;
+    if (send(loop->notify_socket, alive, sizeof alive - 1, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+        loop->notified_ns = now_ns;
+}
+
 static int housekeeping(struct loop *loop, uint64_t turns, uint64_t turns_busy)
 {
     struct heartbeat *own = &loop->control->heartbeats[loop->process];
@@ -71,6 +82,7 @@ static int housekeeping(struct loop *loop, uint64_t turns, uint64_t turns_busy)
     own->turns_busy = turns_busy;
     __atomic_store_n(&own->time_ns, now_ns, __ATOMIC_RELEASE);
     watch(loop, own, now_ns);
+    notify(loop, now_ns);
     if (loop->housekeep)
         loop->housekeep(loop->stages[0].context);
     return stop_signal != 0 || __atomic_load_n(&loop->control->stop, __ATOMIC_ACQUIRE) != 0;

@@ -46,6 +46,9 @@ struct loop {
     struct control_block *control;
     void (*housekeep)(void *context); /* NULL, or called with the first stage's context */
     struct loop_watch watches[8];
+    int64_t notify_interval_ns; /* 0: nobody outside asks for signs of life */
+    int64_t notified_ns;
+    int32_t notify_socket;      /* connected to the service manager's, sd_notify(3) */
 };
 
 /* Runs until asked to stop; SIGTERM and SIGINT ask too. Returns enum loop_end, or -errno when pinning failed. */

@@ -66,3 +66,16 @@ int port_hardware_address(struct port *port, uint8_t *address)
 {
     return port->operations->hardware_address ? port->operations->hardware_address(port, address) : -1;
 }
+
+void port_describe(struct port *port, char *text)
+{
+    text[0] = '\0';
+    if (port->operations->describe)
+        port->operations->describe(port, text);
+}
+
+void port_follow(struct port *port, const uint64_t *destinations, int count)
+{
+    if (port->operations->follow)
+        port->operations->follow(port, destinations, count);
+}

@@ -13,12 +13,16 @@
 /* cdef: begin */
 #define PORT_ERROR_BYTES 256
 #define PORT_BURST_MAX 64
+#define PORT_TEXT_BYTES 256
 
 /* What `open` returns beside 0. */
 enum port_outcome {
     PORT_REFUSED = -1,  /* the argument or the file is off */
     PORT_INCAPABLE = -2 /* the host lacks a privilege, a device or a library */
 };
+
+/* What is known of the wire behind a port. */
+enum port_link { PORT_LINK_UNKNOWN = 0, PORT_LINK_UP = 1, PORT_LINK_DOWN = 2 };
 
 struct port_frame {
     const uint8_t *data;
@@ -34,6 +38,12 @@ struct port_statistics {
     uint64_t receive_dropped; /* lost before `receive` could see them */
     uint64_t receive_errors;
     uint64_t transmit_refused;
+    uint64_t receive_no_buffer; /* of receive_dropped: no buffer was free */
+    uint64_t checksum_bad;      /* the device says so; delivered all the same, core judges and counts why */
+    uint64_t transmit_retries;  /* times a full queue was asked again */
+    uint64_t link_state;        /* enum port_link */
+    uint64_t link_flaps;        /* times it went down */
+    uint64_t buffers_lost;      /* in use, and neither a queue's nor ours */
 };
 
 struct port;
@@ -55,6 +65,10 @@ struct port_operations {
     void (*close)(struct port *port);
     /* The six bytes of the device's own hardware address: 0. NULL, or -1: it has none that we should use. */
     int (*hardware_address)(struct port *port, uint8_t *address);
+    /* How the port was set up, as KEY=VALUE words (PORT_TEXT_BYTES). NULL: there is nothing to choose. */
+    void (*describe)(struct port *port, char *text);
+    /* What core follows, each address << 16 | UDP port: the device may sort by it. NULL: it cannot. */
+    void (*follow)(struct port *port, const uint64_t *destinations, int count);
 };
 
 struct port {
@@ -62,6 +76,7 @@ struct port {
     void *state;           /* the port's own */
     const struct clock_calibration *clock;
     int64_t time_ns;       /* the port's clock when it is not real time (a capture): time of the last frame; else 0 */
+    uint64_t buffers_lost; /* at `close`: never came back */
 };
 
 /* `name` is "kind:argument". Returns 0, or enum port_outcome with one line in `error` (PORT_ERROR_BYTES). */
@@ -69,6 +84,10 @@ int port_open(struct port *port, const char *name, const struct clock_calibratio
 void port_close(struct port *port);
 /* The hardware address of the device behind an open port: 0, or -1 where none is known. */
 int port_hardware_address(struct port *port, uint8_t *address);
+/* Fills `text` (PORT_TEXT_BYTES); empty where the port has nothing to say. */
+void port_describe(struct port *port, char *text);
+/* Tells an open port which destinations are core's, each address (host order) << 16 | UDP port. */
+void port_follow(struct port *port, const uint64_t *destinations, int count);
 /* Kinds compiled in, separated by spaces. */
 const char *port_kinds(void);
 /* cdef: end */

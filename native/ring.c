@@ -117,25 +117,46 @@ const char *ring_attach_reader(void *base, uint64_t size_bytes, int reliable, st
     return NULL;
 }
 
-int ring_observe(struct ring_reader *reader, void *copy, uint64_t copy_bytes)
+/* What lies before half a ring behind the producer is given up, so that it is not overrun again at once. */
+static int give_up(struct ring_reader *reader, uint64_t claimed)
 {
-    const struct ring_header *header = ring_of(reader->header);
-    struct ring_slot *slot = ring_slot_at(reader->slots, reader->mask, reader->slot_bytes, reader->position);
-    uint64_t bytes = copy_bytes < reader->slot_bytes ? copy_bytes : reader->slot_bytes;
-
-    if (__atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE) == reader->position + 1) {
-        memcpy(copy, slot, bytes);
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        if (__atomic_load_n(&header->claimed, __ATOMIC_RELAXED) <= reader->position + reader->depth) {
-            reader->position++;
-            return 1;
-        }
-    }
-    uint64_t claimed = __atomic_load_n(&header->claimed, __ATOMIC_ACQUIRE);
     if (claimed <= reader->position + reader->depth)
         return 0;
-    uint64_t resume = claimed - reader->depth / 2; /* far enough ahead not to be overrun again at once */
+    uint64_t resume = claimed - reader->depth / 2;
     reader->missed += resume - reader->position;
     reader->position = resume;
     return -1;
+}
+
+int ring_observe(struct ring_reader *reader, void *copy, uint64_t copy_bytes)
+{
+    return ring_observe_many(reader, copy, copy_bytes, 1);
+}
+
+/* The record's header of 64 bytes at most, and what its size says: a torn size is bounded by the slot. */
+static uint64_t record_bytes(const struct ring_reader *reader, const struct ring_slot *slot, uint64_t copy_bytes)
+{
+    uint64_t bytes = 64 + (uint64_t)__atomic_load_n(&slot->size, __ATOMIC_RELAXED);
+    bytes = bytes < reader->slot_bytes ? bytes : reader->slot_bytes;
+    return bytes < copy_bytes ? bytes : copy_bytes;
+}
+
+int ring_observe_many(struct ring_reader *reader, void *copies, uint64_t copy_bytes, int limit)
+{
+    const struct ring_header *header = ring_of(reader->header);
+    int count = 0;
+    for (; count < limit; count++) {
+        uint64_t position = reader->position + (uint64_t)count;
+        const struct ring_slot *slot = ring_slot_at(reader->slots, reader->mask, reader->slot_bytes, position);
+        if (__atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE) != position + 1)
+            break;
+        memcpy((char *)copies + (uint64_t)count * copy_bytes, slot, record_bytes(reader, slot, copy_bytes));
+    }
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    uint64_t claimed = __atomic_load_n(&header->claimed, __ATOMIC_ACQUIRE);
+    if (count && claimed <= reader->position + reader->depth) {
+        reader->position += (uint64_t)count;
+        return count;
+    }
+    return give_up(reader, claimed);
 }

@@ -79,6 +79,9 @@ static inline void ring_acknowledge(struct ring_reader *reader)
 /* cdef: begin */
 /* Observer: 1 copied whole, 0 nothing new, -1 overrun (position jumped forward, `missed` grew). */
 int ring_observe(struct ring_reader *reader, void *copy, uint64_t copy_bytes);
+/* Observer: up to `limit` records, `copy_bytes` apart: how many were copied whole, 0 nothing new, -1 overrun. The producer's
+   line is looked at once for all of them: taking it from the producer for each would slow it down. */
+int ring_observe_many(struct ring_reader *reader, void *copies, uint64_t copy_bytes, int limit);
 /* cdef: end */
 
 #endif

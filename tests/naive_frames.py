@@ -4,7 +4,7 @@ from typing import Any
 
 OK, FRAME_SHORT, NOT_IPV4, NOT_UDP, FRAGMENT = 0, 1, 2, 3, 4
 IP_HEADER, IP_CHECKSUM, UDP_LENGTH, UDP_CHECKSUM = 5, 6, 7, 8
-CHECKSUM_UNREADY = 1
+CHECKSUM_UNREADY, CHECKSUM_GOOD = 1, 64
 
 
 def sum_of(data: bytes) -> int:
@@ -63,7 +63,7 @@ def _parse_udp(
     size = number(udp[4:6])
     if size < 8 or size > len(udp):
         return UDP_LENGTH, None
-    if number(udp[6:8]) != 0 and not flags & CHECKSUM_UNREADY:
+    if number(udp[6:8]) != 0 and not flags & (CHECKSUM_UNREADY | CHECKSUM_GOOD):
         pseudo = source + destination + b"\x00\x11" + udp[4:6]
         if sum_of(pseudo + udp[:size]) != 0xFFFF:
             return UDP_CHECKSUM, None

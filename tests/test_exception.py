@@ -155,6 +155,7 @@ def bench_with_exception():
         clock = ffi.cast("struct clock_calibration *", bench.instance.clock_address)
         assert lib.port_open(ffi.addressof(path, "tap"), f"pair:{name}".encode(), clock, error) == 0
         counters = bench.instance.address("counters") + layout.offsets("counters").io
+        path.notes = ffi.addressof(bench.io.io, "notes")
         lib.exception_prepare(path, clock, ffi.cast("struct io_counters *", counters))
         try:
             with open_port(f"pair:{name},side=b") as kernel:

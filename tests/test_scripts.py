@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-VERBS = ("bench", "check", "clean", "demo", "setup", "test")
+VERBS = ("bench", "check", "clean", "demo", "setup", "test", "testbed")
 
 
 def run(script: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -50,17 +50,28 @@ def test_every_script_is_one_word_runs_anywhere_and_parses():
 def test_continuous_integration_calls_the_same_scripts():
     text = (ROOT / ".ci" / "run").read_text()
     assert "scripts/check" in text
-    assert "scripts/test" in text
+    assert "scripts/test " in text
+    assert "scripts/testbed " in text
 
 
-def test_continuous_integration_runs_both_and_fails_when_one_does(clone: Path):
-    for verb, code in (("check", 1), ("test", 0)):
+def test_continuous_integration_runs_all_and_fails_when_one_does(clone: Path):
+    for verb, code in (("check", 1), ("test", 0), ("testbed", 0)):
         (clone / "scripts" / verb).write_text(f"#!/bin/sh\necho ran {verb}\nexit {code}\n")
     done = run(clone / ".ci" / "run")
-    assert done.stdout.splitlines() == ["ran check", "ran test"]
+    assert done.stdout.splitlines() == ["ran check", "ran test", "ran testbed"]
     assert done.returncode == 1
     (clone / "scripts" / "check").write_text("#!/bin/sh\n")
     assert run(clone / ".ci" / "run").returncode == 0
+    (clone / "scripts" / "testbed").write_text("#!/bin/sh\nexit 5\n")
+    assert run(clone / ".ci" / "run").returncode == 1
+
+
+def test_continuous_integration_says_that_the_testbed_was_skipped_where_the_host_cannot(clone: Path):
+    for verb, code in (("check", 0), ("test", 0), ("testbed", 4)):
+        (clone / "scripts" / verb).write_text(f"#!/bin/sh\nexit {code}\n")
+    done = run(clone / ".ci" / "run")
+    assert done.returncode == 0
+    assert done.stdout.startswith("skipped: scripts/testbed")
 
 
 def test_setup_refuses_in_one_line_a_machine_without_a_recent_python(clone: Path):

@@ -34,7 +34,7 @@ C_CLOCKS = re.compile(r"\b(?:clock_gettime|gettimeofday|__rdtsc\w*|_rdtsc|timesp
 def python_files(*folders: str) -> list[Path]:
     """Python files of these folders of the project, or of all of it with the build scripts."""
     if not folders:
-        return sorted([*ROOT.glob("*.py"), *python_files("gateway", "tests")])
+        return sorted([*ROOT.glob("*.py"), *python_files("gateway", "tests", "vagrant")])
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 

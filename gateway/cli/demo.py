@@ -17,6 +17,7 @@ from gateway.cli.output import print_json, print_note, progress
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, UsageError
 from gateway.instance import Instance
 from gateway.ops.demo import STRATEGY, Demo, DemoOptions, appliance_books, appliance_positions, open_references
+from gateway.ops.left_overs import remove_left_overs
 from gateway.ops.reconciliation import Reconciliation, compare_orders, reconcile
 from gateway.ops.screen import Screen
 from gateway.ops.summary import summary
@@ -91,6 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
         keep_orders=arguments.keep_orders,
     )
     signal.signal(signal.SIGTERM, _leave)
+    for name in remove_left_overs():
+        print_note(f"removed {name}, left by a demo that was killed")
     with wire(arguments.port) as wiring, tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
         demo = Demo(wiring, options, Path(folder))
         try:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from gateway.cli.output import print_json, print_table
+from gateway.cli.output import print_json, print_note, print_table
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, UsageError
 from gateway.ops.cards import USER_DRIVERS, Card, Cards
 from gateway.ops.host import Host
@@ -35,7 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "bind":
         card = cards.bind(arguments.card, arguments.driver, arguments.force)
     else:
+        before = cards.find(arguments.card).driver
         card = cards.unbind(arguments.card)
+        if card.driver == before:
+            print_note(f"gateway nic: {card.pci} was not handed to DPDK: it stays with {before or 'no driver'}")
     return show_cards([card], arguments.json)
 
 

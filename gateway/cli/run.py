@@ -10,6 +10,7 @@ from gateway import kernel_cache
 from gateway.cli.output import print_json, print_note, progress
 from gateway.config import load
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE
+from gateway.ops.joined import join
 from gateway.ops.summary import summary
 from gateway.ops.supervisor import TICK_SECONDS, Supervisor
 
@@ -21,6 +22,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="CONFIG", help="configuration file (docs/operating/example.toml shows one)")
     parser.add_argument("--port", metavar="KIND:ARGUMENT", help="instead of port.name of the file")
     parser.add_argument("--seconds", type=float, help="stop after this time")
+    parser.add_argument(
+        "--process",
+        choices=("control", "io", "core"),
+        help="run this process only; a service manager starts the others (docs/operating/bare-metal.md)",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary at the end as one JSON object")
 
 
@@ -44,20 +50,24 @@ class StopRequest:
 def run(arguments: argparse.Namespace) -> int:
     """Runs until asked to stop; exit code 1 when the latch was set on the way."""
     configuration = load(arguments.file, {"port.name": arguments.port})
+    if arguments.process in ("io", "core"):
+        join(configuration, arguments.process)
     stop = StopRequest()
-    supervisor = Supervisor(configuration)
+    supervisor = Supervisor(configuration, joined=arguments.process == "control")
     name = configuration.instance.name
     try:
         text = "compiling kernels, once" if kernel_cache.is_cold() else "starting"
         with progress(text) as advance:
             supervisor.start(lambda: stop.goes_on(advance))
         if not stop.asked:
+            supervisor.notification.say("READY=1", f"STATUS={name} is running on {configuration.port.name}")
             print_note(f"gateway run: {name} is running on {configuration.port.name}; look: gateway top --instance {name}")
         deadline = time.monotonic() + arguments.seconds if arguments.seconds else None
         while not stop.asked and supervisor.alive() and (deadline is None or time.monotonic() < deadline):
             supervisor.tick()
             time.sleep(TICK_SECONDS)
     finally:
+        supervisor.notification.say("STOPPING=1")
         try:
             supervisor.stop()
         finally:

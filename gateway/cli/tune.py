@@ -4,10 +4,10 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from gateway.cli.output import print_json, print_table
+from gateway.cli.output import print_json, print_note, print_table
 from gateway.errors import EXIT_CAPABILITY, EXIT_DONE, UsageError
 from gateway.ops.host import Host
-from gateway.ops.tuning import Change, Tuning, parse_processors, plan
+from gateway.ops.tuning import Change, Tuning, parse_processors, plan, scales
 
 HELP = "set huge pages, interrupt affinity and governor for low latency; list every change, and take it back"
 STATE = Path("/var/lib/gateway")
@@ -35,6 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.huge_pages is None and not arguments.quiet and not arguments.governor:
         raise UsageError("nothing to tune; give --huge-pages COUNT, --quiet CPUS or --governor NAME")
     changes = plan(Host(), arguments.huge_pages, parse_processors(arguments.quiet), arguments.governor)
+    if arguments.governor and not scales(Host()):
+        print_note("gateway tune: this kernel scales no frequency (a virtual machine's host does): no governor to set")
     if arguments.apply:
         return show(tuning.apply(changes), "applied", arguments.json)
     return show([(change, "") for change in changes], "planned", arguments.json)

@@ -31,7 +31,7 @@ from gateway.errors import GatewayError
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi
 from gateway.ops.channels import Channels
-from gateway.ops.exception import open_beside
+from gateway.ops.exception import lines_of, open_beside, ours_of
 from gateway.sections import MICROSECOND_NS, PRICE_EXPONENT, PRICE_UNITS, endpoint, mac
 from gateway.stages import Io, Stage
 from gateway.venues.definition_file import load_definition
@@ -51,6 +51,8 @@ def io_stage(instance: Instance, configuration: Configuration, port: str | None 
     """
     options.setdefault("order_age_max_ns", configuration.watch.order_age_max_ms * MILLISECOND_NS)
     io = Io(instance, [port or configuration.port.name], **options)
+    if lines := lines_of(configuration):
+        io.follow([*lines, *ours_of(configuration)])
     if configuration.exception.tap and not io.patient:
         open_beside(io, configuration)
     return io

@@ -69,6 +69,8 @@ def _examine_card(card: Card, wanted: bool) -> Finding:
         return Finding(f"card {card.pci}", OK, found, "a network card of this machine")
     ready = card.driver in USER_DRIVERS + BIFURCATED
     mend = f"gateway nic bind {card.pci}" if card.poll_mode_drivers else "choose a card that an installed driver lists"
+    if card.used and not ready:
+        mend = f"choose another card: this one is in use ({card.used[0]})"
     meaning = "the card that the port names must be bound to a user-space driver, and a DPDK driver must list it"
     return judge(f"card {card.pci}", ready and bool(card.poll_mode_drivers), found, meaning, mend, required=True)
 

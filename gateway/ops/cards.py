@@ -168,8 +168,11 @@ class Cards:
         self._save({name: driver for name, driver in self.remembered().items() if name != pci})
 
     def _save(self, rows: dict[str, str]) -> None:
-        self.state.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.state.write_text(json.dumps(rows))
+        try:
+            self.state.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.state.write_text(json.dumps(rows))
+        except OSError as problem:
+            raise CapabilityError(f"{self.state}: {problem.strerror}; run it as root") from problem
 
 
 def usage_of(interface: str) -> list[str]:
@@ -181,7 +184,7 @@ def usage_of(interface: str) -> list[str]:
         return [f"{interface}: nobody can tell what it carries ({problem})"]
     found = [f"{interface} has address {row['local']}/{row['prefixlen']}" for row in addresses if row.get("scope") != "link"]
     own = [str(row["dst"]) for row in routes if not str(row["dst"]).startswith(("fe80::", "ff00::"))]
-    return found + [f"{interface} carries the route {destination}" for destination in own]
+    return found + [f"{interface} carries the route {destination}" for destination in dict.fromkeys(own)]
 
 
 def _ip_json(*words: str) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from gateway.ops.card_examination import examine_cards
 from gateway.ops.finding import FAIL, OK, Finding, judge
 from gateway.ops.host import Host, clock_state, locked_memory_limit_bytes
+from gateway.ops.tuning import parse_processors, processors_text
 
 MEBIBYTE = 1 << 20
 PORTABLE_FLAGS = {"cx16", "popcnt", "sse4_1", "sse4_2", "ssse3"}  # x86-64-v2, what the default build is compiled for
@@ -107,7 +108,14 @@ def examine_processors(host: Host) -> list[Finding]:
     ]
 
 
+def _spare(host: Host) -> str:
+    """The processors to take for the loops, as the kernel command line writes them: the last ones, one at least stays."""
+    online = sorted(parse_processors(host.read("sys/devices/system/cpu/online") or "0-3"))
+    return processors_text(online[1:][-2:]) or "none: this machine has one processor"
+
+
 def _examine_quiet(host: Host) -> list[Finding]:
+    spare = _spare(host)
     isolated, tickless, governors = host.isolated(), host.tickless(), host.governors()
     return [
         judge(
@@ -115,14 +123,14 @@ def _examine_quiet(host: Host) -> list[Finding]:
             bool(isolated),
             isolated or "none",
             "other work interrupts the loops and shows up in p99.9",
-            "kernel command line: isolcpus=1,2 and [placement] io_cpu, core_cpu on them",
+            f"kernel command line: isolcpus={spare} and [placement] io_cpu, core_cpu on them",
         ),
         judge(
             "tickless",
             bool(tickless),
             tickless or "none",
             "the timer tick interrupts the loops some hundred times a second",
-            "kernel command line: nohz_full=1,2 rcu_nocbs=1,2",
+            f"kernel command line: nohz_full={spare} rcu_nocbs={spare}",
         ),
         judge(
             "governor",
@@ -174,7 +182,7 @@ def _examine_pages(host: Host) -> list[Finding]:
             "huge pages",
             huge > 0,
             f"{huge} reserved" if huge else "none reserved",
-            "DPDK uses them; without them name the port with no-huge and pay in address translation",
+            "DPDK uses them; without them name the port with huge=no and pay in address translation",
             "sysctl vm.nr_hugepages=512",
         ),
         judge(

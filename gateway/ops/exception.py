@@ -75,6 +75,7 @@ class KernelPath:
             raise CapabilityError(f"exception.tap: {text(error)}")
         self._open = True
         counters = self.io.instance.address("counters") + layout.offsets("counters").io
+        self.path.notes = ffi.addressof(self.io.io, "notes")
         lib.exception_prepare(self.path, clock, ffi.cast("struct io_counters *", counters))
 
     def _set_up(self, mac: str) -> None:

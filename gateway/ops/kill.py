@@ -137,6 +137,7 @@ def control_ring(instance: Instance, name: str) -> Iterator[object]:
     """The writer of control_io or control_session: whoever holds the lock is its one producer."""
     lock = os.open(instance.folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        kill_file.give_to_owner(lock, instance.folder)
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield instance.writer(name)
     finally:

@@ -72,12 +72,18 @@ def descriptions(path: Path) -> Iterator[dict[str, Any]]:
         begin = data.find(MARK, begin + 1)
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Drivers below a folder, each once under its shortest name: only development packages bring names without a version."""
+    names = {path.resolve(): path for path in sorted(folder.rglob("librte_*.so*"), reverse=True)}
+    return sorted(names.values())
+
+
 @cache
 def installed() -> tuple[Driver, ...]:
     """Every driver found, by name; one file may hold several."""
     found: dict[str, Driver] = {}
     for folder in folders():
-        for path in sorted(folder.rglob("librte_*.so")):
+        for path in files_in(folder):
             for text in descriptions(path):
                 found.setdefault(text["name"], _driver(text, path))
     return tuple(found[name] for name in sorted(found))

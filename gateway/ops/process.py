@@ -14,6 +14,8 @@ from gateway.config import Configuration
 from gateway.errors import GatewayError
 from gateway.instance import PREFIX, Instance
 from gateway.ops.appliance import CoreStage, io_stage
+from gateway.ops.notification import Notification
+from gateway.ops.privileges import bind_early, bind_for_good
 from gateway.ops.session_loop import SessionStage
 from gateway.stages import Io, Placement, run_loop
 
@@ -22,14 +24,14 @@ PROBLEM_FILE = "problem"
 MILLISECOND_NS = 1_000_000
 # What each stage touches between a frame and its order: a page fault there costs more than the whole corridor.
 POPULATED = {
-    "io": ("io_core", "core_io", "control_io"),
+    "io": ("io_core", "core_io", "control_io", "io_recorder"),
     "core": ("io_core", "core_io", "core_journal", "gate", "orders", "fills", "books", "levels", "book_orders"),
     "session": ("core_session", "control_session", "session_core"),
 }
 HEARTBEATS = {"io": "PROCESS_IO", "core": "PROCESS_CORE", "session": "PROCESS_SESSION"}
 
 
-def placement_of(configuration: Configuration, stages: list[str]) -> Placement:
+def placement_of(configuration: Configuration, stages: list[str], notification: Notification) -> Placement:
     """Where this process's loop runs and whose silence it watches."""
     together = len(stages) > 1
     watch, place = configuration.watch, configuration.placement
@@ -42,6 +44,8 @@ def placement_of(configuration: Configuration, stages: list[str]) -> Placement:
         idle=place.idle,
         sleep_ns=place.sleep_us * 1000,
         watches=tuple(watches),
+        notify_socket=notification.file,
+        notify_interval_ns=notification.interval_ns,
     )
 
 
@@ -57,17 +61,24 @@ def build(instance: Instance, configuration: Configuration, stages: list[str]) -
 def main(words: list[str]) -> int:
     """Runs the named stages of the instance in `FOLDER`; when it cannot, leaves one line there for control to say."""
     folder, stages = Path(words[0]), words[1].split(",")
+    notification = Notification()
     try:
         configuration = Configuration(**json.loads((folder / CONFIGURATION_FILE).read_text()))
         instance = Instance.attach(folder.name.removeprefix(PREFIX), folder.parent)
         beat = instance.control[0]["heartbeats"][layout.value(HEARTBEATS[stages[0]])]
         beat["state"] = layout.value("PROCESS_STARTING")
+        bind_early(configuration, stages)
         if stages == ["session"]:  # a loop in Python: sockets of the kernel are waited for, rings are not
             instance.populate(*POPULATED["session"])
-            SessionStage(instance, configuration).run()
+            session = SessionStage(instance, configuration)
+            bind_for_good(configuration, stages)
+            session.run()
             return 0
         built = build(instance, configuration, stages)
-        run_loop(instance, [row.stage() for row in built], placement_of(configuration, stages))
+        bind_for_good(configuration, stages)
+        notification.watch_closely()
+        run_loop(instance, [row.stage() for row in built], placement_of(configuration, stages, notification))
+        notification.say("STOPPING=1")
         for row in built:
             row.close()
     except GatewayError as problem:

@@ -15,13 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway import clock
+from gateway import clock, layout
 from gateway.errors import GatewayError
 from gateway.instance import Instance
 from gateway.native import ffi, lib, text
 
 POLL_RECORDS = 4096
-COUNTED = ("frames_in", "frames_out", "orders_refused", "missed_in", "missed_out")
+FULL_BYTES = 1 << 20  # a few of the writer's buffers: what did not fit was cut off again
+COUNTED = (
+    *("frames_in", "frames_out", "exceptions_in", "exceptions_out", "orders_refused"),
+    *("dropped_in", "dropped_exceptions", "missed_in", "missed_out", "missed_exceptions"),
+)
+DROPS = ("drop_ring_full", "drop_oversized", "drop_truncated", "drop_port")
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,11 @@ class Recorder:
         self.files_written = 0
         self.native = ffi.new("struct recorder *")
         self.native.frames = instance.reader("io_core", reliable=False)[0]
+        self.native.notes = instance.reader("io_recorder", reliable=False)[0]
         for index, ring in enumerate(("core_io", "control_io")):
             self.native.orders[index] = instance.reader(ring, reliable=False)[0]
         self.native.clock = ffi.cast("struct clock_calibration *", instance.clock_address)
+        self._watch_drops()
         self._begin_file()
 
     def poll(self) -> int:
@@ -81,6 +88,13 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _watch_drops(self) -> None:
+        """What io drops from now on is noted in the file."""
+        address = self.instance.address("counters") + layout.offsets("counters").io
+        self.native.io = ffi.cast("struct io_counters *", address)
+        self.native.io_dropped = sum(int(getattr(self.native.io, name)) for name in DROPS)
+        self.native.io_throttled = int(self.native.io.exception_throttled)
+
     def _is_over(self) -> bool:
         rotation = self.rotation
         if rotation.size_bytes and self.native.bytes_written >= rotation.size_bytes:
@@ -109,7 +123,7 @@ class Recorder:
         path = self.paths[-1]
         with contextlib.suppress(OSError):
             free = os.statvfs(path.parent)
-            if free.f_bavail == 0:
+            if free.f_bavail * free.f_frsize < FULL_BYTES:
                 return GatewayError(f"{path}: the disk is full, the file is whole up to here; free space, or use --keep")
         return GatewayError(f"{path}: the disk took no more; the file is whole up to here")
 

@@ -17,6 +17,11 @@ from gateway.ops.snapshot import rates, take
 BOOKS = 10
 SILENT_MS = 1_000  # a heartbeat older than this is drawn in red
 FULL_SHARE = 0.5  # a ring fuller than this is drawn in red
+IO_LOSSES = (
+    *("exception_throttled", "exception_failed", "drop_port", "drop_no_buffer", "drop_oversized", "drop_truncated"),
+    *("checksum_bad", "link_flaps", "buffers_lost"),
+)
+LINK_DOWN = 2  # enum port_link
 SPANS = {
     "receive_decode_ns": "io → core",
     "decode_order_ns": "core → order",
@@ -76,6 +81,8 @@ def headline(now: dict[str, Any]) -> Text:
         style = "green" if session["phase"] == "up" else "bold red"
         line.append(f"   order session {session['phase']}", style=style)
         line.append(f" {session['session']} connection {session['connections']}", style="dim")
+    if now["io"]["link_state"] == LINK_DOWN:
+        line.append("   LINK DOWN", style="bold red")
     line.append(f"   epoch {now['epoch']}   positions {now['positions']}", style="dim")
     return line
 
@@ -94,7 +101,7 @@ def traffic(now: dict[str, Any], before: dict[str, Any] | None) -> Table:
         if now[block][name]:
             table.add_row(label, f"{now[block][name]:,}", f"{speed[name]:,.0f}" if name in speed else "–")
     losses = {"gap messages": now["core"]["gap_messages"], "ring full": now["io"]["drop_ring_full"]}
-    losses |= {name: now["io"][name] for name in ("exception_throttled", "exception_failed")}
+    losses |= {name: now["io"][name] for name in IO_LOSSES}
     losses |= {name: now["quality"][name] for name in ("outliers", "quiet", "divergences")}
     for label, count in {**losses, **now["feed_reasons"]}.items():
         if count and label not in ("duplicate", "ok"):

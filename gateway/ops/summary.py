@@ -10,6 +10,7 @@ import numpy as np
 from gateway import layout
 from gateway.instance import Instance
 from gateway.ops.histogram import percentile
+from gateway.port import words_of
 
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "p999": 0.999}
 NOT_ROOM = ("reserved",)
@@ -91,6 +92,7 @@ def summary(instance: Instance) -> dict[str, Any]:
         "instance": instance.name,
         "kill_latch": "" if latch == 0 else layout.names("kill_reason", "KILL_")[latch],
         "io": plain(counters["io"], "io_counters"),
+        "port": words_of(bytes(counters["port"]).split(b"\0")[0].decode()),
         "core": plain(counters["core"], "core_counters"),
         "messages": messages_by_type(counters["core"]),
         "feed_reasons": reasons(counters["core"]["reasons"], "feed_reason", "FEED_"),

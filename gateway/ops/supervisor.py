@@ -4,6 +4,7 @@
                                  ├─► process core    dies: the kill latch is set, open orders are cancelled
                                  ├─► process session dies: started again, it logs in behind what it had (TCP orders only)
                                  └─► journal file
+      gateway run --process control ─► the same, but a service manager starts io and core: joined.py
 
 Hard rule: whatever fails here ends with the latch set or with the stages stopped, never with a core that trades alone.
 """
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from gateway import clock, layout, pipeline
 from gateway.config import Configuration
@@ -24,7 +26,10 @@ from gateway.errors import AttachError, CapabilityError, ConfigurationError, Gat
 from gateway.instance import Instance, is_held
 from gateway.ops import kill, kill_file
 from gateway.ops.appliance import order_frames, prepare_account
+from gateway.ops.joined import Joined, require_apart
 from gateway.ops.journal import Journal
+from gateway.ops.notification import Notification, without_notification
+from gateway.ops.privileges import hand_over, user_of
 from gateway.ops.process import CONFIGURATION_FILE, HEARTBEATS, PROBLEM_FILE
 
 TICK_SECONDS = 0.02
@@ -32,15 +37,21 @@ START_SECONDS = 900.0  # the first start compiles kernels; a busy machine takes 
 CANCEL_SECONDS = 2.0  # of an orderly stop: the venue confirms within it, or the summary says what is open
 STOP_SECONDS = 2.0
 RESTARTS_MAX = 5  # of one process
+STOP_JOINED_SECONDS = 10.0  # they end by themselves; a signal from us would look like a failure to their manager
 
 
 class Supervisor:
     """One running appliance."""
 
-    def __init__(self, configuration: Configuration):
+    def __init__(self, configuration: Configuration, joined: bool = False):
+        if joined:
+            require_apart(configuration)
+        self.joined = joined  # the stages are started by a service manager
+        self.notification = Notification()
+        self.user = user_of(configuration)
         self.configuration = configuration
         self.state = configuration.state_folder
-        self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.children: dict[str, subprocess.Popen[bytes] | Joined] = {}
         self.restarts: dict[str, int] = {}
         if configuration.strategy.file:
             configuration.require_limits()
@@ -68,6 +79,8 @@ class Supervisor:
         prepare_account(self.instance, configuration)
         self.frames = order_frames(configuration)
         self.journal = Journal(self.instance, configuration.journal_folder)
+        if self.user is not None:
+            hand_over(self.instance.folder, self.user)
 
     @property
     def stages(self) -> list[str]:
@@ -91,9 +104,27 @@ class Supervisor:
                 return
 
     def _spawn(self, name: str) -> None:
+        if self.joined:
+            self.children[name] = Joined(self.instance, self._heartbeat_of(name))
+            return
         command = [sys.executable, "-m", "gateway.ops.process", str(self.instance.folder), name]
         # control leaves in order; Ctrl-C in a terminal must not reach the stages before it
-        self.children[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            self.children[name] = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, start_new_session=True, **self._surroundings(name)
+            )
+        except PermissionError:
+            who = self.configuration.privileges.user or "this user"
+            raise CapabilityError(f"{who} cannot run {sys.executable}; install the project below /opt") from None
+
+    def _surroundings(self, name: str) -> dict[str, Any]:
+        """Environment and user of a stage: core is its user's from the first instruction, io becomes it later."""
+        environment = without_notification()
+        if self.user is None or name != "core":
+            return {"env": environment}
+        groups = os.getgrouplist(self.user.pw_name, self.user.pw_gid)
+        environment |= {"HOME": self.user.pw_dir}
+        return {"env": environment, "user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": groups}
 
     def _heartbeat_of(self, name: str) -> object:
         return self.instance.control[0]["heartbeats"][layout.value(HEARTBEATS[name.partition(",")[0]])]
@@ -123,6 +154,7 @@ class Supervisor:
 
     def beat(self) -> None:
         """Control's sign of life."""
+        self.notification.feed()
         self._beat["turns"] += 1
         self._beat["time_ns"] = clock.now_ns(self.instance.clock_address)
 
@@ -185,7 +217,7 @@ class Supervisor:
                     report = kill.KillReport()
                     kill.cancel_all(self.instance, self.frames, report, CANCEL_SECONDS, self._live)
             self.instance.control[0]["stop"] = 1
-            deadline = time.monotonic() + STOP_SECONDS
+            deadline = time.monotonic() + (STOP_JOINED_SECONDS if self.joined else STOP_SECONDS)
             while any(child.poll() is None for child in self.children.values()) and time.monotonic() < deadline:
                 self._live()
                 time.sleep(TICK_SECONDS)
@@ -224,7 +256,7 @@ def _start_error(name: str, code: int, said: Path) -> GatewayError:
     return kinds.get(code, GatewayError)(f"process {name} could not start ({_ending(code)}): {why}")
 
 
-def end_process(child: "subprocess.Popen[bytes]", patience_seconds: float = 2.0) -> None:
+def end_process(child: "subprocess.Popen[bytes] | Joined", patience_seconds: float = 2.0) -> None:
     """Ends a child we started: asks, waits, insists. A stopped child is continued first so that it can leave."""
     if child.poll() is None:
         child.send_signal(signal.SIGCONT)

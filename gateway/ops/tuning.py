@@ -61,6 +61,8 @@ def plan(host: Host, huge_pages: int | None, quiet: set[int], governor: str) -> 
 
 def _interrupts(host: Host, quiet: set[int]) -> list[Change]:
     everywhere = parse_processors(host.read("sys/devices/system/cpu/online"))
+    if quiet - everywhere:
+        raise UsageError(f"no processor {processors_text(quiet - everywhere)} here; there are {processors_text(everywhere)}")
     rest = everywhere - quiet
     if not rest:
         raise UsageError(f"processors {processors_text(quiet)} are all there are; leave one for interrupts")
@@ -71,6 +73,11 @@ def _interrupts(host: Host, quiet: set[int]) -> list[Change]:
         if now & quiet:
             changes.append(Change(path, before, processors_text(now - quiet or rest)))
     return changes
+
+
+def scales(host: Host) -> bool:
+    """Whether a processor of this host has a frequency governor."""
+    return any((host.root / GOVERNORS).glob("cpu[0-9]*/cpufreq/scaling_governor"))
 
 
 def _governors(host: Host, governor: str) -> list[Change]:

@@ -3,7 +3,10 @@
 pair        appliance ── shared memory ── venue                     no privilege
 tap         appliance ── TAP ─ kernel ─ AF_PACKET ── venue          root, in a network namespace of its own
 af_packet   appliance ── veth ═══════ veth ── venue                 root, in a network namespace of its own
-dpdk        appliance ── memif socket ── memif ── venue             a build with DPDK, root
+dpdk        appliance ── memif socket ── memif ── venue             a build with DPDK, root; as every one below
+dpdk:vhost      appliance ── vhost socket ── virtio-user ── venue   huge pages where some are free
+dpdk:af_packet  appliance ── veth ══ veth ── venue                  both ends by DPDK's driver
+dpdk:tap        appliance ── TAP ─ kernel ─ AF_PACKET ── venue      the TAP by DPDK's driver
 """
 
 import os
@@ -17,6 +20,8 @@ from pathlib import Path
 
 from gateway.errors import CapabilityError, UsageError
 from gateway.native import lib
+
+AF_PACKET_FRAMES = 8192  # of the driver's ring in the kernel: its own 512 overflow while a process waits for a CPU
 
 
 @dataclass(frozen=True)
@@ -93,12 +98,40 @@ def _af_packet(name: str) -> Iterator[Wiring]:
 
 
 @contextmanager
+def _dpdk_socket(driver: str) -> Iterator[Wiring]:
+    with tempfile.TemporaryDirectory(prefix="gateway-dpdk-") as folder:
+        if driver == "vhost":
+            path = f"{folder}/vhost.sock"
+            yield Wiring("dpdk:vhost", f"dpdk:net_vhost0,iface={path}", f"dpdk:net_virtio_user0,path={path}")
+        else:
+            common = f"huge=no,id=0,socket={folder}/memif.sock,socket-abstract=no"
+            yield Wiring("dpdk", f"dpdk:net_memif0,role=server,{common}", f"dpdk:net_memif0,role=client,{common}")
+
+
+@contextmanager
+def _dpdk_interface(driver: str) -> Iterator[Wiring]:
+    if driver == "tap":
+        with _tap("") as wiring:
+            name = wiring.appliance.removeprefix("tap:")
+            yield Wiring("dpdk:tap", f"dpdk:net_tap0,iface={name},huge=no", wiring.venue, wiring.prefix)
+    else:
+        with _af_packet("") as wiring:
+            ends = [end.removeprefix("af_packet:") for end in (wiring.appliance, wiring.venue)]
+            names = [f"dpdk:net_af_packet0,iface={end},framecnt={AF_PACKET_FRAMES},huge=no" for end in ends]
+            yield Wiring("dpdk:af_packet", names[0], names[1], wiring.prefix)
+
+
+DPDK_DRIVERS = {"memif": _dpdk_socket, "vhost": _dpdk_socket, "af_packet": _dpdk_interface, "tap": _dpdk_interface}
+
+
+@contextmanager
 def _dpdk(name: str) -> Iterator[Wiring]:
+    if (name or "memif") not in DPDK_DRIVERS:
+        raise UsageError(f"--port dpdk:{name}: the demo joins two processes by one of: {', '.join(DPDK_DRIVERS)}")
     if not lib.GATEWAY_WITH_DPDK:
         raise CapabilityError("--port dpdk: this build has no DPDK; install libdpdk-dev and run scripts/setup again")
-    with tempfile.TemporaryDirectory(prefix="gateway-memif-") as folder:
-        common = f"huge=no,id=0,socket={folder}/{name or 'memif'}.sock,socket-abstract=no"
-        yield Wiring("dpdk", f"dpdk:net_memif0,role=server,{common}", f"dpdk:net_memif0,role=client,{common}")
+    with DPDK_DRIVERS[name or "memif"](name) as wiring:
+        yield wiring
 
 
 KINDS: dict[str, Callable[[str], object]] = {"pair": _pair, "tap": _tap, "af_packet": _af_packet, "dpdk": _dpdk}

@@ -34,7 +34,7 @@ OK, FRAME_SHORT, NOT_IPV4 = value("FEED_OK"), value("FEED_FRAME_SHORT"), value("
 NOT_UDP, FRAGMENT, IP_HEADER = value("FEED_NOT_UDP"), value("FEED_FRAGMENT"), value("FEED_IP_HEADER")
 IP_CHECKSUM, UDP_LENGTH = value("FEED_IP_CHECKSUM"), value("FEED_UDP_LENGTH")
 UDP_CHECKSUM = value("FEED_UDP_CHECKSUM")
-CHECKSUM_UNREADY = value("FRAME_CHECKSUM_UNREADY")
+CHECKSUM_SETTLED = value("FRAME_CHECKSUM_UNREADY") | value("FRAME_CHECKSUM_GOOD")  # not filled in yet, or verified
 
 ETHERNET_BYTES = 14
 TAG_BYTES = 4
@@ -53,7 +53,7 @@ FRAGMENT_MASK = 0x3FFF  # more fragments, or an offset (RFC 791)
 def parse_frame(frame: int, size: int, flags: int, datagram: int) -> int:
     """Finds the UDP payload of the `size` bytes at `frame` and fills struct datagram; returns enum feed_reason, 0 = OK.
 
-    `flags` is enum frame_flag of the slot: CHECKSUM_UNREADY leaves the UDP checksum unchecked. An IP checksum of 0 is
+    `flags` is enum frame_flag of the slot: CHECKSUM_SETTLED leaves the UDP checksum unchecked. An IP checksum of 0 is
     taken on trust and reported in `checksum_absent`; a UDP checksum of 0 means "not used" (RFC 768), and one that is the
     pseudo header's sum alone was recorded on its way to the hardware that fills it in. The struct is valid only after 0.
     """
@@ -110,7 +110,7 @@ def _parse_udp(header, room, addresses, flags, datagram):
     size = load_be16(header + 4)
     if size < UDP_BYTES or size > room:
         return UDP_LENGTH
-    if load_u16(header + 6) != 0 and flags & CHECKSUM_UNREADY == 0:
+    if load_u16(header + 6) != 0 and flags & CHECKSUM_SETTLED == 0:
         # pseudo header: addresses, protocol, length; summed as loaded, since a ones-complement sum has no byte order
         pseudo = addresses + (PROTOCOL_UDP << 8) + load_u16(header + 4)
         if _fold(pseudo + _sum_bytes(header, size)) != 0xFFFF and load_u16(header + 6) != _fold(pseudo):

@@ -28,8 +28,13 @@ struct io_counters {
     uint64_t exception_out;       /* frames of the kernel that the port took */
     uint64_t exception_throttled; /* of those received: dropped, beyond what a turn or a second may cost */
     uint64_t exception_failed;    /* the kernel or the port did not take the frame */
+    uint64_t drop_no_buffer;      /* of drop_port: no buffer was free */
+    uint64_t checksum_bad;        /* the device says so; core judges for itself and counts why */
+    uint64_t link_state;          /* of the first port, enum port_link: 0 unknown, 1 up, 2 down */
+    uint64_t link_flaps;          /* times a link went down */
+    uint64_t buffers_lost;        /* packet buffers that never came back */
+    uint64_t transmit_retries;    /* times a full queue was asked again */
     uint64_t reference_transmitted; /* of the last new order handed to the port */
-    uint64_t reserved[6];
 };
 
 /* Why a frame or message did not become events. */
@@ -143,4 +148,5 @@ struct counters {
     struct core_counters reports; /* the order session's packets: arbitration counts them apart from the market's */
     struct histogram spans[4];
     struct histogram stale; /* how long each book that healed had been stale, by the frames' own times */
+    uint8_t port[256];      /* how io's first port was set up: KEY=VALUE words, 0 behind them */
 };

@@ -12,8 +12,9 @@ enum frame_flag {
     FRAME_MESSAGE = 16,         /* no frame: a message, or a part of one, of a session over TCP (WebSocket); whole and of
                                    size 0: a connection was opened, what the one before said is over */
     FRAME_MORE = 32,            /* the message goes on in the next slot */
-    FRAME_REPORTS = 64,         /* no frame: a packet of the order session, numbered like one of MoldUDP64 */
-    FRAME_SESSION = 128         /* no frame: struct session_news, the order session is up and all it missed lies before */
+    FRAME_CHECKSUM_GOOD = 64,   /* the device has verified the transport checksum */
+    FRAME_REPORTS = 128,        /* no frame: a packet of the order session, numbered like one of MoldUDP64 */
+    FRAME_SESSION = 256         /* no frame: struct session_news, the order session is up and all it missed lies before */
 };
 
 enum frame_constant {

@@ -4,6 +4,7 @@
  *
  *   af_packet:INTERFACE[,frames=N]     N slots of 4 KiB in the receive ring, default 4096
  *
+ * One port an interface in a network namespace: a name among its abstract sockets, which the kernel frees with the process.
  * Its hard rule: a slot belongs to the kernel until TP_STATUS_USER is seen with acquire, and again after `release`.
  * Source: Linux Documentation/networking/packet_mmap.rst, packet(7).
  */
@@ -11,11 +12,13 @@
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "../port.h"
@@ -33,6 +36,7 @@ enum {
 
 struct af_packet_state {
     int socket;
+    int claim; /* holds the interface's name against a second port */
     uint8_t *ring; /* NULL: not mapped */
     uint32_t slots;
     uint32_t head;  /* next slot to look at */
@@ -90,6 +94,18 @@ static const char *bind_to(struct af_packet_state *state, unsigned index)
     return NULL;
 }
 
+/* Two ports would both get every frame and both send: two gateways that know nothing of each other. 0, or -1: taken. */
+static int claim(struct af_packet_state *state, const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int length = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "gateway/af_packet/%s", name); /* unix(7) */
+    state->claim = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (state->claim < 0)
+        return 0;
+    socklen_t bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+    return bind(state->claim, (struct sockaddr *)&address, bytes) != 0 && errno == EADDRINUSE ? -1 : 0;
+}
+
 static int open_socket(struct af_packet_state *state, const char *name, char *error)
 {
     char text[160];
@@ -102,6 +118,8 @@ static int open_socket(struct af_packet_state *state, const char *name, char *er
         return refuse(error, PORT_INCAPABLE, name, "not permitted; needs CAP_NET_RAW, run as root");
     if (state->socket < 0)
         return refuse(error, PORT_INCAPABLE, name, strerror(errno));
+    if (claim(state, name) != 0)
+        return refuse(error, PORT_REFUSED, name, "in use by another port of a gateway; end that one, or choose another");
     const char *problem = configure(state);
     if (problem == NULL)
         problem = bind_to(state, index);
@@ -118,6 +136,8 @@ static void af_packet_close(struct port *port)
         munmap(state->ring, (size_t)state->slots * SLOT_BYTES);
     if (state->socket >= 0)
         close(state->socket);
+    if (state->claim >= 0)
+        close(state->claim);
     free(state);
     port->state = NULL;
 }
@@ -135,6 +155,7 @@ static int af_packet_open(struct port *port, const char *argument, char *error)
         return refuse(error, PORT_REFUSED, name, "out of memory");
     state->slots = ((uint32_t)slots + 15) & ~15u; /* whole blocks */
     state->socket = -1;
+    state->claim = -1;
     port->state = state;
     int outcome = open_socket(state, name, error);
     if (outcome != 0)
@@ -202,6 +223,8 @@ static void af_packet_release(struct port *port)
 /* Frames the kernel took, in order. */
 static int send_burst(int socket, const struct port_frame *frames, int count)
 {
+    if (count == 1) /* an order: the shortest way into the kernel */
+        return send(socket, frames->data, frames->size, MSG_DONTWAIT) == (ssize_t)frames->size;
     struct iovec pieces[PORT_BURST_MAX];
     struct mmsghdr messages[PORT_BURST_MAX];
     memset(messages, 0, (size_t)count * sizeof *messages);

@@ -20,6 +20,9 @@ enum capture_limit {
 
 enum capture_link { CAPTURE_ETHERNET = 1 };
 
+/* if_name of frames that our recorder took from the exception path: 18 characters. */
+#define CAPTURE_EXCEPTION "gateway/exceptions"
+
 enum capture_step {
     CAPTURE_FRAME = 0,   /* one frame was filled in */
     CAPTURE_NOTHING = 1, /* a block without a frame for us; ask again */
@@ -29,6 +32,7 @@ enum capture_step {
 struct capture_interface {
     uint16_t link;
     uint8_t resolution; /* if_tsresol as written: bit 7 chooses powers of two */
+    uint8_t exception;  /* 1: its if_name is CAPTURE_EXCEPTION */
     uint32_t snap_bytes; /* 0: no limit */
     int64_t offset_seconds; /* if_tsoffset */
 };
@@ -38,7 +42,7 @@ struct capture {
     uint64_t size;
     uint64_t position;
     int blocks;  /* 1: pcapng, 0: pcap */
-    int inbound_only; /* 1: frames that say outbound (epb_flags) are passed over */
+    int inbound_only; /* 1: frames that say outbound (epb_flags), and those of the exception path, are passed over */
     int swapped; /* 1: written on a machine of the other byte order; a pcapng section may change it */
     int64_t time_ns; /* of the last frame that had one */
     uint64_t errors; /* damage, and frames that are not Ethernet */

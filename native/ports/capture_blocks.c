@@ -7,6 +7,7 @@
 #include "capture.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum {
     BLOCK_SECTION = 0x0A0D0D0A,
@@ -22,6 +23,9 @@ enum {
     OPTION_FLAGS = 2, /* epb_flags, section 4.3.1: direction in the two lowest bits */
     DIRECTION = 3,
     DIRECTION_OUTBOUND = 2,
+    CHECKSUM_UNREADY = 1 << 9,
+    OPTION_NAME = 2,       /* if_name, section 4.2 */
+    NAME_BYTES = sizeof CAPTURE_EXCEPTION - 1,
     OPTION_RESOLUTION = 9, /* if_tsresol, section 4.2 */
     OPTION_OFFSET = 14     /* if_tsoffset */
 };
@@ -94,6 +98,8 @@ static void read_interface_options(const struct capture *capture, struct capture
         uint16_t code = capture_u16(capture, at), length = capture_u16(capture, at + 2);
         if (code == OPTION_END || length > end - at - 4)
             return;
+        if (code == OPTION_NAME && length == NAME_BYTES)
+            interface->exception = memcmp(capture->bytes + at + 4, CAPTURE_EXCEPTION, NAME_BYTES) == 0;
         if (code == OPTION_RESOLUTION && length == 1)
             interface->resolution = capture->bytes[at + 4];
         if (code == OPTION_OFFSET && length == 8)
@@ -119,6 +125,7 @@ static enum capture_step take_interface(struct capture *capture, uint64_t at, ui
     interface->snap_bytes = capture_u32(capture, at + 12);
     interface->resolution = 6;
     interface->offset_seconds = 0;
+    interface->exception = 0;
     read_interface_options(capture, interface, at + 16, at + length - 4);
     return CAPTURE_NOTHING;
 }
@@ -144,15 +151,15 @@ static enum capture_step deliver(struct capture *capture, struct port_frame *fra
     return CAPTURE_FRAME;
 }
 
-/* Section 4.3.1. Whether the options between `at` and `end` say that the frame was sent, not received. */
-static int says_outbound(const struct capture *capture, uint64_t at, uint64_t end)
+/* Section 4.3.1. epb_flags among the options between `at` and `end`; 0 where there are none. */
+static uint32_t flags_between(const struct capture *capture, uint64_t at, uint64_t end)
 {
     while (at < end && end - at >= 4) {
         uint16_t code = capture_u16(capture, at), length = capture_u16(capture, at + 2);
         if (code == OPTION_END || length > end - at - 4)
             return 0;
         if (code == OPTION_FLAGS && length == 4)
-            return (capture_u32(capture, at + 4) & DIRECTION) == DIRECTION_OUTBOUND;
+            return capture_u32(capture, at + 4);
         at += 4 + (((uint64_t)length + 3) & ~3ull);
     }
     return 0;
@@ -174,11 +181,14 @@ static enum capture_step take_packet(struct capture *capture, struct port_frame 
         return CAPTURE_NOTHING;
     }
     uint64_t options = at + 28 + (((uint64_t)size + 3) & ~3ull);
-    if (capture->inbound_only && !old && says_outbound(capture, options, at + length - 4))
+    uint32_t flags = old ? 0 : flags_between(capture, options, at + length - 4);
+    if (capture->inbound_only && (interface->exception || (flags & DIRECTION) == DIRECTION_OUTBOUND))
         return CAPTURE_NOTHING;
     uint64_t ticks = (uint64_t)capture_u32(capture, at + 12) << 32 | capture_u32(capture, at + 16);
     int64_t time_ns = capture_time_ns(ticks, interface->resolution, interface->offset_seconds);
-    return deliver(capture, frame, at + 28, size, capture_u32(capture, at + 24), time_ns);
+    enum capture_step step = deliver(capture, frame, at + 28, size, capture_u32(capture, at + 24), time_ns);
+    frame->flags = flags & CHECKSUM_UNREADY ? FRAME_CHECKSUM_UNREADY : 0;
+    return step;
 }
 
 /* Section 4.4: no time, no interface (always the first), the captured length follows from the snap length. */

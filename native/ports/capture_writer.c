@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "capture.h"
+
 /* draft-ietf-opsawg-pcapng, sections 4.1 and 4.2: a section of unknown length, an interface with if_tsresol 9. */
 static const struct {
     uint32_t section[7];
@@ -16,6 +18,13 @@ static const struct {
     .section = {0x0A0D0D0A, 28, 0x1A2B3C4D, 0x00000001, 0xFFFFFFFF, 0xFFFFFFFF, 28},
     .interface = {1, 32, 0x00000001, 0, 0x00010009, 0x00000009, 0x00000000, 32},
 };
+
+/* Section 4.2, with if_name (option 2): eighteen characters, padded to twenty. */
+static const struct {
+    uint32_t type, length, link, snap_bytes, name_option;
+    char name[20];
+    uint32_t resolution_option, resolution, options_end, length_again;
+} exception_interface = {1, 56, 1, 0, 0x00120002, CAPTURE_EXCEPTION, 0x00010009, 9, 0, 56};
 
 /* Section 4.3. */
 struct packet_block {
@@ -75,17 +84,18 @@ static uint64_t block_bytes(uint32_t size)
     return sizeof(struct packet_block) + (((uint64_t)size + 3) & ~3ull) + sizeof(struct packet_tail);
 }
 
-static void put_frame(struct capture_writer *writer, const struct port_frame *frame, int64_t time_ns, uint32_t direction,
-                      uint64_t dropped)
+static void put_frame(struct capture_writer *writer, const struct port_frame *frame, enum capture_side side,
+                      uint32_t direction, uint64_t dropped)
 {
-    uint64_t length = block_bytes(frame->size), time = (uint64_t)(frame->time_ns ? frame->time_ns : time_ns);
+    uint64_t length = block_bytes(frame->size), time = (uint64_t)frame->time_ns;
+    uint32_t flags = direction | (frame->flags & FRAME_CHECKSUM_UNREADY ? CAPTURE_CHECKSUM_UNREADY : 0);
     uint8_t *block = writer->buffer + writer->used_bytes;
     struct packet_block head = {
-        PACKET_BLOCK, (uint32_t)length, 0, (uint32_t)(time >> 32), (uint32_t)time, frame->size,
+        PACKET_BLOCK, (uint32_t)length, side, (uint32_t)(time >> 32), (uint32_t)time, frame->size,
         frame->size_wire > frame->size ? frame->size_wire : frame->size,
     };
     struct packet_tail tail = {
-        FLAGS_OPTION, direction, DROP_OPTION, (uint32_t)dropped, (uint32_t)(dropped >> 32), 0, (uint32_t)length,
+        FLAGS_OPTION, flags, DROP_OPTION, (uint32_t)dropped, (uint32_t)(dropped >> 32), 0, (uint32_t)length,
     };
     memset(block, 0, length); /* the padding */
     memcpy(block, &head, sizeof head);
@@ -116,7 +126,9 @@ int capture_writer_append(struct capture_writer *writer, const struct port_frame
                 return written;
             written += whole;
         }
-        put_frame(writer, &frames[index], time_ns, CAPTURE_OUTBOUND, 0);
+        struct port_frame frame = frames[index];
+        frame.time_ns = frame.time_ns ? frame.time_ns : time_ns;
+        put_frame(writer, &frame, CAPTURE_SIDE_PORT, CAPTURE_OUTBOUND, 0);
     }
     return written + flush(writer);
 }
@@ -127,14 +139,19 @@ int capture_writer_flush(struct capture_writer *writer)
     return flush(writer) == whole ? 0 : -1;
 }
 
-int capture_writer_put(struct capture_writer *writer, const struct port_frame *frame, uint32_t direction,
-                       uint64_t dropped)
+int capture_writer_add_exception(struct capture_writer *writer)
+{
+    return write_whole(writer, (const uint8_t *)&exception_interface, sizeof exception_interface);
+}
+
+int capture_writer_put(struct capture_writer *writer, const struct port_frame *frame, enum capture_side side,
+                       uint32_t direction, uint64_t dropped)
 {
     if (frame->size > WRITER_FRAME_BYTES_MAX)
         return 0;
     if (writer->used_bytes + block_bytes(frame->size) > WRITER_BUFFER_BYTES && capture_writer_flush(writer) != 0)
         return -1;
-    put_frame(writer, frame, frame->time_ns, direction, dropped);
+    put_frame(writer, frame, side, direction, dropped);
     return 0;
 }
 

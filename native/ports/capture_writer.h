@@ -16,9 +16,16 @@ enum capture_writer_limit {
 };
 
 /* epb_flags, section 4.3.1. */
-enum capture_direction {
+enum capture_flag {
     CAPTURE_INBOUND = 1,
-    CAPTURE_OUTBOUND = 2
+    CAPTURE_OUTBOUND = 2,
+    CAPTURE_CHECKSUM_UNREADY = 1 << 9
+};
+
+/* The interface of the file that a frame belongs to; the second one is there after capture_writer_add_exception. */
+enum capture_side {
+    CAPTURE_SIDE_PORT = 0,
+    CAPTURE_SIDE_EXCEPTION = 1 /* of if_name CAPTURE_EXCEPTION: it never was core's */
 };
 
 struct capture_writer {
@@ -33,9 +40,11 @@ struct capture_writer {
 const char *capture_writer_open(struct capture_writer *writer, const char *path, int source);
 /* Frames written, in order. A frame without a time gets `time_ns`. */
 int capture_writer_append(struct capture_writer *writer, const struct port_frame *frames, int count, int64_t time_ns);
+/* Right after opening: names the second interface. 0, or -1: the disk. */
+int capture_writer_add_exception(struct capture_writer *writer);
 /* One frame into the buffer, which is written when it is full; `dropped` frames were lost before it. 0, or -1: the disk. */
-int capture_writer_put(struct capture_writer *writer, const struct port_frame *frame, uint32_t direction,
-                       uint64_t dropped);
+int capture_writer_put(struct capture_writer *writer, const struct port_frame *frame, enum capture_side side,
+                       uint32_t direction, uint64_t dropped);
 int capture_writer_flush(struct capture_writer *writer);
 void capture_writer_close(struct capture_writer *writer);
 

@@ -1,18 +1,25 @@
 /* dpdk_argument.c ① — see dpdk_argument.h. */
 #include "dpdk_argument.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <rte_common.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "../port.h"
+#include "dpdk_eal_check.h"
+#include "dpdk_host.h"
+#include "dpdk_name.h"
 
-enum { OPTION_HUGE, OPTION_MEMORY, OPTION_DESCRIPTORS, OPTION_EAL, OPTIONS };
+enum {
+    OPTION_HUGE,
+    OPTION_MEMORY,
+    OPTION_DESCRIPTORS,
+    OPTION_EAL,
+    OPTION_QUEUES,
+    OPTION_MTU,
+    OPTION_PROMISCUOUS,
+    OPTIONS
+};
 
 static int refuse(char *error, int outcome, const char *device, const char *text)
 {
@@ -43,78 +50,23 @@ static int split_argument(const char *argument, char *device, struct option *opt
     return 0;
 }
 
-/* Copies the value of one driver key; empty where it is not given. */
-static void driver_value(const char *device, const char *key, char *value, size_t room)
+static int is_driver(const char *device, const char *driver)
 {
-    size_t length = strlen(key);
-    value[0] = '\0';
-    for (const char *pair = device + strcspn(device, ","); *pair == ','; pair += strcspn(pair, ","))
-        if (strncmp(++pair, key, length) == 0 && pair[length] == '=')
-            snprintf(value, room, "%.*s", (int)strcspn(pair + length + 1, ","), pair + length + 1);
+    return strncmp(device, driver, strlen(driver)) == 0;
 }
 
-/* A memif server that was killed leaves its socket file, and the driver takes it for a living one. */
-static void remove_stale_socket(const char *device)
+/* A driver whose other side counts queues too is told by its own key. */
+static int tell_queues(struct dpdk_argument *argument, char *error)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char abstract[8];
-    driver_value(device, "socket-abstract", abstract, sizeof abstract);
-    driver_value(device, "socket", address.sun_path, sizeof address.sun_path);
-    if (strcmp(abstract, "no") != 0 || address.sun_path[0] == '\0')
-        return;
-    int channel = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (channel < 0)
-        return;
-    if (connect(channel, (struct sockaddr *)&address, sizeof address) != 0 && errno == ECONNREFUSED)
-        unlink(address.sun_path); /* nobody listens on it */
-    close(channel);
-}
-
-/* domain:bus:device.function, all hexadecimal */
-static int is_pci(const char *device)
-{
-    static const char shape[] = "xxxx:xx:xx.x";
-    size_t length = strcspn(device, ",");
-    if (length != sizeof shape - 1)
+    const char *key = is_driver(argument->device, "net_vhost") || is_driver(argument->device, "net_virtio_user")
+                          ? "queues"
+                          : is_driver(argument->device, "net_af_packet") ? "qpairs" : NULL;
+    size_t used = strlen(argument->device);
+    if (key == NULL || argument->queues == 1)
         return 0;
-    for (size_t at = 0; at < length; at++)
-        if (shape[at] == 'x' ? !isxdigit((unsigned char)device[at]) : device[at] != shape[at])
-            return 0;
-    return 1;
-}
-
-/* What EAL would only say in many lines: an absent PCI device, or one that the kernel still drives. */
-static int check_device(const char *device, char *error)
-{
-    char path[128], driver[256] = "";
-    if (!is_pci(device) && strncmp(device, "net_", 4) != 0)
-        return refuse(error, PORT_REFUSED, device,
-                      "name a PCI address such as 0000:3b:00.0, or a driver such as net_memif0");
-    if (!is_pci(device))
-        return 0;
-    snprintf(path, sizeof path, "/sys/bus/pci/devices/%.12s", device);
-    if (access(path, F_OK) != 0)
-        return refuse(error, PORT_INCAPABLE, device, "no such PCI device; list them with: lspci -D");
-    snprintf(path, sizeof path, "/sys/bus/pci/devices/%.12s/driver", device);
-    if (readlink(path, driver, sizeof driver - 1) < 0)
-        return refuse(error, PORT_INCAPABLE, device, "no driver; bind it with: dpdk-devbind.py -b vfio-pci ADDRESS");
-    if (strstr(driver, "/vfio-pci") || strstr(driver, "uio") || strstr(driver, "/mlx"))
-        return 0;
-    return refuse(error, PORT_INCAPABLE, device,
-                  "the kernel drives it; bind it with: dpdk-devbind.py -b vfio-pci ADDRESS");
-}
-
-static int check_eal(const char *device, const char *extra, char *error)
-{
-    /* these end the process, load code, or attach to a stranger's memory */
-    static const char *const forbidden[] = {"-h", "--help", "-v", "--version", "--log-level=help", "--proc-type", "-d"};
-    for (const char *word = extra; *word; word += strspn(word, ";")) {
-        size_t length = strcspn(word, ";");
-        for (size_t index = 0; index < sizeof forbidden / sizeof *forbidden; index++)
-            if (strncmp(word, forbidden[index], strlen(forbidden[index])) == 0)
-                return refuse(error, PORT_REFUSED, device, "eal= must not hold -h, -v, -d or --proc-type");
-        word += length;
-    }
+    int more = snprintf(argument->device + used, sizeof argument->device - used, ",%s=%u", key, argument->queues);
+    if (more < 0 || (size_t)more >= sizeof argument->device - used)
+        return refuse(error, PORT_REFUSED, argument->device, "the argument is longer than 511 bytes");
     return 0;
 }
 
@@ -122,35 +74,56 @@ static int choose(const struct option *options, struct dpdk_argument *argument, 
 {
     const char *huge = options[OPTION_HUGE].value;
     struct eal_choice *choice = &argument->choice;
-    *choice = (struct eal_choice){
-        .device = argument->device, .is_pci = is_pci(argument->device), .extra = argument->extra};
+    *choice = (struct eal_choice){.device = argument->device,
+                                  .is_pci = dpdk_name_is_pci(argument->device),
+                                  .extra = argument->extra};
     if (huge[0] && strcmp(huge, "yes") != 0 && strcmp(huge, "no") != 0)
         return refuse(error, PORT_REFUSED, argument->device, "huge= is yes or no");
-    choice->huge_pages = huge[0] ? huge[0] == 'y' : eal_has_huge_pages();
+    choice->huge_pages = huge[0] ? huge[0] == 'y' : host_free_huge_mib() >= HOST_HUGE_MIB_MIN;
     return option_number("dpdk", &options[OPTION_MEMORY], 64, 65536, DPDK_MEMORY_MIB_DEFAULT, &choice->memory_mib,
                          error);
 }
 
+static int choose_promiscuous(const char *value, struct dpdk_argument *argument, char *error)
+{
+    static const char *const words[] = {"auto", "yes", "no"};
+    for (int word = PROMISCUOUS_AUTO; word <= PROMISCUOUS_NO; word++)
+        if (strcmp(value[0] ? value : "auto", words[word]) == 0) {
+            argument->promiscuous = (enum dpdk_promiscuous)word;
+            return 0;
+        }
+    return refuse(error, PORT_REFUSED, argument->device, "promiscuous= is auto, yes or no");
+}
+
+static int choose_numbers(const struct option *options, struct dpdk_argument *argument, char *error)
+{
+    long descriptors = 0, queues = 0, mtu = 0;
+    if (option_number("dpdk", &options[OPTION_DESCRIPTORS], 64, DPDK_DESCRIPTORS_MAX, DPDK_DESCRIPTORS_DEFAULT,
+                      &descriptors, error) != 0 ||
+        option_number("dpdk", &options[OPTION_QUEUES], 1, DPDK_QUEUES_MAX, 1, &queues, error) != 0 ||
+        option_number("dpdk", &options[OPTION_MTU], DPDK_MTU_MIN, DPDK_MTU_MAX, 0, &mtu, error) != 0)
+        return PORT_REFUSED;
+    argument->descriptors = (uint16_t)descriptors;
+    argument->queues = (uint16_t)queues;
+    argument->mtu = (uint16_t)mtu;
+    return 0;
+}
+
 int dpdk_argument_read(const char *text, struct dpdk_argument *argument, char *error)
 {
-    struct option options[OPTIONS] = {{.key = "huge"}, {.key = "memory"}, {.key = "descriptors"}, {.key = "eal"}};
-    long descriptors = 0;
+    struct option options[OPTIONS] = {
+        [OPTION_HUGE] = {.key = "huge"},           [OPTION_MEMORY] = {.key = "memory"},
+        [OPTION_DESCRIPTORS] = {.key = "descriptors"}, [OPTION_EAL] = {.key = "eal"},
+        [OPTION_QUEUES] = {.key = "queues"},       [OPTION_MTU] = {.key = "mtu"},
+        [OPTION_PROMISCUOUS] = {.key = "promiscuous"}};
     if (split_argument(text, argument->device, options, error) != 0)
         return PORT_REFUSED;
     memcpy(argument->extra, options[OPTION_EAL].value, sizeof argument->extra);
-    if (choose(options, argument, error) != 0 || check_eal(argument->device, argument->extra, error) != 0 ||
-        option_number("dpdk", &options[OPTION_DESCRIPTORS], 64, DPDK_DESCRIPTORS_MAX, DPDK_DESCRIPTORS_DEFAULT,
-                      &descriptors, error) != 0)
+    if (choose(options, argument, error) != 0 || choose_numbers(options, argument, error) != 0 ||
+        choose_promiscuous(options[OPTION_PROMISCUOUS].value, argument, error) != 0 || tell_queues(argument, error) != 0 ||
+        eal_check_words(&argument->choice, error) != 0)
         return PORT_REFUSED;
-    argument->descriptors = (uint16_t)descriptors;
-    argument->is_memif = strncmp(argument->device, "net_memif", 9) == 0;
-    argument->waits_for_peer = 0;
-    if (argument->is_memif) {
-        char role[8];
-        driver_value(argument->device, "role", role, sizeof role);
-        argument->waits_for_peer = strcmp(role, "server") != 0 && strcmp(role, "master") != 0;
-        if (!argument->waits_for_peer)
-            remove_stale_socket(argument->device);
-    }
-    return check_device(argument->device, error);
+    argument->is_memif = is_driver(argument->device, "net_memif");
+    argument->waits_for_peer = argument->is_memif && !dpdk_name_listens(argument->device);
+    return 0;
 }

@@ -2,12 +2,16 @@
 #include "dpdk_device.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <rte_alarm.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../clock.h"
+#include "../port.h"
 
 enum {
     LOOK_TICKS = 200000000, /* about a tenth of a second between two attempts to start */
@@ -47,7 +51,7 @@ static void start(struct dpdk_device *device)
 {
     int outcome = rte_eth_dev_start(device->ethernet);
     if (outcome == 0)
-        rte_eth_promiscuous_enable(device->ethernet); /* a driver that knows no other mode says ENOTSUP */
+        device->refused = dpdk_steering_open(device->steering);
     __atomic_store_n(&device->running, outcome == 0, __ATOMIC_RELEASE);
 }
 
@@ -67,11 +71,43 @@ static void wait_for(struct dpdk_device *device, int looks)
     device->ticks_next_look = clock_ticks() + (int64_t)looks * LOOK_TICKS;
 }
 
+void dpdk_device_prepare(struct dpdk_device *device)
+{
+    struct rte_eth_dev_info information = {0};
+    device->link_socket = -1;
+    if (rte_eth_dev_info_get(device->ethernet, &information) == 0 && information.if_index != 0)
+        device->link_socket = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
+/* net_af_packet says that its link is up whatever happens to the interface; the kernel knows. */
+static int kernel_says_down(const struct dpdk_device *device)
+{
+    struct rte_eth_dev_info information = {0};
+    struct ifreq request = {0};
+    if (device->link_socket < 0 || rte_eth_dev_info_get(device->ethernet, &information) != 0)
+        return 0;
+    if (if_indextoname(information.if_index, request.ifr_name) == NULL)
+        return 1; /* removed */
+    return ioctl(device->link_socket, SIOCGIFFLAGS, &request) == 0 && !(request.ifr_flags & IFF_RUNNING);
+}
+
+void dpdk_device_watch_link(struct dpdk_device *device)
+{
+    struct rte_eth_link link = {0};
+    if (__atomic_load_n(&device->joining, __ATOMIC_ACQUIRE) || rte_eth_link_get_nowait(device->ethernet, &link) != 0)
+        return;
+    int is_up = link.link_status == RTE_ETH_LINK_UP && !kernel_says_down(device);
+    device->link_flaps += device->link_state == PORT_LINK_UP && !is_up;
+    device->link_state = is_up ? PORT_LINK_UP : PORT_LINK_DOWN;
+}
+
 int dpdk_device_start(struct dpdk_device *device)
 {
     call(device, start);
     wait_for(device, LOOKS_OF_HANDSHAKE);
-    return dpdk_device_runs(device) || device->waits_for_peer ? 0 : -ENODEV;
+    if (dpdk_device_runs(device))
+        return device->refused;
+    return device->waits_for_peer ? 0 : -ENODEV;
 }
 
 static void join(void *argument)
@@ -103,6 +139,9 @@ void dpdk_device_close(struct dpdk_device *device)
     struct rte_eth_dev_info information = {0};
     int known = rte_eth_dev_info_get(device->ethernet, &information) == 0;
     rte_eal_alarm_cancel(join, device);
+    dpdk_steering_end(device->steering);
+    if (device->link_socket >= 0)
+        close(device->link_socket);
     call(device, stop_and_close);
     if (known && information.device)
         rte_dev_remove(information.device);

@@ -10,7 +10,7 @@
 #ifndef GATEWAY_PORT_DPDK_DEVICE_H
 #define GATEWAY_PORT_DPDK_DEVICE_H
 
-#include <stdint.h>
+#include "dpdk_steering.h"
 
 struct dpdk_device {
     uint16_t ethernet;
@@ -19,7 +19,18 @@ struct dpdk_device {
     int running;        /* written with release by whoever starts it; the polling thread acquires it */
     int joining;        /* an attempt to start is under way on the interrupt thread */
     int64_t ticks_next_look;
+    struct dpdk_steering *steering; /* applied after every start */
+    int refused;                    /* what the device said to it */
+    int link_socket;                /* to ask the kernel about the interface behind the device; -1: none */
+    uint64_t link_state;            /* enum port_link */
+    uint64_t link_flaps;
 };
+
+/* Before the first start: which interface of the kernel is behind it, where there is one. */
+void dpdk_device_prepare(struct dpdk_device *device);
+
+/* Looks at the link and counts when it went down. Not for every turn: some drivers ask the kernel. */
+void dpdk_device_watch_link(struct dpdk_device *device);
 
 /* 0, or a negative errno. A memif client whose server is absent is no error: it is looked for later. */
 int dpdk_device_start(struct dpdk_device *device);

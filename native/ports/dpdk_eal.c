@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "../port.h"
+#include "dpdk_host.h"
 
 enum { ARGUMENTS_MAX = 48, TEXT_BYTES = 2048, LOG_BYTES = 160 };
 
@@ -64,25 +65,6 @@ static void restore(int stream, int kept)
     close(kept);
 }
 
-int eal_has_huge_pages(void)
-{
-    const char *root = "/sys/kernel/mm/hugepages";
-    DIR *folder = opendir(root);
-    int found = 0;
-    for (struct dirent *entry; folder && !found && (entry = readdir(folder)) != NULL;) {
-        char path[512];
-        long pages = 0;
-        snprintf(path, sizeof path, "%s/%s/free_hugepages", root, entry->d_name);
-        FILE *file = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
-        found = file && fscanf(file, "%ld", &pages) == 1 && pages > 0;
-        if (file)
-            fclose(file);
-    }
-    if (folder)
-        closedir(folder);
-    return found;
-}
-
 /* Appends one argument; the text lives in `text`. */
 static int add(char **arguments, int count, size_t *used, const char *argument)
 {
@@ -99,6 +81,9 @@ static int build_arguments(const struct eal_choice *choice, char **arguments)
 {
     char lcore[32], memory[32], prefix[48], extra[1024];
     size_t used = 0;
+    /* vhost-user shares memory piece by piece, and takes eight pieces at most */
+    int single = choice->huge_pages && strncmp(choice->device, "net_virtio_user", 15) == 0 &&
+                 strstr(choice->extra, "--single-file-segments") == NULL;
     const char *fixed[] = {
         "gateway", "--no-telemetry", "--log-level=error", lcore, prefix,
         choice->huge_pages ? "--in-memory" : "--no-shconf",
@@ -106,7 +91,9 @@ static int build_arguments(const struct eal_choice *choice, char **arguments)
         choice->huge_pages ? NULL : memory,
         choice->is_pci ? "-a" : "--no-pci",
         choice->is_pci ? choice->device : NULL,
+        single ? "--single-file-segments" : NULL,
     };
+
     snprintf(lcore, sizeof lcore, "--lcores=0@%d", sched_getcpu());
     snprintf(memory, sizeof memory, "-m%ld", choice->memory_mib);
     snprintf(prefix, sizeof prefix, "--file-prefix=gateway_%d", (int)getpid());
@@ -115,9 +102,23 @@ static int build_arguments(const struct eal_choice *choice, char **arguments)
         if (fixed[index])
             count = add(arguments, count, &used, fixed[index]);
     snprintf(extra, sizeof extra, "%s", choice->extra);
+    for (char *at = extra; (at = strchr(at, ':')) != NULL;)
+        *at = ','; /* of a list; see dpdk_eal_check.c */
     for (char *rest = extra, *word; count >= 0 && (word = strtok_r(rest, ";", &rest)) != NULL;)
         count = add(arguments, count, &used, word);
     return count;
+}
+
+/* EAL makes it even when it shares nothing, and forgets it when it fails half-way. It carries our process's number. */
+static void remove_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    for (struct dirent *entry; folder && (entry = readdir(folder)) != NULL;)
+        if (entry->d_name[0] != '.')
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    if (folder)
+        closedir(folder);
+    rmdir(path);
 }
 
 /* EAL pins its caller to the first lcore; the caller's own placement is restored behind it. */
@@ -145,7 +146,7 @@ static int initialise(const struct eal_choice *choice)
     restore(STDERR_FILENO, errors);
     if (known)
         pthread_setaffinity_np(pthread_self(), sizeof placement, &placement);
-    rmdir(rte_eal_get_runtime_dir()); /* EAL makes it even when it shares nothing; it stays where it is not empty */
+    remove_folder(rte_eal_get_runtime_dir());
     started = outcome < 0 ? -1 : 1;
     started_with_pci = choice->is_pci;
     return outcome < 0 ? -1 : 0;
@@ -170,6 +171,8 @@ int eal_probe(const struct eal_choice *choice, uint16_t *ethernet, char *error)
     eal_forget_log();
     if (started < 0)
         return refuse(error, choice, "DPDK failed to start before; start the process again", rte_errno);
+    if (!started && host_check(choice, error) != 0)
+        return PORT_INCAPABLE;
     if (!started && initialise(choice) != 0)
         return refuse(error, choice, "DPDK does not start", rte_errno);
     if (choice->is_pci && !started_with_pci)

@@ -17,9 +17,6 @@ struct eal_choice {
     long memory_mib;    /* of ordinary memory */
 };
 
-/* Free huge pages of any size on this host. */
-int eal_has_huge_pages(void);
-
 /* Starts EAL unless it runs, and probes the device. 0 and its Ethernet port, or enum port_outcome with `error` filled. */
 int eal_probe(const struct eal_choice *choice, uint16_t *ethernet, char *error);
 

@@ -22,7 +22,11 @@
 #include "../port.h"
 #include "../ring.h"
 
-enum { PAIR_DEPTH = 8192, PAIR_SLOT_BYTES = 2048, PAIR_PATH_BYTES = 128 };
+enum {
+    PAIR_DEPTH = 8192,
+    PAIR_SLOT_BYTES = 33 * 64, /* an odd number of lines: slots spread over every set of a cache */
+    PAIR_PATH_BYTES = 128
+};
 static const uint64_t PAIR_BYTES = sizeof(struct ring_header) + (uint64_t)PAIR_DEPTH * PAIR_SLOT_BYTES;
 
 struct pair_end {

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import CapabilityError
+from gateway.ops.bench import port_sides
 from gateway.ops.bench.suite import Plan, run_suite
-from gateway.ops.bench.suites import book, decode, sbe
+from gateway.ops.bench.suites import book, decode, ports, sbe
 
 PLAN = Plan(quick=True, report=lambda share, what: None)
 
@@ -113,3 +114,32 @@ def test_one_wrong_bit_in_one_row_fails_the_sbe_suite(monkeypatch):
     assert not result.ok
     assert result.failures
     assert not result.targets
+
+
+def test_every_port_echoes_every_frame_and_what_is_not_here_is_skipped_with_the_reason(monkeypatch):
+    monkeypatch.setattr(ports, "QUICK", (1, 50, 2000))
+    monkeypatch.setattr(ports, "LOADS", 2)
+    result = run_suite("ports", PLAN)
+    if "suite" in result.skipped:
+        pytest.skip(result.skipped["suite"])
+    assert result.ok, result.failures
+    measured = {row.contender for row in result.rows if row.metric == "rtt p50" and row.correct}
+    assert measured | set(result.skipped) == {wire.name for wire in port_sides.WIRES}
+    assert {"pair", "UDP busy-poll", "UDP blocking"} <= measured
+    assert all(reason for reason in result.skipped.values())
+
+
+def test_one_wrong_bit_in_an_echo_fails_the_ports_suite(monkeypatch):
+    def bent(self, near, far, together=port_sides.Bench.together):
+        if near["do"] == "ask":
+            told, other = together(self, near, far)
+            return told | {"done": -1 - told["done"]}, other
+        return together(self, near, far)
+
+    monkeypatch.setattr(ports, "QUICK", (1, 50, 2000))
+    monkeypatch.setattr(ports, "LOADS", 1)
+    monkeypatch.setattr(port_sides.Bench, "together", bent)
+    result = run_suite("ports", PLAN)
+    if "suite" in result.skipped:
+        pytest.skip(result.skipped["suite"])
+    assert not result.ok and not result.targets

@@ -29,24 +29,24 @@ FIELDS = {
 
 
 def demo(*words, **settings):
+    """Runs a demo to its end; whatever it made (its names carry its process number) must be gone then."""
     command = [sys.executable, "-m", "gateway.cli.main", "demo", "--seconds", str(SECONDS), "--json", *words]
     environment = {**os.environ, **{f"GATEWAY__{key}": text for key, text in settings.items()}}
-    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        output, errors = process.communicate(timeout=TIMEOUT)
+    finally:
+        process.kill()
+        process.wait()
+    assert left_over(process.pid) == ([], [])
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
-def standing():
-    """Names of shared memory and network namespaces that a demo may have made."""
-    shared = {path.name for path in Path("/dev/shm").glob("gateway-*") if "demo" in path.name}
+def left_over(pid):
+    """Shared memory and network namespaces of the demo that was this process."""
+    shared = [path.name for path in Path("/dev/shm").glob(f"gateway-*demo-{pid}*")]
     spaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
-    return shared | {line.split()[0] for line in spaces.splitlines() if line.startswith("gw")}
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_over():
-    """Whatever stood before (another person's demo, or one that was killed) is not this one's; the rest must be gone."""
-    before = standing()
-    yield
-    assert standing() <= before
+    return shared, [line for line in spaces.splitlines() if line.split()[0] == f"gw{pid}"]
 
 
 def check(outcome):
@@ -72,6 +72,15 @@ def test_the_demo_on_a_kernel_or_dpdk_port_agrees_with_the_venue(as_root, port):
     if port == "dpdk" and not lib.GATEWAY_WITH_DPDK:
         pytest.skip("this build has no DPDK")
     check(demo("--port", port))
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("driver", ["vhost", "af_packet", "tap"])
+def test_the_demo_on_every_other_dpdk_driver_agrees_with_the_venue(as_root, driver):
+    if not lib.GATEWAY_WITH_DPDK:
+        pytest.skip("this build has no DPDK")
+    result = check(demo("--port", f"dpdk:{driver}", "--seconds", "2"))
+    assert result["port"].startswith(f"dpdk:net_{driver}0,")
 
 
 def lost_and_healed(outcome):
@@ -113,6 +122,7 @@ def test_with_neither_server_nor_snapshots_the_books_stay_stale_and_are_not_trad
     ("words", "code", "said"),
     [
         (["--port", "carrier-pigeon"], 2, "pair, tap, af_packet, dpdk"),
+        (["--port", "dpdk:carrier-pigeon"], 2, "memif, vhost, af_packet, tap"),
         (["--seconds", "0"], 2, "above 0"),
         (["--strategy", "/no/such/file.py"], 3, "cannot be read"),
     ],

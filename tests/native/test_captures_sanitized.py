@@ -94,8 +94,8 @@ def test_the_fuzzer_finds_a_check_that_is_missing(tmp_path, corpus, name, check,
     shutil.copytree(ROOT / "native", native, ignore=shutil.ignore_patterns("*.o"))
     path = native / "ports" / name
     text = path.read_text()
-    assert text.count(check) == 1, "the check to take out has moved"
-    path.write_text(text.replace(check, weaker))
+    assert check in text, "the check to take out has moved"
+    path.write_text(text.replace(check, weaker, 1))
     ran = fuzz(build(tmp_path, native), 1, ROUNDS, corpus)
     assert ran.returncode != 0, "the planted fault was not found"
     assert "Sanitizer" in ran.stderr or "runtime error" in ran.stderr or "seed 1 round" in ran.stderr

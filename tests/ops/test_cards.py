@@ -140,3 +140,13 @@ def test_a_torn_memory_of_drivers_is_no_obstacle(cards: Cards):
     cards.state.write_text("{")
     assert cards.bind(PCI, "vfio-pci").driver == "vfio-pci"
     assert json.loads(cards.state.read_text()) == {PCI: "i40e"}
+
+
+def test_a_memory_that_cannot_be_written_says_who_may(cards: Cards, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(CapabilityError, match="Permission denied; run it as root"):
+        cards.bind(PCI, "vfio-pci")
+    assert cards.find(PCI).driver == "i40e"

@@ -1,5 +1,7 @@
 """The latch on disk: the first reason stays, what cannot be read is set, clearing is explicit."""
 
+import os
+
 import pytest
 
 from gateway.ops import kill_file
@@ -47,3 +49,10 @@ def test_a_reason_longer_than_the_file_is_cut(tmp_path):
     kill_file.set_latch(tmp_path, "x" * 10_000)
     assert kill_file.path_in(tmp_path).stat().st_size == kill_file.SIZE_BYTES
     assert set(kill_file.reason(tmp_path)) == {"x"}
+
+
+def test_set_by_root_it_stays_readable_for_the_user_whose_folder_it_is(as_root, tmp_path):
+    os.chown(tmp_path, 65534, 65534)
+    kill_file.set_latch(tmp_path, "COMMAND")
+    found = kill_file.path_in(tmp_path).stat()
+    assert (found.st_uid, found.st_gid) == (65534, 65534)

@@ -51,6 +51,15 @@ def test_drivers_are_found_by_the_cards_they_list(folder: Path):
     assert pmd.installed()[0].kernel_modules == "vfio-pci"
 
 
+def test_a_driver_is_found_without_the_names_that_development_packages_bring(folder: Path):
+    (folder / "librte_net_x.so.23.0").write_bytes(elf_with(driver("net_x", [[0x1AF4, 0x1041, 65535, 65535]])))
+    (folder / "librte_net_x.so.23").symlink_to("librte_net_x.so.23.0")
+    assert [found.name for found in pmd.drivers_of(0x1AF4, 0x1041)] == ["net_x"]
+    pmd.installed.cache_clear()
+    (folder / "librte_net_x.so").symlink_to("librte_net_x.so.23")
+    assert [found.file for found in pmd.installed()] == [str(folder / "librte_net_x.so")], "one driver, its shortest name"
+
+
 def test_damaged_files_are_passed_over(folder: Path):
     good = elf_with(driver("net_good", [[1, 2, 65535, 65535]]))
     (folder / "librte_a.so").write_bytes(b"no ELF file")

@@ -86,3 +86,8 @@ def test_no_processor_left_for_interrupts_is_refused(host: Host):
 def test_a_governor_the_kernel_does_not_offer_is_refused(host: Host):
     with pytest.raises(UsageError, match="performance, powersave"):
         plan(host, None, set(), "turbo")
+
+
+def test_a_processor_that_is_not_there_is_refused_and_not_passed_over(host: Host):
+    with pytest.raises(UsageError, match="no processor 99 here; there are 0,1,2,3"):
+        plan(host, None, {3, 99}, "")

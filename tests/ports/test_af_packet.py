@@ -139,3 +139,26 @@ def test_without_privilege_it_says_what_is_missing(as_root):
     )
     assert answer.returncode == 1
     assert "CapabilityError: port af_packet:lo: not permitted; needs CAP_NET_RAW" in answer.stderr
+
+
+HOLD = """
+import sys, time
+from gateway.port import open_port
+with open_port(sys.argv[1]):
+    print("open", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_port_on_the_interface_is_refused_until_the_first_process_is_gone(veth):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, f"af_packet:{veth[0]}"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(PortError, match=f"port af_packet:{veth[0]}: in use by another port of a gateway"):
+            open_port(f"af_packet:{veth[0]}")
+        open_port(f"af_packet:{veth[1]}").close()
+    finally:
+        holder.kill()
+        holder.wait(10)
+        holder.stdout.close()
+    open_port(f"af_packet:{veth[0]}").close()

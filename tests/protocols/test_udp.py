@@ -17,7 +17,7 @@ from tests import naive_frames
 
 REASONS = {name: layout.value(f"FEED_{name}") for name in ("OK", "FRAME_SHORT", "NOT_IPV4", "NOT_UDP", "FRAGMENT")}
 NAMES = layout.names("feed_reason", "FEED_")
-UNREADY = layout.value("FRAME_CHECKSUM_UNREADY")
+UNREADY, GOOD = layout.value("FRAME_CHECKSUM_UNREADY"), layout.value("FRAME_CHECKSUM_GOOD")
 
 
 def kernel(frame: bytes, flags: int = 0) -> tuple[int, dict[str, Any] | None]:
@@ -73,7 +73,7 @@ def with_options(frame: bytearray, ip: int, words: int) -> bytearray:
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
-@given(seed=some.integers(0, 1 << 32), payload_bytes=some.integers(0, 1600), flags=some.sampled_from([0, UNREADY]))
+@given(seed=some.integers(0, 1 << 32), payload_bytes=some.integers(0, 1600), flags=some.sampled_from([0, UNREADY, GOOD]))
 def test_any_valid_frame_gives_its_datagram(seed: int, payload_bytes: int, flags: int) -> None:
     assert agree(build(random.Random(seed), payload_bytes), flags) == 0
 
@@ -84,7 +84,7 @@ def test_any_valid_frame_gives_its_datagram(seed: int, payload_bytes: int, flags
     payload_bytes=some.integers(0, 80),
     damage=some.lists(some.tuples(some.integers(0, 63), some.integers(0, 255)), max_size=4),
     cut=some.integers(0, 200),
-    flags=some.sampled_from([0, UNREADY]),
+    flags=some.sampled_from([0, UNREADY, GOOD]),
 )
 def test_a_damaged_frame_is_refused_with_the_reason_of_the_naive_twin(
     seed: int, payload_bytes: int, damage: list[tuple[int, int]], cut: int, flags: int

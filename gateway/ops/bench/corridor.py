@@ -3,6 +3,7 @@
 Hard rule: what it makes it removes: instance folder, pair, process.
 """
 
+import ctypes
 import json
 import os
 import subprocess
@@ -17,7 +18,9 @@ import numpy as np
 from gateway.config import Configuration, load
 from gateway.errors import CapabilityError, GatewayError
 from gateway.instance import Instance
+from gateway.native import lib
 from gateway.ops.appliance import CoreStage, io_stage, prepare_account
+from gateway.ops.bench import compiled
 from gateway.ops.bench.pinning import pinned
 from gateway.ops.process import POPULATED
 from gateway.stages import Placement, run_loop
@@ -45,6 +48,14 @@ def configuration_of(name: str) -> Configuration:
     return load(None, {"instance.name": name, "port.name": f"pair:{name}", "strategy.file": strategy, **risk})
 
 
+def stage_timer() -> Any:
+    """contenders/port_echo.c with the type of `time_stages`."""
+    library = compiled.load("port_echo")
+    place, word = ctypes.c_void_p, ctypes.c_int64
+    library.time_stages.argtypes, library.time_stages.restype = [place, place, place, place, word, place, place], None
+    return library
+
+
 class Appliance:
     """io and core of one short-lived instance, and the feeder on the other end of its port."""
 
@@ -57,6 +68,7 @@ class Appliance:
         self.io = io_stage(self.instance, configuration)
         self.core = CoreStage(self.instance, configuration)
         self.stages = [self.io.stage(), self.core.stage()]  # compiled here, not at real-time priority
+        self.library = stage_timer()
         self.instance.populate(*POPULATED["io"], *POPULATED["core"])
         command = [
             sys.executable,
@@ -79,13 +91,29 @@ class Appliance:
         if line != word:
             raise GatewayError(f"the benchmark's feeder ended early (said {line!r}, not {word!r})")
 
-    def run(self, frames: int) -> dict[str, int]:
-        """One run of the loop while the feeder sends `frames`; returns what the feeder saw."""
+    def _begin(self, **run: Any) -> None:
         assert self.feeder is not None and self.feeder.stdin is not None
-        self.feeder.stdin.write(json.dumps({"frames": frames}) + "\n")
+        self.instance.control[0]["stop"] = 0
+        self.feeder.stdin.write(json.dumps(run) + "\n")
         self.feeder.stdin.flush()
         self._expect("ready")
-        self.instance.control[0]["stop"] = 0
+
+    def burst(self, frames: int, record: str | None = None) -> tuple[dict[str, Any], list[int], list[int]]:
+        """`frames` that lie ready are worked off: what the feeder saw, thread time of io and core, what each did."""
+        self._begin(frames=frames, record=record, burst=True)
+        ns, work = np.zeros(2, np.int64), np.zeros(2, np.int64)
+        steps = [word for stage in self.stages for word in (stage.step, stage.context)]
+        turns = frames // lib.PORT_BURST_MAX + 1
+        with pinned(self.cpus[0]) as real_time:
+            self.library.time_stages(*steps, turns, ns.ctypes.data, work.ctypes.data)
+        self.real_time &= real_time
+        self.instance.control[0]["stop"] = 1
+        self._forget_journal()
+        return dict(json.loads(self._line())), ns.tolist(), work.tolist()
+
+    def run(self, frames: int, record: str | None = None) -> dict[str, Any]:
+        """One run of the loop while the feeder sends `frames`; returns what the feeder saw."""
+        self._begin(frames=frames, record=record, burst=False)
         placement = Placement("PROCESS_IO", cpu=self.cpus[0], idle="spin", turns_max=TURNS_MAX)
         with pinned(self.cpus[0]) as real_time:
             run_loop(self.instance, self.stages, placement)

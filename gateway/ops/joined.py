@@ -1,0 +1,129 @@
+"""Stage processes that a service manager starts beside control, instead of control itself.
+
+      unit gateway-io ──► gateway run CONFIG --process io ── waits for control's memory ──► python -m gateway.ops.process
+      unit gateway-control ──► gateway run CONFIG --process control ──► watches them by their heartbeats and pids
+
+Hard rule: a stage joins only an instance whose control gives signs of life; memory that a dead run left is never joined.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gateway import layout
+from gateway.config import Configuration
+from gateway.errors import AttachError, ConfigurationError, GatewayError
+from gateway.instance import Instance
+from gateway.ops.notification import Notification
+from gateway.ops.process import PROBLEM_FILE
+from gateway.ops.rescue import is_silent
+
+JOIN_SECONDS = 60.0
+POLL_SECONDS = 0.02
+ENDED_IN_ORDER, ENDED = 0, 1  # a stranger's exit code is not ours to read
+COMPILE_SECONDS = 900.0
+
+
+class ControlAbsent(GatewayError):
+    """There is no control to join."""
+
+    exit_code = 1
+
+
+def require_apart(configuration: Configuration) -> None:
+    """Units of their own need processes of their own. Raises ConfigurationError."""
+    if configuration.placement.together:
+        raise ConfigurationError("placement.together = true puts io and core into one process; with --process write false")
+    if configuration.orders.carriage != "udp":
+        raise ConfigurationError("orders.carriage: session has no unit of its own yet; start gateway run without --process")
+
+
+def join(configuration: Configuration, stage: str) -> NoReturn:
+    """Waits for control's memory and becomes the stage process: same pid, so the service manager goes on watching it."""
+    require_apart(configuration)
+    notification = Notification()
+    notification.wait_patiently(JOIN_SECONDS + COMPILE_SECONDS)
+    notification.say("READY=1", "STATUS=waiting for control")
+    folder = wait_for_control(configuration, stage)
+    notification.say(f"STATUS={stage} of {configuration.instance.name}")
+    os.execv(sys.executable, [sys.executable, "-m", "gateway.ops.process", str(folder), stage])
+
+
+def wait_for_control(configuration: Configuration, stage: str, seconds: float = JOIN_SECONDS) -> Path:
+    """The instance's folder, once its control lives and `stage` is due. Raises ControlAbsent."""
+    name, parent = configuration.instance.name, Path(configuration.instance.folder)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(AttachError):
+            instance = Instance.attach(name, parent)
+            if not is_silent(instance, "PROCESS_CONTROL") and not instance.control[0]["stop"]:
+                deadline = max(deadline, time.monotonic() + 1.0)  # it waits with us; its own patience ends first
+                if stage == "core" or core_has_come(instance):
+                    return instance.folder
+        time.sleep(POLL_SECONDS)
+    raise ControlAbsent(f"no control of {name} within {seconds:.0f} s; why: journalctl -u gateway-control@{name}")
+
+
+def core_has_come(instance: Instance) -> bool:
+    """io opens its port only when somebody takes the frames, or when core is gone and its orders are to be cancelled."""
+    state = instance.control[0]["heartbeats"][layout.value("PROCESS_CORE")]["state"]
+    return state in (layout.value("PROCESS_RUNNING"), layout.value("PROCESS_STOPPED"))
+
+
+class Joined:
+    """What Popen is to a child, for a process that somebody else started: known by its row of heartbeats."""
+
+    def __init__(self, instance: Instance, beat: Any):
+        self._beat = beat
+        self._problem = instance.folder / PROBLEM_FILE
+        self._before = int(beat["pid"])  # of its predecessor
+        self._handle = -1
+        self.pid = 0
+        self._problem.unlink(missing_ok=True)
+
+    def poll(self) -> int | None:
+        """None while it lives or has not come yet; ENDED_IN_ORDER or ENDED afterwards."""
+        if self._handle < 0 and not self._find():
+            return ENDED if self._problem.exists() else None
+        if not select.select([self._handle], [], [], 0)[0]:
+            return None
+        return ENDED_IN_ORDER if self._beat["state"] == layout.value("PROCESS_STOPPED") else ENDED
+
+    def _find(self) -> bool:
+        pid = int(self._beat["pid"])
+        if pid in (0, self._before):
+            return False
+        try:
+            self._handle = os.pidfd_open(pid)
+        except ProcessLookupError:  # it was there, and has gone already
+            self._handle = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # always readable, as an ended process is
+        self.pid = pid
+        return True
+
+    def send_signal(self, number: int) -> None:
+        """Signals it, if it is there; the handle cannot mean another process."""
+        with contextlib.suppress(OSError):
+            signal.pidfd_send_signal(self._handle, number)
+
+    def terminate(self) -> None:
+        """Asks it to leave."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it."""
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Until it has ended. Raises TimeoutExpired as Popen does."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.pid and (code := self.poll()) is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(["gateway", "joined"], timeout or 0.0)
+            time.sleep(POLL_SECONDS)
+        return code if self.pid else None

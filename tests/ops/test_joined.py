@@ -1,0 +1,204 @@
+"""Control, io and core as processes that a service manager starts; here the test is that manager, socket and all."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway import layout
+from gateway.native import lib
+from gateway.ops import kill_file
+from gateway.ops.joined import ControlAbsent, Joined, wait_for_control
+from gateway.ops.notification import Notification, without_notification
+from tests.corridor_bench import configuration, unique_name
+from tests.integration.appliance import Appliance
+
+WATCHDOG_US = 2_000_000
+NAMES = ("io", "core", "control")
+
+
+class Unit:
+    """One started process and the socket through which it talks to its manager."""
+
+    def __init__(self, folder, name, path):
+        self.name, address = name, folder / f"{name}.notify"
+        address.unlink(missing_ok=True)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.socket.bind(str(address))
+        self.words: list[tuple[float, str]] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gateway.cli.main", "run", str(path), "--process", name],
+            env={**os.environ, "NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": str(WATCHDOG_US)},
+            stdout=subprocess.DEVNULL,
+            stderr=(folder / "log").open("ab"),
+            start_new_session=True,
+        )
+
+    def heard(self):
+        """Every word so far."""
+        try:
+            while data := self.socket.recv(4096):
+                self.words += [(time.monotonic(), word) for word in data.decode().split("\n")]
+        except BlockingIOError:
+            return [word for _, word in self.words]
+
+    def fed_since(self, moment):
+        self.heard()
+        return any(when > moment and word == "WATCHDOG=1" for when, word in self.words)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.socket.close()
+
+
+class Units(Appliance):
+    """The appliance as three units, io first, as a service manager may well do it."""
+
+    def start(self):
+        self.units = {name: Unit(self.folder, name, self.path) for name in NAMES}
+        self.process = self.units["control"].process
+        try:
+            self.wait_for(lambda: "READY=1" in self.units["control"].heard(), 120)
+            self.instance = self.wait_for(self._attached, 5)
+        except BaseException:
+            self.end_units()
+            shutil.rmtree(f"/dev/shm/gateway-{self.name}", ignore_errors=True)
+            raise
+
+    def restart(self, name):
+        self.units[name].close()
+        self.units[name] = Unit(self.folder, name, self.path)
+
+    def end_units(self):
+        for unit in self.units.values():
+            unit.close()
+
+    def leave(self):
+        """Stops control, as a manager does first; exit codes of all."""
+        self.process.send_signal(signal.SIGTERM)
+        return {name: unit.process.wait(30) for name, unit in self.units.items()}
+
+    def close(self):
+        self.peer.close()
+        self.end_units()
+        self.instance.close(remove=True)
+        for side in "ab":
+            Path(f"/dev/shm/gateway-pair-{self.name}.{side}").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def units(tmp_path):
+    made = Units(tmp_path)
+    yield made
+    made.close()
+
+
+def test_three_units_make_one_appliance_that_outlives_its_io_and_ends_in_order(units):
+    assert all("READY=1" in unit.heard() for unit in units.units.values())
+    assert {units.pid(f"PROCESS_{name.upper()}") for name in NAMES} == {
+        unit.process.pid for unit in units.units.values()
+    }  # what the manager started is what runs: no process in between
+    began = time.monotonic()
+    units.wait_for(lambda: all(unit.fed_since(began) for unit in units.units.values()), 10)
+    assert f"WATCHDOG_USEC={WATCHDOG_US}" in units.units["core"].heard()  # patience ends with the compiler
+    core, before = units.pid("PROCESS_CORE"), units.pid("PROCESS_IO")
+    units.units["io"].process.kill()
+    units.wait_for(lambda: "process io ended" in units.log, 10)
+    units.restart("io")
+    units.wait_for(lambda: units.pid("PROCESS_IO") not in (0, before), 60)
+    assert units.pid("PROCESS_CORE") == core and units.latch == 0
+    assert units.leave() == {"io": 0, "core": 0, "control": 0}, units.log
+    assert not units.instance.folder.exists()
+
+
+def test_a_core_that_hangs_is_silent_to_its_watchdog_and_killed_it_leaves_the_latch_and_io(units):
+    core = units.units["core"]
+    core.process.send_signal(signal.SIGSTOP)
+    units.wait_for(lambda: units.latch == lib.KILL_CORE_STALE, 30)
+    core.heard()  # what came before
+    stopped = time.monotonic()
+    time.sleep(1.5 * WATCHDOG_US / 1e6)
+    assert not core.fed_since(stopped) and units.units["io"].fed_since(stopped)
+    core.process.send_signal(signal.SIGABRT)  # what systemd's watchdog does; the kernel delivers it when it continues
+    core.process.send_signal(signal.SIGCONT)
+    units.wait_for(lambda: "cancels sent after core ended" in units.log, 10)
+    assert kill_file.reason(units.folder / "state").startswith("CORE_STALE")
+    assert units.units["io"].process.poll() is None
+    units.process.kill()
+    units.process.wait()
+    time.sleep(0.6)  # its last sign of life grows old
+    with pytest.raises(ControlAbsent):  # the memory of a dead control is not joined
+        wait_for_control(configuration(instance__name=units.name), "core", seconds=0.2)
+
+
+def test_without_control_a_stage_waits_and_says_where_to_look():
+    chosen = configuration(instance__name=unique_name("absent"))
+    with pytest.raises(ControlAbsent, match="journalctl -u gateway-control@") as caught:
+        wait_for_control(chosen, "io", seconds=0.1)
+    assert caught.value.exit_code == 1
+
+
+def test_one_process_for_both_stages_is_refused_by_name(tmp_path):
+    (tmp_path / "a.toml").write_text("[placement]\ntogether = true\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.cli.main", "run", "--process", "io", str(tmp_path / "a.toml")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, "placement.together" in done.stderr) == (3, True), done.stderr
+
+
+def test_a_joined_process_is_known_by_its_row_and_ends_with_its_handle(tmp_path):
+    class Where:
+        folder = tmp_path
+
+    (tmp_path / "problem").write_text("of another time")
+    beat = {"pid": 17, "state": layout.value("PROCESS_STOPPED")}
+    joined = Joined(Where, beat)
+    assert joined.poll() is None and not (tmp_path / "problem").exists()  # 17 is the one before
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    beat.update(pid=child.pid, state=layout.value("PROCESS_RUNNING"))
+    assert joined.poll() is None and joined.pid == child.pid
+    with pytest.raises(subprocess.TimeoutExpired):
+        joined.wait(0.05)
+    joined.kill()
+    assert joined.wait(10) == 1
+    child.wait()
+    beat["pid"] = child.pid + 0
+    (tmp_path / "problem").write_text("the port is made of cheese")
+    fresh = Joined(Where, beat)
+    (tmp_path / "problem").write_text("the port is made of cheese")
+    assert fresh.poll() == 1
+
+
+def test_nobody_but_the_started_process_speaks_to_the_manager(tmp_path, monkeypatch):
+    address = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(address))
+        manager.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(address))
+        monkeypatch.setenv("WATCHDOG_USEC", "400000")
+        monkeypatch.setenv("WATCHDOG_PID", "1")
+        assert Notification().interval_ns == 0  # it watches another one
+        monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+        notification = Notification()
+        assert notification.interval_ns == 100_000_000
+        notification.say("READY=1", "STATUS=x")
+        assert manager.recv(100) == b"READY=1\nSTATUS=x"
+        notification.feed()
+        notification.feed()  # not due
+        notification.say("LAST=1")
+        assert [manager.recv(100), manager.recv(100)] == [b"WATCHDOG=1", b"LAST=1"]
+        assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} & set(without_notification())
+    notification.say("READY=1")  # the manager is gone: nothing happens
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nowhere"))
+    assert Notification().file == -1

@@ -1,0 +1,118 @@
+"""Units and role: what systemd and Ansible themselves say of them, and what each process is granted."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.main import make_parser
+from gateway.ops.cards import USER_DRIVERS
+
+ROOT = Path(__file__).resolve().parent.parent
+ANSIBLE = ROOT / "vagrant" / "ansible"
+ROLE = ANSIBLE / "roles" / "gateway"
+FILES = ROLE / "files"
+PROCESSES = ("control", "io", "core")
+EXPOSURE_MAX = {"control": 10, "core": 10, "io": 35}  # tenths, systemd-analyze(1) security
+
+
+def settings(process: str) -> dict[str, list[str]]:
+    """Every key of a unit with its values in order."""
+    found: dict[str, list[str]] = {}
+    for line in (FILES / f"gateway-{process}@.service").read_text().splitlines():
+        if match := re.fullmatch(r"(\w+)=(.*)", line):
+            found.setdefault(match[1], []).append(match[2])
+    return found
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    """The units as instances of one appliance, starting a program that is here."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    for path in [*FILES.glob("*.service"), *FILES.glob("*.target")]:
+        text = path.read_text().replace("/opt/gateway/bin/gateway", "/bin/true")
+        (tmp_path / path.name.replace("@.", "@x.")).write_text(text)
+    return tmp_path
+
+
+def test_systemd_finds_nothing_wrong_with_the_units(units):
+    names = sorted(path.name for path in units.iterdir())
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *names],
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"},
+        cwd=units,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    said = [line for line in (done.stdout + done.stderr).splitlines() if "gateway" in line]
+    assert len(names) == 4 and not said
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_the_exposure_of_each_unit_stays_where_it_was_measured(units, process):
+    words = ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE_MAX[process]}"]
+    done = subprocess.run([*words, f"{units}/gateway-{process}@x.service"], capture_output=True, text=True, timeout=60)
+    if "nrecognized option" in done.stderr:
+        pytest.skip("this systemd-analyze cannot judge a unit that is not loaded")
+    assert done.returncode == 0, done.stdout.splitlines()[-1:]
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_each_unit_runs_its_process_as_its_user_and_is_watched(process):
+    unit = settings(process)
+    command = unit["ExecStart"][0].split()
+    parser, _ = make_parser(command[1:])
+    assert parser.parse_args(command[1:]).process == process
+    assert unit["User"] == ["gateway"] and unit["Type"] == ["notify"] and int(unit["WatchdogSec"][0]) >= 5
+    assert unit["NoNewPrivileges"] == ["yes"] and unit["ProtectSystem"] == ["strict"]
+    assert "CPUAffinity" not in unit  # the configuration says it, the loop does it
+
+
+def test_only_io_is_granted_anything_and_only_io_is_started_again():
+    granted = {process: settings(process)["AmbientCapabilities"][0] for process in PROCESSES}
+    assert granted == {"control": "", "core": "", "io": "CAP_NET_ADMIN CAP_NET_RAW CAP_SETPCAP"}
+    assert all(settings(name)["CapabilityBoundingSet"] == settings(name)["AmbientCapabilities"] for name in PROCESSES)
+    assert {name: settings(name)["Restart"][0] for name in PROCESSES} == {
+        "control": "no",
+        "core": "no",
+        "io": "on-failure",
+    }
+
+
+def test_control_is_stopped_before_those_through_whom_it_cancels():
+    after = " ".join(settings("control")["After"])
+    assert "gateway-io@%i.service" in after and "gateway-core@%i.service" in after
+    for name in ("io", "core"):  # systemd stops in the reverse of After=, and refuses circles
+        assert "gateway-control" not in " ".join(settings(name).get("After", []) + settings(name).get("Requires", []))
+
+
+def test_what_the_role_puts_on_a_host_it_takes_away_again():
+    put = "".join((ROLE / "tasks" / f"{name}.yml").read_text() for name in ("install", "configure", "kernel"))
+    removed = (ROLE / "tasks" / "remove.yml").read_text()
+    paths = set(re.findall(r"dest: \"?(/etc/[\w./@-]+)", put)) - {"/etc/gateway/environment", "/etc/gateway/"}
+    units = {f"/etc/systemd/system/{path.name}" for path in FILES.glob("gateway*")}
+    for path in {*paths - {"/etc/systemd/system/"}, *units}:
+        assert path in removed or str(Path(path).parent) in removed, path
+
+
+def test_the_drivers_that_the_role_knows_are_those_that_a_card_can_be_bound_to():
+    text = (ROLE / "defaults" / "main.yml").read_text() + (ROLE / "tasks" / "configure.yml").read_text()
+    assert set(re.findall(r"vfio-pci|uio_pci_generic|igb_uio", text)) <= set(USER_DRIVERS)
+
+
+@pytest.mark.parametrize("playbook", ["deploy.yml", "remove.yml"])
+def test_ansible_reads_the_playbooks(playbook):
+    if shutil.which("ansible-playbook") is None:
+        pytest.skip("ansible-playbook is not installed; apt-get install ansible-core")
+    done = subprocess.run(
+        ["ansible-playbook", "--syntax-check", "-i", "localhost,", str(ANSIBLE / playbook)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
