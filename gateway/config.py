@@ -23,6 +23,7 @@ from gateway.sections import (
     Feed,
     Instance,
     Journal,
+    Orders,
     Placement,
     Port,
     Privileges,
@@ -50,6 +51,7 @@ class Configuration(BaseSettings):
     privileges: Privileges = Privileges()
     placement: Placement = Placement()
     feed: Feed = Feed()
+    orders: Orders = Orders()
     session: Session = Session()
     strategy: Strategy = Strategy()
     risk: Risk = Risk()

@@ -6,6 +6,8 @@ FRAME_SLOT_BYTES = 33 * 64  # an odd number of lines: slots spread over every se
 FRAME_RING_DEPTH = 8192
 ORDER_SLOT_BYTES = 256
 ORDER_RING_DEPTH = 1024
+REPORT_SLOT_BYTES = 576
+REPORT_RING_DEPTH = 4096
 JOURNAL_SLOT_BYTES = 128
 JOURNAL_RING_DEPTH = 65536
 NOTE_SLOT_BYTES = FRAME_SLOT_BYTES
@@ -55,6 +57,15 @@ ORDERS_MAX = 65536  # rows; the row of a reference is reference % ORDERS_MAX
 FILLS_MAX = 1 << 19  # rows of the table of fills, half of them used at most
 INTENTS_MAX = 16  # of one strategy call
 
+# Order session over TCP (SoupBinTCP)
+SESSION_PACKET_BYTES_MAX = 1024  # type and payload; the longest OUCH message with every option is below 256
+SESSION_MESSAGE_BYTES_MAX = 480  # of a report: what a row of the stream's inbox holds behind the packet's header
+SESSION_HEARTBEAT_NS = 1_000_000_000  # a side that has said nothing for so long says so
+SESSION_SILENT_NS = 15_000_000_000  # a side that was heard so long ago is gone
+SESSION_LOGIN_NS = 10_000_000_000  # a login is asked for and answered within this
+SESSION_HELD_BYTES_MAX = 4096  # orders that our kernel may hold for a venue that does not read
+SESSION_MESSAGES_MAX = 1 << 22  # that a server keeps for replay
+
 # Time
 HEARTBEAT_NS = 100_000_000
 CONTROL_STALE_NS = 5_000_000_000
@@ -80,6 +91,7 @@ REQUEST_ATTEMPTS_MAX = 16  # without progress
 for _depth in (
     FRAME_RING_DEPTH,
     ORDER_RING_DEPTH,
+    REPORT_RING_DEPTH,
     JOURNAL_RING_DEPTH,
     NOTE_RING_DEPTH,
     BOOK_ORDERS_MAX,
@@ -88,7 +100,7 @@ for _depth in (
     KEPT_EVENTS_MAX,
 ):
     assert _depth & (_depth - 1) == 0, "ring depths and tables are powers of two"
-for _bytes in (FRAME_SLOT_BYTES, ORDER_SLOT_BYTES, JOURNAL_SLOT_BYTES, NOTE_SLOT_BYTES):
+for _bytes in (FRAME_SLOT_BYTES, ORDER_SLOT_BYTES, REPORT_SLOT_BYTES, JOURNAL_SLOT_BYTES, NOTE_SLOT_BYTES):
     assert _bytes % 64 == 0, "slots are whole cache lines"
 assert FRAME_BYTES_MAX <= FRAME_SLOT_BYTES - 32
 assert EXCEPTION_MTU + 22 <= FRAME_BYTES_MAX
@@ -97,4 +109,6 @@ assert REORDER_PACKETS_MAX < RECOVERY_PACKETS_MAX <= POOL_PACKETS_MAX // 2
 assert INSTRUMENTS_MAX == 1 << 16
 assert PRICE_LIMIT + 64 * TICK_MAX < 1 << 63, "the first price of a leaf is representable"
 assert PACKET_MESSAGES_MAX * 2 <= FRAME_BYTES_MAX
+assert SESSION_MESSAGE_BYTES_MAX + 22 <= 512 <= REPORT_SLOT_BYTES - 32, "a report in its packet fits inbox and ring"
+assert SESSION_HEARTBEAT_NS * 10 <= SESSION_SILENT_NS
 assert HEARTBEAT_NS * 10 <= min(CONTROL_STALE_NS, CORE_STALE_NS)

@@ -4,6 +4,11 @@ NIC ─ port ─ io ── io_core ──► core ── core_io ──► io �
             │ ▲                  └── core_journal ──► control (journal file)
             │ └── control_io ◄── gateway kill, control
             └── io_recorder ──► gateway capture
+
+Where orders travel by a session over TCP, they leave core by core_session instead, and the stage session stands beside io:
+
+core ── core_session ──► session ─ TCP ─ venue          session ── session_core ──► core
+                            └── control_session ◄── gateway kill, control
 """
 
 from dataclasses import dataclass
@@ -48,6 +53,9 @@ RINGS = (
     Ring("io_core", "frame_slot", limits.FRAME_SLOT_BYTES, limits.FRAME_RING_DEPTH, "newest frame dropped and counted"),
     Ring("core_io", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "the gate rejects: RING"),
     Ring("control_io", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "gateway kill waits"),
+    Ring("core_session", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "the gate rejects: RING"),
+    Ring("control_session", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "gateway kill waits"),
+    Ring("session_core", "frame_slot", limits.REPORT_SLOT_BYTES, limits.REPORT_RING_DEPTH, "the socket is not read"),
     Ring(
         "core_journal",
         "journal_slot",
@@ -61,6 +69,8 @@ RINGS = (
 REGIONS = (
     Region("control", "REGION_CONTROL", "control_block", 0, header="control_block"),
     Region("counters", "REGION_COUNTERS", "counters", 0, header="counters"),
+    Region("session_counters", "REGION_COUNTERS", "counters", 0, header="counters"),
+    Region("session", "REGION_SESSION", "session_state", 0, header="session_state"),
     Region("gate", "REGION_GATE", "gate_row", limits.INSTRUMENTS_MAX, header="gate_account"),
     Region("orders", "REGION_ORDERS", "order", limits.ORDERS_MAX, header="order_table"),
     Region("fills", "REGION_FILLS", "fill", limits.FILLS_MAX),
@@ -73,5 +83,8 @@ REGIONS = (
 
 STAGES = (
     Stage("io", "native/io.c", reads=("core_io", "control_io"), writes=("io_core", "io_recorder")),
-    Stage("core", "gateway/core/loop.py", reads=("io_core",), writes=("core_io", "core_journal")),
+    Stage(
+        "core", "gateway/core/loop.py", reads=("io_core", "session_core"), writes=("core_io", "core_session", "core_journal")
+    ),
 )
+SESSION = Stage("session", "gateway/ops/session.py", reads=("core_session", "control_session"), writes=("session_core",))

@@ -186,6 +186,7 @@ static int send_new(struct io *io, const struct order_slot *order)
         refuse(io, order, reason);
     } else {
         io->counters->io.orders_transmitted++;
+        io->counters->io.reference_transmitted = order->reference;
         record_spans(io, order);
     }
     return 1;

@@ -27,6 +27,7 @@
 #include "layout/quality.h"
 #include "layout/order.h"
 #include "layout/gate.h"
+#include "layout/session.h"
 #include "layout/admission.h"
 #include "layout/counters.h"
 #include "layout/note.h"
@@ -72,7 +73,7 @@ static_assert(sizeof(struct order) == 128, "an order row is two lines");
 static_assert(sizeof(struct order_table) == 128, "order rows begin on their own line");
 static_assert(sizeof(struct fill) == 32, "two fills a line");
 static_assert(sizeof(struct order_frame) == 128, "a frame template is two lines");
-static_assert(sizeof(struct order_path) == 128, "the path is two lines");
+static_assert(sizeof(struct order_path) == 192, "the path is three lines");
 static_assert(sizeof(struct order_slot) == 64, "an order frame begins on its own line");
 static_assert(sizeof(struct note_slot) == 64, "a note is one line, its frame begins on the next");
 static_assert(sizeof(struct journal_slot) == 128, "a journal record is two lines");

@@ -32,8 +32,8 @@ class NaiveGate:
     def __init__(self, instruments: int, rows: int):
         self.instruments, self.rows = instruments, rows
         self.account = {"rate_per_second": 0, "rate_burst": 0, "reserve_percent": 0, "day_messages_max": 0}
-        self.account.update(limits_version=0, session_lost=0)
-        self.control = {"kill_latch": 0, "epoch": 0, "lease_expires_ns": 0}
+        self.account.update(limits_version=0, session_lost=0, session_connection=0)
+        self.control = {"kill_latch": 0, "epoch": 0, "lease_expires_ns": 0, "session_connection": 0}
         limits = ("permitted", "restricted", "limits_set", "tick", "lot", "quantity_max", "value_max", "position_max")
         book = ("bid_price", "bid_quantity", "ask_price", "ask_quantity", "last_price", "time_ns")
         flags = ("valid", "stale", "crossed", "fault", "quiet", "open", "named")
@@ -72,7 +72,8 @@ class NaiveGate:
             "JOURNAL": self.journal_room <= 0,
             "RING": self.ring_room <= 0,
             "ORDERS": not self.row_free(reference) or (kind == "REPLACE" and not self.replaceable(intent)),
-            "SESSION": self.account["session_lost"] != 0,
+            "SESSION": self.account["session_lost"] != 0
+            or self.account["session_connection"] != self.control["session_connection"],
         }
         return {name for name, fails in failed.items() if fails}
 

@@ -16,9 +16,9 @@ from gateway import kernel_cache
 from gateway.cli.output import print_json, print_note, progress
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, UsageError
 from gateway.instance import Instance
-from gateway.ops.demo import STRATEGY, Demo, DemoOptions, appliance_books, appliance_positions
+from gateway.ops.demo import STRATEGY, Demo, DemoOptions, appliance_books, appliance_positions, open_references
 from gateway.ops.left_overs import remove_left_overs
-from gateway.ops.reconciliation import Reconciliation, reconcile
+from gateway.ops.reconciliation import Reconciliation, compare_orders, reconcile
 from gateway.ops.screen import Screen
 from gateway.ops.summary import summary
 from gateway.ops.wiring import KINDS, wire
@@ -27,6 +27,7 @@ HELP = "trade against a simulated venue on a software port, with a live view and
 FRAMES_PER_SECOND = 4
 BOOKS = 8  # shown in the live view
 MILLION = 1_000_000
+CUTS_MAX = 1_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +55,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="io and core in one loop, or in a process each (auto: together below four CPUs)",
     )
+    parser.add_argument(
+        "--orders",
+        choices=("udp", "soupbintcp"),
+        default=defaults.orders,
+        help="how orders travel: in datagrams of the port, or by a session over TCP on the loopback interface (udp)",
+    )
+    parser.add_argument("--cut", type=int, default=0, metavar="N", help="cut that session's connection N times (0)")
+    parser.add_argument("--keep-orders", action="store_true", help="the venue keeps open orders when it is cut")
     parser.add_argument("--json", action="store_true", help="the last line of the output is one JSON object")
 
 
@@ -63,6 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--seconds: use a time above 0, a day at most")
     if not 0 <= arguments.loss <= MILLION:
         raise UsageError("--loss: packets per million, 0 to 1,000,000")
+    if arguments.orders == "udp" and (arguments.cut or arguments.keep_orders):
+        raise UsageError("--cut and --keep-orders speak of a connection; add --orders soupbintcp")
+    if not 0 <= arguments.cut <= CUTS_MAX:
+        raise UsageError(f"--cut: 0 to {CUTS_MAX:,} times")
     together = arguments.placement == "together" or (arguments.placement == "auto" and (os.cpu_count() or 1) < 4)
     options = DemoOptions(
         seconds=arguments.seconds,
@@ -74,6 +87,9 @@ def run(arguments: argparse.Namespace) -> int:
         snapshots=arguments.snapshots,
         strategy=arguments.strategy,
         together=together,
+        orders=arguments.orders,
+        cut=arguments.cut,
+        keep_orders=arguments.keep_orders,
     )
     signal.signal(signal.SIGTERM, _leave)
     for name in remove_left_overs():
@@ -113,8 +129,10 @@ def trade(demo: Demo, view: bool) -> tuple[dict[str, Any], Reconciliation]:
     demo.take_the_rest()
     whole = summary(demo.instance)
     books, positions = appliance_books(demo.instance), appliance_positions(demo.instance)
+    references = open_references(demo.instance)
     demo.stop_appliance()
     check = reconcile(books, positions, whole, venue)
+    compare_orders(check, references, whole, venue)
     return report(demo, whole, venue, check), check
 
 
@@ -164,13 +182,17 @@ def report(demo: Demo, whole: dict[str, Any], venue: dict[str, Any], check: Reco
         "requests_answered": venue["requests_answered"],
         "books_healed": core["healed"],
         "stale_ms": stale_ms(whole["stale_ns"]),
-        "orders_sent": io["orders_transmitted"],
+        "orders": demo.options.orders,
+        "order_session": whole["order_session"],
+        "orders_sent": whole["orders_transmitted"],
+        "orders_lost": core["orders_lost"],
         "orders_rejected": whole["decisions"] - whole["accepted"] - whole["cancels"],
         "rejects": whole["rejects"],
         "venue_orders_received": venue["orders_received"],
         "venue_orders_rejected": venue["orders_rejected"],
-        "cancels_sent": io["cancels_transmitted"],
+        "cancels_sent": whole["cancels_transmitted"],
         "fills": core["fills"],
+        "order_errors": check.order_errors,
         "books_compared": check.books_compared,
         "books_wrong": check.books_wrong,
         "books_stale": check.books_stale,
@@ -202,9 +224,15 @@ def print_summary(result: dict[str, Any], check: Reconciliation) -> None:
     print(f"orders     {result['orders_sent']:,} sent, {result['fills']:,} fills")
     print(f"           {result['orders_rejected']:,} refused by the gate")
     print(f"           refused for: {rejects}")
+    if session := result["order_session"]:
+        print(
+            f"session    {session['connections']} connections, {session['reports']:,} reports, "
+            f"{session['reports_replayed']:,} of them replayed, {session['orders_lost']} orders lost on the way"
+        )
     print(f"books      {result['books_compared']} compared with the venue's, {result['books_wrong']} wrong")
     if result["books_stale"]:
         print(f"           {result['books_stale']} stale since a gap: not compared, not traded")
+    print(f"orders     {result['order_errors']} differ from the venue's, of those open and filled")
     print(f"positions  {result['position_errors']} differ from the venue's")
     print(
         f"latency    tick to order p50 {latency['p50'] / 1000:.1f} µs, p99 {latency['p99'] / 1000:.1f} µs, "

@@ -59,11 +59,11 @@ def print_report(report: kill.KillReport) -> None:
     if report.file_problem:
         print(f"file      NOT WRITTEN ({report.file_problem}): the latch does not outlive this appliance")
     print(f"open      {report.open_before} orders at the latch")
-    print(f"cancels   {report.cancels_sent} handed to io, {report.cancels_unsent} could not be")
+    print(f"cancels   {report.cancels_sent} handed to io or the order session, {report.cancels_unsent} could not be")
     if report.io_replaced:
-        print("io        was silent: it was ended, and a fresh one sent the cancels")
+        print("sender    was silent (io, or the order session): it was ended, and a fresh one sent the cancels")
     if report.cancels_waiting:
-        print(f"WAITING   {report.cancels_waiting} cancels that no io took: cancel them at the venue now")
+        print(f"WAITING   {report.cancels_waiting} cancels that nobody took: cancel them at the venue now")
     if report.confirmed:
         print("residual  none: every order is closed")
         return

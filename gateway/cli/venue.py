@@ -5,10 +5,14 @@ import json
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.cli.output import print_json, print_note, waiting
 from gateway.errors import EXIT_DONE, UsageError
+from gateway.sections import host_and_port
+
+if TYPE_CHECKING:
+    from gateway.venues.simulator.order_settings import OrderSettings
 
 HELP = "run a simulated venue: seeded market, ITCH 5.0 on two lines, re-requests, snapshots, OUCH 5.0 in"
 LEFT_OUT = ("instruments", "lost", "open_orders")  # long; the report file has them
@@ -33,6 +37,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--idle", choices=("spin", "yield", "sleep"), default="sleep", help="when there is nothing to do")
     parser.add_argument("--cpu", type=int, default=-1, metavar="N", help="pin to this CPU")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the venue's account as JSON at the end")
+    parser.add_argument(
+        "--orders",
+        metavar="ADDRESS:PORT",
+        help="take orders by SoupBinTCP here not in datagrams",
+    )
+    parser.add_argument("--username", default="GWSIM", metavar="NAME", help="who may log in (GWSIM)")
+    parser.add_argument("--password", default="simulated", metavar="WORD", help="with which password (simulated)")
+    parser.add_argument("--keep-orders", action="store_true", help="do not cancel open orders when a connection is lost")
+    parser.add_argument("--session-faults", default="", metavar="KEY=N,…", help="cut=3,duplicate=1,busy=2,delay_ms=20 …")
     parser.add_argument("--json", action="store_true", help="print the account, without books, as one JSON object")
 
 
@@ -51,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         store_messages=arguments.store,
         request_rate=arguments.requests,
         snapshot_rate=arguments.snapshots,
+        orders=_order_settings(arguments),
     )
     if arguments.report is not None and not arguments.report.resolve().parent.is_dir():
         raise UsageError(f"--report: there is no folder {arguments.report.resolve().parent}")
@@ -71,6 +85,20 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.report.write_text(json.dumps(account) + "\n", encoding="utf-8")
     _print(account, arguments.json)
     return EXIT_DONE
+
+
+def _order_settings(arguments: argparse.Namespace) -> "OrderSettings | None":
+    """The order gateway over TCP, where one is asked for."""
+    from gateway.venues.simulator.order_settings import OrderSettings, SessionFaults
+
+    faults = SessionFaults.parse(arguments.session_faults)
+    if not arguments.orders:
+        return None
+    try:
+        host, port = host_and_port(arguments.orders)
+    except ValueError as problem:
+        raise UsageError(f"--orders: {problem}") from None
+    return OrderSettings(host, port, arguments.username, arguments.password, not arguments.keep_orders, faults)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -38,7 +38,7 @@ def drain_feed(core, feed, code):
             deliver(core, feed, payload, size_bytes, load_u32(feed + FEED.ready_skip), load_i64(feed + FEED.ready_time_ns))
         elif code == REQUEST:
             path = load_i64(core + CORE.path)
-            send_request(feed, load_i64(path + PATH.core_io), load_i64(path + PATH.epoch), load_i64(core + CORE.now_ns))
+            send_request(feed, load_i64(path + PATH.requests_out), load_i64(path + PATH.epoch), load_i64(core + CORE.now_ns))
         elif code == RECOVERED:
             say(core, EVENT_RECOVERED, 0, 0, 0)
         else:

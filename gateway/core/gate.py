@@ -232,7 +232,7 @@ def environment(path, intent, reference, now_ns):
         (int64(relaxed(control + CONTROL.kill_latch) != 0) << KILL)
         | (int64(fenced) << FENCE)
         | (int64(halted) << DISABLED)
-        | (int64(load_i64(account + ACCOUNT.session_lost) != 0) << SESSION)
+        | (session_fails(control, account) << SESSION)
         | (int64(ring.room(load_i64(path + PATH.journal)) <= 0) << JOURNAL)
         | (int64(ring.room(load_i64(path + PATH.core_io)) <= 0) << RING)
         | ((1 - may_open(path, reference)) << ORDERS)
@@ -240,6 +240,13 @@ def environment(path, intent, reference, now_ns):
     if load_u8(intent + INTENT.kind) == INTENT_REPLACE:
         mask |= replace_fails(path, intent) << ORDERS
     return mask
+
+
+@leaf
+def session_fails(control, account):
+    """A report was lost, or core has not heard the beginning of the connection that is up (without one: of none)."""
+    other = relaxed(control + CONTROL.session_connection) != load_i64(account + ACCOUNT.session_connection)
+    return int64(other) | int64(load_i64(account + ACCOUNT.session_lost) != 0)
 
 
 @leaf

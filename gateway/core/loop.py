@@ -30,6 +30,7 @@ from gateway.core.messages import append_part
 from gateway.core.quality_sweep import sweep
 from gateway.core.report_stream import take_reports
 from gateway.core.reports import apply_refusal
+from gateway.core.session_news import on_session_up
 from gateway.layout import offsets, size, value
 from gateway.protocols.udp import parse_frame
 
@@ -45,6 +46,7 @@ QUALITY = offsets("quality")
 FRAME_BYTES, EVENT_BYTES = size("frame_slot"), size("event")
 END_OF_INPUT, ORDER_REFUSED = value("FRAME_END_OF_INPUT"), value("FRAME_ORDER_REFUSED")
 FRAME_TIME, FRAME_MESSAGE, FRAME_MORE = value("FRAME_TIME"), value("FRAME_MESSAGE"), value("FRAME_MORE")
+FRAME_REPORTS, FRAME_SESSION = value("FRAME_REPORTS"), value("FRAME_SESSION")
 LINE_REPORTS = value("LINE_REPORTS")
 NOT_OURS = value("FEED_NOT_OURS")
 FRAMES_PER_TURN = 64
@@ -53,21 +55,28 @@ TIME_CHECK_NS = limits.TIME_CHECK_NS
 
 @kernel
 def turn(core):
-    """One turn: up to 64 records of io_core, each worked through to the end. Negative once the input has ended."""
-    frames = core + CORE.frames
-    worked = 0
-    slot = ring.peek(frames)
-    while slot != 0 and worked < FRAMES_PER_TURN:
-        on_record(core, slot)
-        ring.advance(frames)
-        worked += 1
-        slot = ring.peek(frames)
+    """One turn: up to 64 records of each ring, worked through to the end. Negative once the input has ended."""
+    worked = take_records(core, core + CORE.frames) + take_records(core, core + CORE.session)
     if worked != 0:
-        ring.acknowledge(frames)
         faults = load_u32(load_i64(core + CORE.intents) + INTENTS.faults)
         store_i64(load_i64(core + CORE.counters) + COUNTERS.strategy_faults, faults)
         return worked
     return -1 if load_i64(core + CORE.finished) != 0 else 0
+
+
+@kernel
+def take_records(core, reader):
+    """Up to 64 records of io_core, or of session_core. Returns how many there were."""
+    worked = 0
+    slot = ring.peek(reader)
+    while slot != 0 and worked < FRAMES_PER_TURN:
+        on_record(core, slot)
+        ring.advance(reader)
+        worked += 1
+        slot = ring.peek(reader)
+    if worked != 0:
+        ring.acknowledge(reader)
+    return worked
 
 
 @kernel
@@ -85,6 +94,10 @@ def on_record(core, slot):
         on_end_of_input(core)
     elif flags & FRAME_TIME:
         on_time(core)
+    elif flags & FRAME_REPORTS:
+        take_reports(core, slot + FRAME_BYTES, load_u32(slot + FRAME.size))
+    elif flags & FRAME_SESSION:
+        on_session_up(core, slot + FRAME_BYTES)
     elif flags & FRAME_MESSAGE:
         on_message(core, slot + FRAME_BYTES, load_u32(slot + FRAME.size), flags & FRAME_MORE)
     else:

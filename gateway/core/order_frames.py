@@ -43,6 +43,27 @@ def client_order_id(site: str, epoch: int, reference: int) -> str:
     return site + base32(epoch, EPOCH_CHARACTERS) + base32(reference, REFERENCE_CHARACTERS)
 
 
+def check_identity(site: str, epoch: int) -> None:
+    """Refuses (ConfigurationError) what would not fit a client order id."""
+    if not 1 <= epoch <= EPOCH_MAX:
+        raise ConfigurationError(f"epoch {epoch} does not fit client order ids; use 1 to {EPOCH_MAX}")
+    if len(site) != 1 or not site.isalnum() or not site.isascii():
+        raise ConfigurationError(f'site {site!r} is not one letter or digit; write [session] site = "A"')
+
+
+def order_messages(client_order: str, firm: str, capacity: str) -> dict[str, bytes]:
+    """The four order messages of a session, by their field of struct order_template; what differs between orders is 0."""
+    given: dict[str, Any] = {"display": "Y", "inter_market_sweep_eligibility": "N", "cl_ord_id": client_order}
+    options = {"firm": firm} if firm else {}
+    terms = {"capacity": CAPACITIES[capacity], "cross_type": "N"}
+    return {
+        "enter": ouch50.encode("EnterOrder", **given, **terms, **options),
+        "replace": ouch50.encode("ReplaceOrder", **given),
+        "cancel": ouch50.encode("CancelOrder"),
+        "mass_cancel": ouch50.encode("MassCancel", firm=firm),
+    }
+
+
 class OrderFrames:
     """The frame templates of one order session; `address` is a struct order_template for the kernels.
 
@@ -50,7 +71,14 @@ class OrderFrames:
     our_address, venue_address  (IPv4 in host order, UDP port)
     epoch                       fencing epoch, 1 to 33,554,431; `site` is one of A-Z 0-9
     firm                        up to 4 characters, empty: the session's own;  capacity: a key of CAPACITIES
+
+    The contract of a carriage, which order_packets.py implements too: `address`, `cancel`, `mass_cancel`,
+    `client_order_id`, the rings that take what core and control send, and the process behind them.
     """
+
+    orders_ring, control_ring = "core_io", "control_io"
+    process = "PROCESS_IO"
+    connection_first = 0  # the number of the connection that core has heard at the start: datagrams need none
 
     def __init__(
         self,
@@ -64,22 +92,13 @@ class OrderFrames:
         firm: str = "",
         capacity: str = "principal",
     ):
-        if not 1 <= epoch <= EPOCH_MAX:
-            raise ConfigurationError(f"epoch {epoch} does not fit client order ids; use 1 to {EPOCH_MAX}")
-        if len(site) != 1 or not site.isalnum() or not site.isascii():
-            raise ConfigurationError(f'site {site!r} is not one letter or digit; write [session] site = "A"')
+        check_identity(site, epoch)
         self._ethernet = venue_mac + our_mac
         self._source, self._target = our_address, venue_address
         self._firm, self._epoch, self._site = firm, epoch, site
         self.array = np.zeros(1, dtype=layout.dtype("order_template"))
-        given: dict[str, Any] = {"display": "Y", "inter_market_sweep_eligibility": "N"}
-        given["cl_ord_id"] = client_order_id(site, epoch, 0)
-        options = {"firm": firm} if firm else {}
-        terms = {"capacity": CAPACITIES[capacity], "cross_type": "N"}
-        self._put("enter", ouch50.encode("EnterOrder", **given, **terms, **options))
-        self._put("replace", ouch50.encode("ReplaceOrder", **given))
-        self._put("cancel", ouch50.encode("CancelOrder"))
-        self._put("mass_cancel", ouch50.encode("MassCancel", firm=firm))
+        for name, message in order_messages(client_order_id(site, epoch, 0), firm, capacity).items():
+            self.array[name][0] = datagram_template(self._ethernet, self._source, self._target, message)[0]
 
     @property
     def address(self) -> int:
@@ -98,9 +117,6 @@ class OrderFrames:
         """The client order id of one order of this session."""
         return client_order_id(self._site, self._epoch, reference)
 
-    def _put(self, name: str, message: bytes) -> None:
-        self.array[name][0] = datagram_template(self._ethernet, self._source, self._target, message)[0]
-
     def _frame(self, message: bytes) -> bytes:
         frame = bytearray(_headers(self._ethernet, self._source, self._target, len(message)) + message)
         pseudo_header = _pseudo_header(self._source, self._target, len(message))
@@ -114,7 +130,8 @@ def datagram_template(macs: bytes, source: Endpoint, target: Endpoint, message: 
     row = np.zeros(1, dtype=layout.dtype("order_frame"))
     frame = _headers(macs, source, target, len(message)) + message
     row["bytes"][0][: len(frame)] = np.frombuffer(frame, dtype=np.uint8)
-    row["size"] = len(frame)
+    row["size"], row["message_offset"] = len(frame), HEADERS_BYTES
+    row["checksum_offset"] = UDP_OFFSET + 6
     row["checksum"] = _sum(_pseudo_header(source, target, len(message)) + frame[UDP_OFFSET:HEADERS_BYTES])
     return row
 

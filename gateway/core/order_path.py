@@ -49,13 +49,15 @@ def make_order_path(
     orders_rows: int,
     fills_rows: int,
     strategy: int = 0,
+    requests_out: int = 0,
     keep: tuple[Any, ...] = (),
 ) -> OrderPath:
     """The path over regions that exist already; every argument but the counts is an address.
 
     gate      struct gate_account, struct gate_row rows behind it      books    struct book row 0
     orders    struct order_table, struct order rows behind it          fills    struct fill row 0
-    core_io, journal   struct ring_writer                              counters struct core_counters
+    core_io, journal   struct ring_writer of the orders and of core_journal   counters struct core_counters
+    requests_out       struct ring_writer of core_io; 0: that of the orders
     frames    struct order_template                                    control  struct control_block
     """
     for name, rows in (("orders", orders_rows), ("fills", fills_rows)):
@@ -82,6 +84,7 @@ def make_order_path(
         "fills_mask": fills_rows - 1,
         "counters": counters,
         "frames": frames,
+        "requests_out": requests_out or core_io,
     }
     for name, number in given.items():
         path[name] = number

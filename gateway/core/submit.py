@@ -151,7 +151,8 @@ def write_header(path, intent, slot, reference, now_ns, ticks_receive, ticks_dec
 def write_message(path, intent, slot, reference):
     """The frame behind the slot's header: a copy of its template with this order written into it."""
     kind = load_u8(intent + INTENT.kind)
-    frames, message = load_i64(path + PATH.frames), slot + SLOT_BYTES + HEADERS_BYTES
+    frames = load_i64(path + PATH.frames)
+    message = slot + SLOT_BYTES + load_u32(frames + TEMPLATE.enter + FRAME.message_offset)  # the same for all four
     if kind == NEW:
         template = frames + TEMPLATE.enter
         copy_bytes(slot + SLOT_BYTES, template + FRAME.bytes, FRAME_BYTES)
@@ -171,7 +172,8 @@ def write_message(path, intent, slot, reference):
         store_be32(message + MASS.user_ref_num, reference)
         store_i64(message + MASS.symbol, symbol_of(path, intent))
     store_u32(slot + SLOT.size, load_u32(template + FRAME.size))
-    seal(slot + SLOT_BYTES, load_u32(template + FRAME.size), load_u32(template + FRAME.checksum))
+    if load_u32(template + FRAME.checksum_offset) != 0:
+        seal(slot + SLOT_BYTES, load_u32(template + FRAME.size), load_u32(template + FRAME.checksum))
 
 
 @kernel

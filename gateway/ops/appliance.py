@@ -21,6 +21,7 @@ from gateway.core.instruments import make_instruments
 from gateway.core.loop import core_step
 from gateway.core.memory import address_of
 from gateway.core.order_frames import OrderFrames
+from gateway.core.order_packets import OrderPackets
 from gateway.core.order_path import make_order_path
 from gateway.core.quality_store import QualitySettings, make_quality
 from gateway.core.recovery import make_healing
@@ -67,6 +68,7 @@ def prepare_account(instance: Instance, configuration: Configuration) -> None:
     account["rate_burst"] = risk.rate_burst or 0
     account["reserve_percent"] = risk.reserve_percent
     account["day_messages_max"] = risk.day_messages_max or 0
+    account["session_connection"] = order_frames(configuration).connection_first
     account["limits_version"] += 1
 
 
@@ -109,9 +111,11 @@ def quality_settings(configuration: Configuration) -> QualitySettings:
     )
 
 
-def order_frames(configuration: Configuration) -> OrderFrames:
-    """The frame templates of the order session."""
+def order_frames(configuration: Configuration) -> OrderFrames | OrderPackets:
+    """The templates of the order session, and with them which rings and process carry it."""
     session = configuration.session
+    if configuration.orders.carriage == "soupbintcp":
+        return OrderPackets(epoch=EPOCH_SINGLE_NODE, site=session.site, firm=session.firm, capacity=session.capacity)
     return OrderFrames(
         our_mac=mac(session.our_mac),
         venue_mac=mac(session.venue_mac),
@@ -152,7 +156,9 @@ class CoreStage:
 
     def _attach_rings(self) -> None:
         self.core.frames = self.instance.reader("io_core")[0]
+        self.core.session = self.instance.reader("session_core")[0]
         self.core_io = self.instance.writer("core_io")
+        self.core_session = self.instance.writer("core_session")
         self.core_journal = self.instance.writer("core_journal")
 
     def _make_store(self) -> np.ndarray:
@@ -205,13 +211,15 @@ class CoreStage:
     def _make_path(self, configuration: Configuration) -> None:
         instance = self.instance
         frames = order_frames(configuration)
+        orders = {"core_io": self.core_io, "core_session": self.core_session}[frames.orders_ring]
         self.path = make_order_path(
             gate=instance.address("gate"),
             books=instance.body("books"),
             control=instance.address("control"),
             orders=instance.address("orders"),
             fills=instance.body("fills"),
-            core_io=handle_address(self.core_io),
+            core_io=handle_address(orders),
+            requests_out=handle_address(self.core_io),
             journal=handle_address(self.core_journal),
             counters=instance.address("counters") + layout.offsets("counters").core,
             frames=frames.address,
@@ -219,7 +227,7 @@ class CoreStage:
             instruments=limits.INSTRUMENTS_MAX,
             orders_rows=limits.ORDERS_MAX,
             fills_rows=limits.FILLS_MAX,
-            keep=(frames, self.core_io, self.core_journal),
+            keep=(frames, self.core_io, self.core_session, self.core_journal),
         )
         self.core.path = self.path.address
         self.core.intents = self.path.intents_address

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,20 +21,22 @@ from pathlib import Path
 from typing import Any
 
 from gateway import layout
-from gateway.core import book_reader
+from gateway.core import book_reader, orders
 from gateway.core.book_store import make_store
 from gateway.errors import AttachError, CapabilityError, ConfigurationError, GatewayError
 from gateway.instance import Instance
+from gateway.ops import session_secret
 from gateway.ops.supervisor import end_process
 from gateway.ops.wiring import Wiring
 
 CONFIGURATION = Path(__file__).with_name("demo.toml")
 STRATEGY = Path(__file__).resolve().parent.parent / "strategies" / "imbalance.py"
+USERNAME, PASSWORD = "GWSIM", "simulated"  # the venue of a demo holds nothing worth a secret
 START_SECONDS = 930.0  # the first start compiles every kernel; the supervisor gives up before this
 DRAIN_SECONDS = 20.0
 QUIET_SECONDS = 0.5  # no report and no healing for so long: everything has arrived
 REST_SECONDS = 0.2  # the venue is gone: what it sent lies in the port
-HEAL_SECONDS = 3.0  # the same while a book is stale: what heals it may still be on its way
+HEAL_SECONDS = 3.0  # the same while a book is stale, or the order session down: what heals it may still be on its way
 POLL_SECONDS = 0.02
 
 
@@ -50,6 +53,9 @@ class DemoOptions:
     snapshots: int = 100  # symbols per second on the snapshot channel; 0: none
     strategy: Path = STRATEGY
     together: bool = False  # io and core in one loop
+    orders: str = "udp"  # how orders travel: a carriage of the configuration
+    cut: int = 0  # times the connection of the order session is cut
+    keep_orders: bool = False  # the venue does not cancel on disconnect
 
 
 @dataclass
@@ -64,6 +70,7 @@ class Demo:
     venue: "subprocess.Popen[bytes] | None" = None
     compiler: "subprocess.Popen[bytes] | None" = None
     instance: Instance | None = None
+    order_address: str = field(default_factory=lambda: free_address())
 
     def _spawn(self, name: str, words: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
         command = [*self.wiring.prefix, sys.executable, "-m", "gateway.cli.main", *words]
@@ -94,8 +101,11 @@ class Demo:
             "PORT__NAME": self.wiring.appliance,
             "STRATEGY__FILE": str(self.options.strategy.resolve()),
             "PLACEMENT__TOGETHER": str(self.options.together).lower(),
+            "ORDERS__CARRIAGE": self.options.orders,
+            "ORDERS__ADDRESS": self.order_address,
+            "ORDERS__CANCEL_ON_DISCONNECT": str(not self.options.keep_orders).lower(),
         }
-        environment = {f"GATEWAY__{key}": value for key, value in settings.items()}
+        environment = {f"GATEWAY__{key}": value for key, value in settings.items()} | {session_secret.VARIABLE: PASSWORD}
         self.appliance = self._spawn("appliance", ["run", str(CONFIGURATION), "--json"], environment)
         deadline = time.monotonic() + START_SECONDS
         while not (self._appliance_runs() and self.venue_compiled()):
@@ -112,6 +122,7 @@ class Demo:
             beats = self.instance.control[0]["heartbeats"]
             running = layout.value("PROCESS_RUNNING")
             names = ["PROCESS_IO"] if self.options.together else ["PROCESS_IO", "PROCESS_CORE"]
+            names += ["PROCESS_SESSION"] if self.over_tcp else []
             return all(beats[layout.value(name)]["state"] == running for name in names)
         return False
 
@@ -122,11 +133,19 @@ class Demo:
         words += ["--seed", str(options.seed), "--symbols", str(options.symbols), "--rate", str(options.rate)]
         words += ["--seconds", str(options.seconds), "--report", str(self.venue_report_path)]
         words += ["--snapshots", str(options.snapshots)]
+        if self.over_tcp:
+            words += ["--orders", self.order_address, "--username", USERNAME, "--password", PASSWORD]
+            words += ["--session-faults", f"cut={options.cut}"] + ["--keep-orders"] * options.keep_orders
         faults = [options.faults] if options.faults else []
         faults += [f"drop_both={options.loss}"] if options.loss else []
         if faults:
             words += ["--faults", ",".join(faults)]
         self.venue = self._spawn("venue", words, {})
+
+    @property
+    def over_tcp(self) -> bool:
+        """Whether orders travel by a session."""
+        return self.options.orders != "udp"
 
     @property
     def venue_report_path(self) -> Path:
@@ -148,9 +167,14 @@ class Demo:
             now = (*(int(core[name]) for name in ("reports", "gap_messages", "healed")), stale)
             if now != seen:
                 seen, quiet_since = now, time.monotonic()
-            if time.monotonic() - quiet_since > (HEAL_SECONDS if stale else QUIET_SECONDS):
+            if time.monotonic() - quiet_since > (HEAL_SECONDS if stale or self._session_down() else QUIET_SECONDS):
                 return
             yield self.instance
+
+    def _session_down(self) -> bool:
+        """Whether reports may still come, on the order session's next connection."""
+        assert self.instance is not None
+        return self.over_tcp and not int(self.instance.control[0]["session_connection"])
 
     def _books_stale(self, instance: Instance) -> int:
         """How many of the venue's books the appliance holds for stale; its rows are the venue's locates, from 1 on."""
@@ -208,6 +232,18 @@ class Demo:
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.kill(int(beat["pid"]), signal.SIGKILL)
             self.instance.close(remove=True)
+
+
+def free_address() -> str:
+    """An address on the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def open_references(instance: Instance) -> list[int]:
+    """References of our own orders that may still fill."""
+    return orders.open_references(instance.rows("orders"))
 
 
 def appliance_books(instance: Instance) -> dict[str, dict[str, Any]]:

@@ -40,6 +40,8 @@ def require_apart(configuration: Configuration) -> None:
     """Units of their own need processes of their own. Raises ConfigurationError."""
     if configuration.placement.together:
         raise ConfigurationError("placement.together = true puts io and core into one process; with --process write false")
+    if configuration.orders.carriage != "udp":
+        raise ConfigurationError("orders.carriage: session has no unit of its own yet; start gateway run without --process")
 
 
 def join(configuration: Configuration, stage: str) -> NoReturn:

@@ -16,6 +16,7 @@ from gateway.instance import PREFIX, Instance
 from gateway.ops.appliance import CoreStage, io_stage
 from gateway.ops.notification import Notification
 from gateway.ops.privileges import bind_early, bind_for_good
+from gateway.ops.session_loop import SessionStage
 from gateway.stages import Io, Placement, run_loop
 
 CONFIGURATION_FILE = "configuration.json"
@@ -25,7 +26,9 @@ MILLISECOND_NS = 1_000_000
 POPULATED = {
     "io": ("io_core", "core_io", "control_io", "io_recorder"),
     "core": ("io_core", "core_io", "core_journal", "gate", "orders", "fills", "books", "levels", "book_orders"),
+    "session": ("core_session", "control_session", "session_core"),
 }
+HEARTBEATS = {"io": "PROCESS_IO", "core": "PROCESS_CORE", "session": "PROCESS_SESSION"}
 
 
 def placement_of(configuration: Configuration, stages: list[str], notification: Notification) -> Placement:
@@ -36,7 +39,7 @@ def placement_of(configuration: Configuration, stages: list[str], notification: 
     if not together and stages[0] == "io":
         watches.append(("PROCESS_CORE", "KILL_CORE_STALE", watch.core_stale_ms * MILLISECOND_NS))
     return Placement(
-        process="PROCESS_IO" if stages[0] == "io" else "PROCESS_CORE",
+        process=HEARTBEATS[stages[0]],
         cpu=place.io_cpu if stages[0] == "io" else place.core_cpu,
         idle=place.idle,
         sleep_ns=place.sleep_us * 1000,
@@ -62,9 +65,15 @@ def main(words: list[str]) -> int:
     try:
         configuration = Configuration(**json.loads((folder / CONFIGURATION_FILE).read_text()))
         instance = Instance.attach(folder.name.removeprefix(PREFIX), folder.parent)
-        beat = instance.control[0]["heartbeats"][layout.value("PROCESS_IO" if stages[0] == "io" else "PROCESS_CORE")]
+        beat = instance.control[0]["heartbeats"][layout.value(HEARTBEATS[stages[0]])]
         beat["state"] = layout.value("PROCESS_STARTING")
         bind_early(configuration, stages)
+        if stages == ["session"]:  # a loop in Python: sockets of the kernel are waited for, rings are not
+            instance.populate(*POPULATED["session"])
+            session = SessionStage(instance, configuration)
+            bind_for_good(configuration, stages)
+            session.run()
+            return 0
         built = build(instance, configuration, stages)
         bind_for_good(configuration, stages)
         notification.watch_closely()

@@ -19,6 +19,7 @@ class Reconciliation:
     books_wrong: int = 0
     books_stale: int = 0
     position_errors: int = 0
+    order_errors: int = 0
     frames_lost: int = 0
     gap_messages_unexplained: int = 0
     problems: list[str] = field(default_factory=list)
@@ -64,6 +65,23 @@ def compare_positions(result: Reconciliation, positions: dict[str, int], venue: 
         if mine != theirs["position"]:
             result.position_errors += 1
             result.problems.append(f"position {theirs['symbol']}: ours {mine}, venue's {theirs['position']}")
+
+
+def compare_orders(
+    result: Reconciliation, open_references: list[int], summary: dict[str, Any], venue: dict[str, Any]
+) -> None:
+    """Orders sent and seen, open orders, executions: each from both sides. Lost ones went down with a connection."""
+    theirs = {int(row["user_reference"]) for row in venue["open_orders"]}
+    ours = set(open_references)
+    facts = [
+        ("open orders", sorted(ours - theirs)[:5], sorted(theirs - ours)[:5]),
+        ("executions", summary["core"]["fills"], venue["executions"]),
+        ("orders", summary["orders_transmitted"] - summary["core"]["orders_lost"], venue["orders_received"]),
+    ]
+    for name, mine, other in facts:
+        if mine != other:
+            result.order_errors += 1
+            result.problems.append(f"{name} differ: ours {mine}, venue's {other}")
 
 
 def explain_gaps(result: Reconciliation, summary: dict[str, Any], venue: dict[str, Any]) -> None:

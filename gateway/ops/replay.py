@@ -21,6 +21,7 @@ from gateway.native import lib
 from gateway.ops.appliance import CoreStage, io_stage, prepare_account
 from gateway.ops.channel_report import channel_report
 from gateway.ops.recordings import Recording
+from gateway.sections import Orders
 from gateway.stages import Io, Placement, run_loop
 from gateway.venues.websocket import VENUES
 
@@ -70,6 +71,8 @@ class Replay:
         port = f"recording:{self._recording.path}" if self._recording else port_of(path, out)
         if port.startswith("pcap:"):
             port += ",direction=in"  # what was sent is what this replay decides anew
+        # nobody logs in anywhere: what a replay would send stays in its own rings
+        configuration = configuration.model_copy(update={"orders": Orders()})
         self.instance = Instance.create(configuration.instance.name, Path(configuration.instance.folder))
         self.io: Io | None = None
         try:

@@ -1,9 +1,10 @@
-"""A hung io must not hold up a kill: it is ended, and a fresh one sends what waits in control_io.
+"""A hung sender (io, or session) must not hold up a kill: it is ended, and a fresh one sends what waits in its control ring.
 
-    io silent ─► SIGKILL ─┬─ control lives: the supervisor starts io again
-                          └─ control is gone too: this process starts io, for as long as cancels wait
+    silent ─► SIGKILL ─┬─ control lives: the supervisor starts it again
+                       └─ control is gone too: this process starts it, for as long as cancels wait
 
-Used only after the latch is set. Hard rule: the old process is dead before the new one opens the port; SIGKILL is the fence.
+Used only after the latch is set. Hard rule: the old process is dead before the new one opens port or socket; SIGKILL is
+the fence.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from gateway.instance import Instance
 SILENT_NS = 500_000_000  # no heartbeat for so long: hung, stopped or dead
 START_SECONDS = 20.0
 POLL_SECONDS = 0.01
+STAGES = {"PROCESS_IO": "io", "PROCESS_SESSION": "session"}
 
 
 def is_silent(instance: Instance, process: str) -> bool:
@@ -31,41 +33,43 @@ def is_silent(instance: Instance, process: str) -> bool:
 
 
 def _end(pid: int) -> None:
-    if pid <= 0:  # io never ran; 0 would mean our own process group
+    if pid <= 0:  # it never ran; 0 would mean our own process group
         return
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
 
-def _wait_for_another(instance: Instance, pid: int) -> bool:
-    """Until an io with another pid runs."""
-    beat = instance.control[0]["heartbeats"][layout.value("PROCESS_IO")]
+def _wait_for_another(instance: Instance, process: str, pid: int) -> bool:
+    """Until one with another pid runs."""
+    beat = instance.control[0]["heartbeats"][layout.value(process)]
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if beat["pid"] != pid and not is_silent(instance, "PROCESS_IO"):
+        if beat["pid"] != pid and not is_silent(instance, process):
             return True
         time.sleep(POLL_SECONDS)
     return False
 
 
 @contextmanager
-def working_io(instance: Instance) -> Iterator[bool]:
-    """An io that takes cancels, for the time of the block: the one that runs, or a fresh one. False: none could be had."""
-    if not is_silent(instance, "PROCESS_IO"):
+def working_sender(instance: Instance, process: str) -> Iterator[bool]:
+    """A process ("PROCESS_IO", "PROCESS_SESSION") that takes cancels, for the time of the block: the one that runs, or a
+    fresh one. False: none could be had."""
+    if not is_silent(instance, process):
         yield True
         return
-    pid = int(instance.control[0]["heartbeats"][layout.value("PROCESS_IO")]["pid"])
+    pid = int(instance.control[0]["heartbeats"][layout.value(process)]["pid"])
     _end(pid)
-    core = instance.control[0]["heartbeats"][layout.value("PROCESS_CORE")]
-    if core["state"] == layout.value("PROCESS_ABSENT"):  # it shared the loop, and is gone with it
-        core["state"] = layout.value("PROCESS_STOPPED")
+    if process == "PROCESS_IO":
+        core = instance.control[0]["heartbeats"][layout.value("PROCESS_CORE")]
+        if core["state"] == layout.value("PROCESS_ABSENT"):  # it shared the loop, and is gone with it
+            core["state"] = layout.value("PROCESS_STOPPED")
     if not is_silent(instance, "PROCESS_CONTROL"):
-        yield _wait_for_another(instance, pid)
+        yield _wait_for_another(instance, process, pid)
         return
-    command = [sys.executable, "-m", "gateway.ops.process", str(instance.folder), "io"]
+    command = [sys.executable, "-m", "gateway.ops.process", str(instance.folder), STAGES[process]]
     fresh = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
-        yield _wait_for_another(instance, pid)
+        yield _wait_for_another(instance, process, pid)
     finally:
         fresh.terminate()
         fresh.wait(START_SECONDS)

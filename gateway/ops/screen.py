@@ -77,6 +77,10 @@ def headline(now: dict[str, Any]) -> Text:
         line.append(f" KILLED: {now['kill_latch']} ", style="bold white on red")
     else:
         line.append("kill latch clear", style="green")
+    if session := now["order_session"]:
+        style = "green" if session["phase"] == "up" else "bold red"
+        line.append(f"   order session {session['phase']}", style=style)
+        line.append(f" {session['session']} connection {session['connections']}", style="dim")
     if now["io"]["link_state"] == LINK_DOWN:
         line.append("   LINK DOWN", style="bold red")
     line.append(f"   epoch {now['epoch']}   positions {now['positions']}", style="dim")

@@ -21,7 +21,7 @@ REPORT_PACKETS = ("packets", "heartbeats", "sessions", "reordered", "gaps", "gap
 def plain(record: np.void, struct: str) -> dict[str, int]:
     """The scalar fields of a record, without room kept for later."""
     fields = [name for name in layout.offsets(struct)._fields if not name.startswith(NOT_ROOM)]
-    return {name: int(record[name]) for name in fields if np.ndim(record[name]) == 0}
+    return {name: int(record[name]) for name in fields if np.ndim(record[name]) == 0 and record.dtype[name].kind in "iu"}
 
 
 def reasons(record: np.ndarray, enum: str, prefix: str) -> dict[str, int]:
@@ -50,12 +50,44 @@ def spans(counters: np.void) -> dict[str, dict[str, int]]:
     return {names[index].lower() + "_ns": span(counters["spans"][index]) for index in range(len(counters["spans"]))}
 
 
+def carrier_counters(instance: Instance) -> np.void:
+    """struct counters of whoever transmits orders: io, or the order session."""
+    state: np.void = instance.regions["session"].view("session_state")[0]
+    if int(state["phase"]) == layout.value("SESSION_ABSENT"):
+        return instance.counters[0]
+    counters: np.void = instance.regions["session_counters"].view("counters")[0]
+    return counters
+
+
+def order_session(instance: Instance) -> dict[str, Any] | None:
+    """The order session over TCP as its process left it; None where orders travel in datagrams."""
+    state = instance.regions["session"].view("session_state")[0]
+    phase = int(state["phase"])
+    if phase == layout.value("SESSION_ABSENT"):
+        return None
+    losses = layout.names("session_loss", "LOSS_")
+    figures = plain(state, "session_state")
+    for name in ("phase", "last_loss", "cancel_on_disconnect"):
+        del figures[name]
+    return {
+        "phase": layout.names("session_phase", "SESSION_")[phase].lower(),
+        "session": state["session"].decode(errors="replace"),
+        "last_loss": losses[int(state["last_loss"])].lower(),
+        "cancel_on_disconnect": bool(state["cancel_on_disconnect"]),
+        **figures,
+        "losses_by_reason": reasons(state["losses_by_reason"], "session_loss", "LOSS_"),
+        "orders_lost": int(instance.counters[0]["core"]["orders_lost"]),
+        "io": plain(carrier_counters(instance)["io"], "io_counters"),
+    }
+
+
 def summary(instance: Instance) -> dict[str, Any]:
     """The whole picture of an instance."""
     counters = instance.counters[0]
     account = instance.regions["gate"].view("gate_account")[0]
     quality = instance.regions["quality"].view("quality_account")[0]
     latch = int(instance.control[0]["kill_latch"])
+    carrier = carrier_counters(instance)
     return {
         "instance": instance.name,
         "kill_latch": "" if latch == 0 else layout.names("kill_reason", "KILL_")[latch],
@@ -71,6 +103,9 @@ def summary(instance: Instance) -> dict[str, Any]:
         "cancels": int(account["cancels"]),
         "rejects": reasons(account["rejects"], "gate_reason", "GATE_"),
         "quality": {name: int(quality[name]) for name in QUALITY},
-        **spans(counters),
+        "order_session": order_session(instance),
+        "orders_transmitted": int(carrier["io"]["orders_transmitted"]),
+        "cancels_transmitted": int(carrier["io"]["cancels_transmitted"]),
+        **spans(carrier),
         "stale_ns": span(counters["stale"]),
     }

@@ -2,6 +2,7 @@
 
       gateway run ─► Supervisor ─┬─► process io      dies: started again, its rings resume
                                  ├─► process core    dies: the kill latch is set, open orders are cancelled
+                                 ├─► process session dies: started again, it logs in behind what it had (TCP orders only)
                                  └─► journal file
       gateway run --process control ─► the same, but a service manager starts io and core: joined.py
 
@@ -29,14 +30,14 @@ from gateway.ops.joined import Joined, require_apart
 from gateway.ops.journal import Journal
 from gateway.ops.notification import Notification, without_notification
 from gateway.ops.privileges import hand_over, user_of
-from gateway.ops.process import CONFIGURATION_FILE, PROBLEM_FILE
+from gateway.ops.process import CONFIGURATION_FILE, HEARTBEATS, PROBLEM_FILE
 
 TICK_SECONDS = 0.02
 START_SECONDS = 900.0  # the first start compiles kernels; a busy machine takes its time
 CANCEL_SECONDS = 2.0  # of an orderly stop: the venue confirms within it, or the summary says what is open
 STOP_SECONDS = 2.0
+RESTARTS_MAX = 5  # of one process
 STOP_JOINED_SECONDS = 10.0  # they end by themselves; a signal from us would look like a failure to their manager
-IO_RESTARTS_MAX = 5
 
 
 class Supervisor:
@@ -51,7 +52,7 @@ class Supervisor:
         self.configuration = configuration
         self.state = configuration.state_folder
         self.children: dict[str, subprocess.Popen[bytes] | Joined] = {}
-        self.io_restarts = 0
+        self.restarts: dict[str, int] = {}
         if configuration.strategy.file:
             configuration.require_limits()
         left = latch_left_behind(configuration)
@@ -85,7 +86,8 @@ class Supervisor:
     def stages(self) -> list[str]:
         """The processes to run, each a comma-separated list of stages."""
         names = [stage.name for stage in pipeline.STAGES]
-        return [",".join(names)] if self.configuration.placement.together else names
+        beside = [pipeline.SESSION.name] if self.frames.process == HEARTBEATS[pipeline.SESSION.name] else []
+        return [*([",".join(names)] if self.configuration.placement.together else names), *beside]
 
     def start(self, waiting: Callable[[], bool] = lambda: True) -> None:
         """Starts every process and returns once all of them run.
@@ -125,8 +127,7 @@ class Supervisor:
         return {"env": environment, "user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": groups}
 
     def _heartbeat_of(self, name: str) -> object:
-        process = "PROCESS_IO" if name.startswith("io") else "PROCESS_CORE"
-        return self.instance.control[0]["heartbeats"][layout.value(process)]
+        return self.instance.control[0]["heartbeats"][layout.value(HEARTBEATS[name.partition(",")[0]])]
 
     def _wait_running(self, name: str, waiting: Callable[[], bool] = lambda: True) -> bool:
         deadline = time.monotonic() + START_SECONDS
@@ -185,19 +186,22 @@ class Supervisor:
         if "core" in name:
             kill.latch(self.instance, "KILL_CORE_DIED")
             kill_file.set_latch(self.state, "CORE_DIED")
-        if "io" in name:
-            self._restart_io()
+        if name == pipeline.SESSION.name:
+            self.instance.control[0]["session_connection"] = 0
+            self._restart(name)
+        if "io" in name.split(","):
+            self._restart("io")
         if "core" in name:
             report = kill.KillReport()
             kill.cancel_all(self.instance, self.frames, report, waiting=self._live)
             print(f"gateway run: {report.cancels_sent} cancels sent after core ended", file=sys.stderr, flush=True)
 
-    def _restart_io(self) -> None:
-        if self.io_restarts == IO_RESTARTS_MAX:
-            raise GatewayError(f"io ended {IO_RESTARTS_MAX + 1} times; its lines above say why")
-        self.io_restarts += 1
-        self._spawn("io")
-        self._wait_running("io")
+    def _restart(self, name: str) -> None:
+        self.restarts[name] = self.restarts.get(name, 0) + 1
+        if self.restarts[name] > RESTARTS_MAX:
+            raise GatewayError(f"{name} ended {RESTARTS_MAX + 1} times; its lines above say why")
+        self._spawn(name)
+        self._wait_running(name)
 
     def alive(self) -> bool:
         """Whether anything is left to supervise."""

@@ -58,6 +58,7 @@ def namespace(kind: str) -> Iterator[str]:
     name = f"gw{os.getpid()}"
     _ip("netns", "add", name)
     try:
+        _ip("-n", name, "link", "set", "lo", "up")
         for scope in ("all", "default"):
             setting = f"net.ipv6.conf.{scope}.disable_ipv6=1"
             subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw", setting], capture_output=True, timeout=20)

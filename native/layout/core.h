@@ -3,6 +3,7 @@
  */
 struct core {
     struct ring_reader frames; /* io_core */
+    struct ring_reader session; /* session_core */
     uint64_t datagram;         /* scratch: struct datagram */
     uint64_t channels;         /* struct feed 0: the channels of market data, each on lines A and B */
     uint64_t lines;            /* struct line_table: destination to channel, and how many channels there are */

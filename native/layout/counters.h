@@ -34,7 +34,7 @@ struct io_counters {
     uint64_t link_flaps;          /* times a link went down */
     uint64_t buffers_lost;        /* packet buffers that never came back */
     uint64_t transmit_retries;    /* times a full queue was asked again */
-    uint64_t reserved[1];
+    uint64_t reference_transmitted; /* of the last new order handed to the port */
 };
 
 /* Why a frame or message did not become events. */
@@ -114,7 +114,7 @@ struct core_counters {
     uint64_t venue_cancels;
     uint64_t strategy_faults; /* times the strategy raised: it is halted after the first */
     uint64_t healed;          /* times a stale book became valid again */
-    uint64_t reserved[1];
+    uint64_t orders_lost;     /* that went down with a connection of the order session and never came to the venue */
     uint64_t reasons[64];          /* by enum feed_reason */
     uint64_t messages_by_type[256]; /* by the venue's type byte */
 };

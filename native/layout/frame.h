@@ -12,7 +12,9 @@ enum frame_flag {
     FRAME_MESSAGE = 16,         /* no frame: a message, or a part of one, of a session over TCP (WebSocket); whole and of
                                    size 0: a connection was opened, what the one before said is over */
     FRAME_MORE = 32,            /* the message goes on in the next slot */
-    FRAME_CHECKSUM_GOOD = 64    /* the device has verified the transport checksum */
+    FRAME_CHECKSUM_GOOD = 64,   /* the device has verified the transport checksum */
+    FRAME_REPORTS = 128,        /* no frame: a packet of the order session, numbered like one of MoldUDP64 */
+    FRAME_SESSION = 256         /* no frame: struct session_news, the order session is up and all it missed lies before */
 };
 
 enum frame_constant {
@@ -23,12 +25,20 @@ enum refusal_reason {
     REFUSAL_KILL = 1,
     REFUSAL_EPOCH = 2,
     REFUSAL_LATE = 3, /* the frame that caused it is older than the limit */
-    REFUSAL_PORT = 4  /* the port did not take it */
+    REFUSAL_PORT = 4, /* the port did not take it */
+    REFUSAL_LOST = 5  /* it went down with its connection: the venue says that it never came */
 };
 
 struct order_refusal {
     uint64_t reference;
     uint64_t reason; /* enum refusal_reason */
+};
+
+/* What a connection of the order session begins with, once everything before it has been said. */
+struct session_news {
+    uint64_t connection;            /* rises by one with every connection, from 1 */
+    uint64_t next_reference;        /* the venue has seen every reference below, and none from here on */
+    uint64_t reference_transmitted; /* highest reference of a new order that was handed to a connection before */
 };
 
 struct frame_slot {

@@ -63,7 +63,9 @@ struct control_block {
     uint64_t reserved_epoch[6];
 
     uint64_t stop; /* control asks every loop to leave */
-    uint64_t reserved_stop[7];
+    uint64_t session_connection; /* number of the order session's connection that is up; 0: none, or none is needed.
+                                    Writer: session, and control once session has died */
+    uint64_t reserved_stop[6];
 
     struct clock_calibration clock;
     struct heartbeat heartbeats[8];
@@ -131,7 +133,8 @@ struct gate_account {
     int64_t reserve_percent; /* of the bucket kept for cancels */
     int64_t day_messages_max;
     uint64_t session_lost; /* reports lost on the order session: deny until reconciled */
-    uint64_t reserved_limits[2];
+    uint64_t session_connection; /* whose beginning core has heard, and so every report before it: deny unless it is up */
+    uint64_t reserved_limits[1];
 
     int64_t bucket_ns;       /* token bucket as a time: allowance already used up to here */
     int64_t day_messages;

@@ -112,11 +112,12 @@ struct fill {
     uint32_t broken; /* 1: the venue took the trade back */
 };
 
-/* A ready Ethernet frame of one kind of order message: only what differs between two orders is written into a copy. */
+/* What carries one kind of order message, ready to leave: only what differs between two orders is written into a copy. */
 struct order_frame {
-    uint32_t size;         /* bytes of the frame */
-    uint32_t checksum;     /* one's complement sum of pseudo header and UDP header, not folded */
-    uint64_t reserved;
+    uint32_t size;            /* bytes of the whole */
+    uint32_t checksum;        /* one's complement sum of pseudo header and UDP header, not folded */
+    uint32_t message_offset;  /* where the order message begins */
+    uint32_t checksum_offset; /* where the checksum over it goes; 0: the carriage has one of its own */
     uint8_t bytes[112];    /* zeros behind `size` */
 };
 
@@ -136,7 +137,7 @@ struct order_path {
     uint64_t control;     /* struct control_block */
     uint64_t epoch;       /* fencing epoch this core was started with */
     uint64_t intents;     /* struct intents */
-    uint64_t core_io;     /* struct ring_writer */
+    uint64_t core_io;     /* struct ring_writer of core_io, or of core_session: where orders leave */
 
     uint64_t journal;     /* struct ring_writer of core_journal */
     uint64_t table;       /* struct order_table */
@@ -146,6 +147,8 @@ struct order_path {
     uint64_t fills_mask;
     uint64_t counters;    /* struct core_counters */
     uint64_t frames;      /* struct order_template */
+    uint64_t requests_out; /* struct ring_writer of core_io: where requests for market data leave */
+    uint64_t reserved[7];
 };
 
 enum order_slot_kind {
@@ -156,7 +159,8 @@ enum order_slot_kind {
     ORDER_SLOT_REQUEST = 5 /* asks for a retransmission of market data: passes, and is dropped when the port is full */
 };
 
-/* The record of core_io and control_io: one whole Ethernet frame (`size` bytes behind the header), ready to leave. */
+/* The record of core_io and core_session, control_io and control_session: one whole Ethernet frame, or one packet of a
+   stream (`size` bytes behind the header), ready to leave. */
 struct order_slot {
     uint64_t sequence;
     uint32_t size;

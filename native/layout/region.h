@@ -22,7 +22,8 @@ enum region_kind {
     REGION_STATE = 10,
     REGION_FILLS = 11,
     REGION_INSTRUMENTS = 12,
-    REGION_QUALITY = 13
+    REGION_QUALITY = 13,
+    REGION_SESSION = 14
 };
 
 struct region_header {

@@ -100,6 +100,9 @@ struct venue_counters {
     uint64_t mass_cancels_received;
     uint64_t duplicates_ignored; /* user reference not above the last one */
     uint64_t cancels_ignored;    /* of an order that is not open */
+    uint64_t queries_received;   /* Account Queries */
+    uint64_t sessions_lost;      /* connections of the client that ended with its orders to be cancelled */
+    uint64_t orders_canceled_lost; /* orders cancelled for that */
     int64_t time_last_order_ns;  /* receive time of the last enter or replace */
     int64_t time_last_cancel_ns;
     uint64_t orders_accepted;
@@ -212,7 +215,7 @@ struct venue_held {
 
 struct venue_frame {
     uint32_t size;
-    uint32_t reserved;
+    uint32_t is_report; /* leaves by report_writer */
     uint8_t frame[1472];
 };
 
@@ -235,6 +238,8 @@ struct venue {
     uint64_t lost;         /* struct venue_lost */
     uint64_t reader;       /* struct ring_reader of io_core; 0: no orders come in */
     uint64_t writer;       /* struct ring_writer of core_io */
+    uint64_t report_writer; /* of core_io too, or of the ring that the order gateway over TCP reads */
+    uint64_t session_reader; /* struct ring_reader of the ring it writes; 0: there is none */
     uint64_t calibration;  /* struct clock_calibration */
     uint64_t clock_word;   /* int64_t: a simulated clock; 0: the calibrated TSC */
     uint64_t datagram;     /* struct datagram, scratch */

@@ -167,3 +167,11 @@ def test_a_listing_gives_a_book_its_name_its_exponent_and_its_marks(instance: In
     instance.rows("quality")["flags"][9] = layout.value("QUALITY_DIVERGENT")
     book = next(book for book in take(instance)["books"] if book["instrument"] == 9)
     assert (book["symbol"], book["bid"], book["flags"]) == ("BTC-PERPETUAL", "-1.25", ["valid", "quiet", "divergent"])
+
+
+def test_the_order_session_stands_in_the_headline_where_there_is_one(instance: Instance):
+    assert "order session" not in drawn(render(instance)) and take(instance)["order_session"] is None
+    state = instance.regions["session"].view("session_state")[0]
+    state["phase"], state["session"], state["connections"] = layout.value("SESSION_REPLAY"), b"S1", 3
+    assert "order session replay S1 connection 3" in drawn(render(instance))
+    assert take(instance)["order_session"]["phase"] == "replay"

@@ -26,9 +26,9 @@ SETTLE_SECONDS = 0.5
 class RunningDemo:
     """A demo in the background with a strategy that keeps orders resting, and the venue's live counters."""
 
-    def __init__(self, placement):
+    def __init__(self, placement, *more):
         words = ["demo", "--seconds", "60", "--strategy", str(QUOTES), "--rate", "5000", "--json"]
-        words += ["--placement", placement]
+        words += ["--placement", placement, *more]
         self.together = placement == "together"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gateway.cli.main", *words],

@@ -95,7 +95,7 @@ def test_an_io_that_dies_is_started_again_and_given_up_after_five_times(control,
     running.start()
     with pytest.raises(GatewayError, match="io ended 6 times"):
         tick_until(running, lambda: False, seconds=60)
-    assert running.io_restarts == supervisor.IO_RESTARTS_MAX and running.instance.control[0]["kill_latch"] == 0
+    assert running.restarts == {"io": supervisor.RESTARTS_MAX + 1} and running.instance.control[0]["kill_latch"] == 0
     assert capfd.readouterr().err.count("process io ended (exit code 7)") == 6
 
 

@@ -15,6 +15,7 @@ FATES = (
     "frames_foreign",
     "frames_malformed",
     "messages_unsupported",
+    "queries_received",
     "orders_received",
     "replaces_received",
     "cancels_received",

@@ -231,8 +231,17 @@ def test_a_message_of_another_length_than_the_specifications_is_counted_and_not_
 
 
 def test_a_message_this_venue_does_not_serve_is_counted(desk):
-    assert desk.ask(ouch50.encode("AccountQuery")) == []
+    assert desk.ask(ouch50.encode("ModifyOrder", user_ref_num=1, side="S", quantity=1)) == []
     assert desk.venue.counters["messages_unsupported"] == 1
+
+
+def test_an_account_query_is_answered_with_the_next_new_reference(desk):
+    (answer,) = desk.ask(ouch50.encode("AccountQuery"))
+    assert (answer["message"], answer["next_user_ref_num"]) == ("Account Query Response", 1)
+    desk.ask(desk.order())
+    (answer,) = desk.ask(ouch50.encode("AccountQuery"))
+    assert answer["next_user_ref_num"] == desk.venue.state[0]["last_reference"] + 1 > 1
+    assert desk.venue.counters["queries_received"] == 2
 
 
 def test_frames_for_somebody_else_are_counted_and_left_alone(desk):

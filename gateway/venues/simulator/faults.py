@@ -57,7 +57,7 @@ def _hold(venue, line, size_bytes, release_ns):
 
 @inner
 def _send(venue, line, frame, size_bytes):
-    place(venue, frame, size_bytes)
+    place(venue, frame, size_bytes, 0)
     add_to(load_i64(venue + VENUE.counters) + COUNTERS.line_frames + line * 8, 1)
 
 

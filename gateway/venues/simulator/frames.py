@@ -81,9 +81,9 @@ def build(venue, template, payload, size_bytes, total):
 
 
 @inner
-def _hand_over(venue, frame, size_bytes):
-    """Publishes a frame in core_io; 0 when the ring is full."""
-    writer = load_i64(venue + VENUE.writer)
+def _hand_over(venue, frame, size_bytes, is_report):
+    """Publishes a frame in core_io, or in the ring of the order gateway; 0 when the ring is full."""
+    writer = load_i64(venue + (VENUE.report_writer if is_report != 0 else VENUE.writer))
     slot = claim(writer)
     if slot == 0:
         return 0
@@ -103,10 +103,10 @@ def _hand_over(venue, frame, size_bytes):
 
 
 @inner
-def place(venue, frame, size_bytes):
-    """Sends a frame on its way: into core_io, or behind those that already wait for room."""
+def place(venue, frame, size_bytes, is_report):
+    """Sends a frame on its way: into its ring, or behind those that already wait for room."""
     waiting = load_i64(venue + VENUE.outbox_count)
-    if waiting == 0 and _hand_over(venue, frame, size_bytes) != 0:
+    if waiting == 0 and _hand_over(venue, frame, size_bytes, is_report) != 0:
         return
     index = load_i64(venue + VENUE.outbox_head) + waiting
     if index >= OUTBOX_FRAMES:
@@ -114,19 +114,20 @@ def place(venue, frame, size_bytes):
         return
     row = load_i64(venue + VENUE.outbox) + index * FRAME_ROW_BYTES
     store_u32(row + FRAME.size, size_bytes)
+    store_u32(row + FRAME.is_report, is_report)
     copy_bytes(row + FRAME.frame, frame, size_bytes)
     store_i64(venue + VENUE.outbox_count, waiting + 1)
 
 
 @inner
 def drain_outbox(venue):
-    """Hands waiting frames over while core_io has room. Returns how many left."""
+    """Hands waiting frames over while their rings have room. Returns how many left."""
     head = load_i64(venue + VENUE.outbox_head)
     waiting = load_i64(venue + VENUE.outbox_count)
     left = 0
     while left < waiting:
         row = load_i64(venue + VENUE.outbox) + (head + left) * FRAME_ROW_BYTES
-        if _hand_over(venue, row + FRAME.frame, load_u32(row + FRAME.size)) == 0:
+        if _hand_over(venue, row + FRAME.frame, load_u32(row + FRAME.size), load_u32(row + FRAME.is_report)) == 0:
             break
         left += 1
     emptied = left == waiting

@@ -22,6 +22,7 @@ from gateway.venues.simulator.reports import (
     ENTER,
     MASS,
     report_accepted,
+    report_account,
     report_cancel_rejected,
     report_canceled,
     report_mass_cancel,
@@ -33,7 +34,7 @@ from gateway.venues.simulator.symbols import find_symbol
 
 WITHDRAW = offsets_of("CancelOrder")
 ENTER_BYTES, CHANGE_BYTES = size_of("EnterOrder"), size_of("ReplaceOrder")
-WITHDRAW_BYTES, MASS_BYTES = size_of("CancelOrder"), size_of("MassCancel")
+WITHDRAW_BYTES, MASS_BYTES, QUERY_BYTES = size_of("CancelOrder"), size_of("MassCancel"), size_of("AccountQuery")
 SIDE_NONE, SIDE_BUY, SIDE_SELL = value("SIDE_NONE"), value("SIDE_BUY"), value("SIDE_SELL")
 OPEN, ENDED = value("VENUE_OPEN"), value("VENUE_ENDED")
 QUANTITY_MAX = 999_999  # a share quantity is below one million, section 2.1
@@ -173,12 +174,12 @@ def _on_replace(venue, message):
 
 
 @inner
-def _withdraw(venue, row, keep):
+def _withdraw(venue, row, keep, reason):
     """Takes shares off a client's open order and says so."""
     reference = load_u32(order_at(venue, row) + ORDER.user_reference)
     taken = reduce(venue, row, keep)
     if taken > 0:
-        report_canceled(venue, reference, taken, LETTERS.U)
+        report_canceled(venue, reference, taken, reason)
     return taken
 
 
@@ -194,7 +195,7 @@ def _on_cancel(venue, message):
         report_cancel_rejected(venue, reference)
         return
     keep = load_be32(message + WITHDRAW.quantity) - load_u32(order_at(venue, row) + ORDER.executed)
-    if _withdraw(venue, row, keep) == 0:
+    if _withdraw(venue, row, keep, LETTERS.U) == 0:
         _counted(venue, COUNTERS.cancels_ignored)
 
 
@@ -216,7 +217,20 @@ def _on_mass_cancel(venue, message):
         following = load_u32(order + ORDER.client_next)
         symbol = symbol_at(venue, load_u32(order + ORDER.symbol))
         if word == BLANKS or word == load_i64(symbol + SYMBOL.word):
-            _withdraw(venue, row, 0)
+            _withdraw(venue, row, 0, LETTERS.U)
+        row = following
+
+
+@inner
+def on_session_lost(venue):
+    """Cancel on disconnect: every open order of the client, with the reason of the system, section 3.4."""
+    counters = load_i64(venue + VENUE.counters)
+    add_to(counters + COUNTERS.sessions_lost, 1)
+    row = load_i64(venue + VENUE.client_head)
+    while row != 0 and load_i64(venue + VENUE.phase) != ENDED:
+        following = load_u32(order_at(venue, row) + ORDER.client_next)
+        if _withdraw(venue, row, 0, LETTERS.Z) > 0:
+            add_to(counters + COUNTERS.orders_canceled_lost, 1)
         row = following
 
 
@@ -249,7 +263,10 @@ def on_message(venue, message, size_bytes, time_ns):
     elif kind == LETTERS.C and _whole(message, size_bytes, MASS_BYTES):
         _received(venue, COUNTERS.cancels_received, COUNTERS.time_last_cancel_ns, time_ns)
         _on_mass_cancel(venue, message)
-    elif kind == LETTERS.M or kind == LETTERS.D or kind == LETTERS.E or kind == LETTERS.Q:
+    elif kind == LETTERS.Q and (size_bytes == QUERY_BYTES or _whole(message, size_bytes, QUERY_BYTES + 2)):
+        _counted(venue, COUNTERS.queries_received)
+        report_account(venue, load_i64(venue + VENUE.last_reference) + 1)
+    elif kind == LETTERS.M or kind == LETTERS.D or kind == LETTERS.E:
         _counted(venue, COUNTERS.messages_unsupported)
     else:
         _counted(venue, COUNTERS.frames_malformed)

@@ -34,7 +34,7 @@ def _finish_header(packet, messages):
 def _report(venue, payload, size_bytes):
     template = venue + VENUE.templates + REPORTS * TEMPLATE_BYTES
     size_frame = build(venue, template, payload, size_bytes, payload_sum(payload, size_bytes))
-    place(venue, venue + VENUE.scratch, size_frame)
+    place(venue, venue + VENUE.scratch, size_frame, 1)
     add_to(load_i64(venue + VENUE.counters) + COUNTERS.report_frames, 1)
 
 
@@ -112,7 +112,7 @@ def _send_bare(venue, packet, messages):
     of_snapshots = packet == venue + VENUE.snapshots
     for line in range(SNAPSHOTS if of_snapshots else 0, SNAPSHOTS + 1 if of_snapshots else LINES):
         size_frame = build(venue, venue + VENUE.templates + line * TEMPLATE_BYTES, payload, HEADER_BYTES, total)
-        place(venue, venue + VENUE.scratch, size_frame)
+        place(venue, venue + VENUE.scratch, size_frame, 0)
         add_to(load_i64(venue + VENUE.counters) + COUNTERS.line_frames + line * 8, 1)
     release_reordered(venue, SNAPSHOTS if of_snapshots else -1)
 

@@ -16,14 +16,18 @@ import numpy as np
 from gateway import clock, layout, limits, pipeline
 from gateway.instance import FOLDER, Instance, handle_address
 from gateway.stages import Io, Placement, Stage, run_loop
+from gateway.venues.simulator.order_gateway import OrderGateway
+from gateway.venues.simulator.order_settings import OrderSettings
 from gateway.venues.simulator.report import report
 from gateway.venues.simulator.settings import Settings
-from gateway.venues.simulator.state import Venue
+from gateway.venues.simulator.state import Venue, session_name
 from gateway.venues.simulator.step import venue_step
 
 RINGS = (
     pipeline.Ring("io_core", "frame_slot", limits.FRAME_SLOT_BYTES, 4096, "newest frame dropped and counted"),
     pipeline.Ring("core_io", "order_slot", limits.FRAME_SLOT_BYTES, 4096, "the venue waits, its outbox holds the rest"),
+    pipeline.Ring("session_core", "frame_slot", limits.REPORT_SLOT_BYTES, 4096, "the gateway reads no more from its client"),
+    pipeline.Ring("core_session", "order_slot", limits.FRAME_SLOT_BYTES, 4096, "the venue waits, its outbox holds the rest"),
 )
 REGIONS = (
     pipeline.Region("control", "REGION_CONTROL", "control_block", 0, header="control_block"),
@@ -45,13 +49,17 @@ class VenueProcess:
     """A venue ready to run: `run` returns when somebody stops it or it leaves by itself, `close` gives everything back."""
 
     def __init__(self, name: str, port: str, settings: Settings, idle: str = "sleep", cpu: int = -1):
+        self._seed = settings.seed
         self.step = venue_step()  # compiled before the port exists: frames do not wait for a compiler
         self.instance = Instance.create(name, rings=RINGS, regions=REGIONS)
         self.io: Io | None = None
+        self.gateway: OrderGateway | None = None
         try:
             self.io = Io(self.instance, [port], order_rings=("core_io",))
             self._writer: Any = self.instance.writer("core_io")
             self._reader: Any = self.instance.reader("io_core")
+            self.gateway = self._make_gateway(settings.orders)
+            over_tcp = {} if self.gateway is None else self.gateway.rings()
             self.venue = Venue(
                 settings,
                 handle_address(self._writer),
@@ -59,11 +67,17 @@ class VenueProcess:
                 calibration=self.instance.clock_address,
                 counters=self.instance.address("venue"),
                 stop_word=self.instance.address("control") + layout.offsets("control_block").stop,
+                **over_tcp,
             )
         except BaseException:
             self.close()
             raise
         self._placement = Placement("PROCESS_CORE", cpu, idle, SLEEP_NS)
+
+    def _make_gateway(self, orders: OrderSettings | None) -> OrderGateway | None:
+        if orders is None:
+            return None
+        return OrderGateway(self.instance, orders, session_name("ORD", self._seed).decode())
 
     def _stages(self) -> list[Stage]:
         assert self.io is not None
@@ -75,6 +89,9 @@ class VenueProcess:
     def run(self) -> str:
         """Trades until stopped (SIGTERM, SIGINT, the control block's stop word), then ends the session if need be."""
         self.venue.start(self._now_ns())
+        if self.gateway is not None:
+            times = self.venue.state[0]
+            self.gateway.start(int(times["open_ns"]), int(times["close_ns"]))
         ended = run_loop(self.instance, self._stages(), self._placement)
         self.venue.finish(self._now_ns())
         begun_ns = clock.monotonic_ns()
@@ -84,8 +101,10 @@ class VenueProcess:
                 return ended
 
     def _drained(self) -> bool:
-        header = self.instance.rings["core_io"].view("ring_header")[0]
-        return self.venue.state[0]["outbox_count"] == 0 and header["cursor"] == header["claimed"]
+        if self.venue.state[0]["outbox_count"] != 0:
+            return False
+        headers = [self.instance.rings[name].view("ring_header")[0] for name in ("core_io", "core_session")]
+        return all(header["cursor"] == header["claimed"] for header in headers)
 
     def report(self) -> dict[str, Any]:
         """The venue's account, with what its own io counted at the port."""
@@ -93,10 +112,13 @@ class VenueProcess:
         names = ("frames_received", "frames_transmitted", "drop_ring_full", "drop_port", "cancels_failed")
         # a frame of ours is neither order nor cancel; io counts those the port refused for good with the cancels
         port = {("frames_unsent" if name == "cancels_failed" else name): int(io[name]) for name in names}
-        return {"instance": self.instance.name, "port": port, **report(self.venue)}
+        sessions = {} if self.gateway is None else {"order_session": self.gateway.report()}
+        return {"instance": self.instance.name, "port": port, **sessions, **report(self.venue)}
 
     def close(self) -> None:
         """Closes the port and removes the folder."""
+        if self.gateway is not None:
+            self.gateway.close()
         if self.io is not None:
             self.io.close()
         self.instance.close(remove=True)

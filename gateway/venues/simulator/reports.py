@@ -26,10 +26,11 @@ ENTER, CHANGE, MASS = offsets_of("EnterOrder"), offsets_of("ReplaceOrder"), offs
 ACCEPTED, REPLACED = offsets_of("OrderAccepted"), offsets_of("OrderReplaced")
 EXECUTED, CANCELED, REJECTED = offsets_of("OrderExecuted"), offsets_of("OrderCanceled"), offsets_of("Rejected")
 REFUSED, ANSWER = offsets_of("CancelReject"), offsets_of("MassCancelResponse")
+NEXT = offsets_of("AccountQueryResponse")
 ACCEPTED_BYTES, REPLACED_BYTES = size_of("OrderAccepted"), size_of("OrderReplaced")
 EXECUTED_BYTES, CANCELED_BYTES = size_of("OrderExecuted"), size_of("OrderCanceled")
 REJECTED_BYTES, REFUSED_BYTES = size_of("Rejected"), size_of("CancelReject")
-ANSWER_BYTES = size_of("MassCancelResponse")
+ANSWER_BYTES, NEXT_BYTES = size_of("MassCancelResponse"), size_of("AccountQueryResponse")
 CL_ORD_ID_BYTES = 14
 SIDE_BUY = value("SIDE_BUY")
 
@@ -124,6 +125,15 @@ def report_cancel_rejected(venue, reference):
     """Cancel Reject, section 3.10: the session is over, the order stays as it is."""
     _begin(venue, LETTERS.I, REFUSED_BYTES, reference)
     _counted(venue, COUNTERS.cancels_rejected)
+
+
+@inner
+def report_account(venue, reference):
+    """Account Query Response, section 3.17: `reference` is the next new one."""
+    message = reserve(venue, venue + VENUE.reports, NEXT_BYTES)
+    store_u8(message, LETTERS.Q)
+    store_be64(message + NEXT.timestamp, load_i64(venue + VENUE.now_ns) - load_i64(venue + VENUE.midnight_ns))
+    store_be32(message + NEXT.next_user_ref_num, reference)
 
 
 @inner

@@ -9,6 +9,7 @@ from typing import Any
 from gateway import layout
 from gateway.errors import UsageError
 from gateway.venues.simulator.addresses import Addresses
+from gateway.venues.simulator.order_settings import OrderSettings
 
 LINE_FAULTS = ("drop", "duplicate", "reorder", "delay")
 LINES = ("a", "b")
@@ -93,6 +94,7 @@ class Settings:
     snapshot_rate: int = 0  # symbols per second on the snapshot channel; 0: no such channel
     faults: FaultPlan = field(default_factory=FaultPlan)
     addresses: Addresses = field(default_factory=Addresses)
+    orders: OrderSettings | None = None  # an order gateway over TCP instead of datagrams
 
     def __post_init__(self) -> None:
         bounds: dict[str, tuple[Any, Any]] = {

@@ -45,7 +45,9 @@ class Venue:
 
     The clock is either `calibration`, the address of a struct clock_calibration, or `clock_word`, the address of an
     int64 in nanoseconds that the caller moves. `counters` is the address of a struct venue_counters to write to; 0:
-    own memory. `stop_word` is the address of a word that becomes 1 when the venue leaves by itself.
+    own memory. `report_writer` is a ring of the reports' own (0: they go the way of the feed), `session_reader` one that
+    brings order messages without frames. `stop_word` is the address of a word that becomes 1 when the venue leaves by
+    itself.
     """
 
     def __init__(
@@ -57,12 +59,15 @@ class Venue:
         clock_word: int = 0,
         counters: int = 0,
         stop_word: int = 0,
+        report_writer: int = 0,
+        session_reader: int = 0,
     ):
         if bool(calibration) == bool(clock_word):
             raise GatewayError("a simulated venue needs one clock: a calibration or a simulated word")
-        slot_bytes = ffi.cast("struct ring_writer *", writer).slot_bytes
-        if slot_bytes < SLOT_BYTES_MIN:
-            raise GatewayError(f"the venue's core_io has slots of {slot_bytes} bytes; it needs {SLOT_BYTES_MIN}")
+        for ring in (writer, report_writer or writer):
+            slot_bytes = ffi.cast("struct ring_writer *", ring).slot_bytes
+            if slot_bytes < SLOT_BYTES_MIN:
+                raise GatewayError(f"a ring of the venue has slots of {slot_bytes} bytes; it needs {SLOT_BYTES_MIN}")
         self.settings = settings
         self._keep: list[Any] = []
         self.state = self._rows("venue", 1)
@@ -73,6 +78,7 @@ class Venue:
         self._counters = self._rows("venue_counters", 1) if counters == 0 else self._view(counters)
         row = self.state[0]
         row["writer"], row["reader"] = writer, reader
+        row["report_writer"], row["session_reader"] = report_writer or writer, session_reader
         row["calibration"], row["clock_word"], row["stop_word"] = calibration, clock_word, stop_word
         self._fill_tables(row)
         self._fill_settings(row)

@@ -1,5 +1,7 @@
 """The simulated venue on one screen: orders in from io_core, the market moves, ITCH and OUCH out through core_io.
 
+Orders over TCP come in from session_core, and their reports leave by core_session instead: order_gateway.py is behind both.
+
     io_core ─ udp ─┬─ orders ─┐
                    │          ├─ matching ─ feed ─┬─ lines A, B under the fault plan ─┐
                    │ activity ┘     │ │         store                                 │
@@ -29,7 +31,7 @@ from gateway.venues.simulator.faults import release_delayed, release_reordered
 from gateway.venues.simulator.feed import say_directory, say_system, say_trading
 from gateway.venues.simulator.frames import COUNTERS, VENUE, drain_outbox
 from gateway.venues.simulator.letters import LETTERS
-from gateway.venues.simulator.orders import on_message
+from gateway.venues.simulator.orders import on_message, on_session_lost
 from gateway.venues.simulator.pacing import earn, may_act, pay, read_clock
 from gateway.venues.simulator.packets import (
     COUNT_END,
@@ -45,6 +47,7 @@ from gateway.venues.simulator.snapshots import say_snapshots
 FRAME = offsets("frame_slot")
 DATAGRAM = offsets("datagram")
 FRAME_HEADER_BYTES = size("frame_slot")
+SESSION_LOST = value("FRAME_SESSION")
 NO_FRAME = value("FRAME_END_OF_INPUT") | value("FRAME_ORDER_REFUSED") | value("FRAME_TIME")
 WAITING, OPENING = value("VENUE_WAITING"), value("VENUE_OPENING")
 OPEN, CLOSED, ENDED = value("VENUE_OPEN"), value("VENUE_CLOSED"), value("VENUE_ENDED")
@@ -93,6 +96,29 @@ def _receive(venue):
         if slot == 0:
             break
         _on_frame(venue, slot)
+        ring.advance(reader)
+        read += 1
+    if read > 0:
+        ring.acknowledge(reader)
+    return read
+
+
+@inner
+def _receive_session(venue):
+    """Messages of the client's session over TCP, and the end of its connection. Returns how many were read."""
+    reader = load_i64(venue + VENUE.session_reader)
+    if reader == 0:
+        return 0
+    read = 0
+    while read < ORDERS_PER_STEP and load_i64(venue + VENUE.outbox_count) == 0:
+        slot = ring.peek(reader)
+        if slot == 0:
+            break
+        if load_u16(slot + FRAME.flags) & SESSION_LOST:
+            on_session_lost(venue)
+        else:
+            time_ns = load_i64(slot + FRAME.time_receive_ns)
+            on_message(venue, slot + FRAME_HEADER_BYTES, load_u32(slot + FRAME.size), time_ns)
         ring.advance(reader)
         read += 1
     if read > 0:
@@ -211,6 +237,7 @@ def turn(venue):
             return worked
     worked += release_delayed(venue, now_ns)
     worked += _receive(venue)
+    worked += _receive_session(venue)
     _follow_the_day(venue, now_ns)
     worked += _trade_on(venue)
     flush(venue)

@@ -1,0 +1,49 @@
+"""The order session is up again ⑧: what went down with its connection is released, then new risk is allowed.
+
+    reports missed ─► (session_news) ─► orders that never came: over ─► cancels that may be lost: the orders work again
+
+Hard rule: an order is given up only where the venue has said what the next new reference is, behind every report it had
+to send: below that, it has the order; from there on, what we had handed to a connection before is lost for good.
+"""
+
+from gateway.core.counters import add_to
+from gateway.core.kernel import kernel
+from gateway.core.memory import load_i64, load_u8, store_i64, store_u8
+from gateway.core.orders import CANCELLING, ORDER_BYTES, REJECTED, finish, is_live, resume
+from gateway.core.submit import journal
+from gateway.layout import offsets, value
+
+CORE = offsets("core")
+PATH = offsets("order_path")
+ORDER = offsets("order")
+NEWS = offsets("session_news")
+ACCOUNT = offsets("gate_account")
+COUNTERS = offsets("core_counters")
+LOST = value("REFUSAL_LOST")
+JOURNAL_REPORT = value("JOURNAL_REPORT")
+
+
+@kernel
+def on_session_up(core, news):
+    """Every row of our own orders against what the venue has seen (struct session_news); rare, so all of them are read."""
+    path, now_ns = load_i64(core + CORE.path), load_i64(core + CORE.now_ns)
+    first, last = load_i64(news + NEWS.next_reference), load_i64(news + NEWS.reference_transmitted)
+    for index in range(load_i64(path + PATH.orders_mask) + 1):
+        order = load_i64(path + PATH.orders) + index * ORDER_BYTES
+        if is_live(order) == 1:
+            settle_order(path, order, first, last, now_ns)
+    store_i64(load_i64(core + CORE.account) + ACCOUNT.session_connection, load_i64(news + NEWS.connection))
+
+
+@kernel
+def settle_order(path, order, first, last, now_ns):
+    """One live row: lost with its connection, or perhaps with its cancel lost."""
+    reference = load_i64(order + ORDER.reference)
+    heard_of = (load_i64(order + ORDER.venue_order_id) != 0) | (load_i64(order + ORDER.filled) != 0)
+    if (first <= reference) & (reference <= last) & (not heard_of):
+        journal(path, JOURNAL_REPORT, now_ns, reference, LOST, 0, 0)
+        store_u8(order + ORDER.reject_code, LOST)
+        finish(path, order, REJECTED, now_ns)
+        add_to(load_i64(path + PATH.counters) + COUNTERS.orders_lost, 1)
+    elif load_u8(order + ORDER.state) == CANCELLING:
+        resume(order, now_ns)  # an answered cancel has ended its order by now; one still on its way ends it later

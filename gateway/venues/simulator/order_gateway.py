@@ -1,0 +1,212 @@
+"""The order gateway of the simulated venue: SoupBinTCP on a kernel socket, around the same matching engine.
+
+    client ═ TCP ═ connection ── session_core ──► venue step          a thread of its own, beside the venue's loop
+                       ▲                              │
+                       └──── log ◄── core_session ◄───┘ MoldUDP64 packets in frames, as on the wire
+
+Beside the corridor. Hard rule: a report has its sequence from the engine; the log only repeats it, in order, to whoever is
+logged in. Every end of a connection is told to the engine when it cancels on disconnect.
+"""
+
+import select
+import socket
+import threading
+from collections import Counter, deque
+from typing import Any
+
+import numpy as np
+
+from gateway import clock, layout
+from gateway.core import ring
+from gateway.core.memory import address_of
+from gateway.errors import PortError
+from gateway.instance import Instance, handle_address
+from gateway.protocols import moldudp64
+from gateway.protocols.soupbintcp_server import Log, Server
+from gateway.protocols.soupbintcp_stream import Accepted, Event, Lost, Message
+from gateway.venues.simulator.order_connection import Connection
+from gateway.venues.simulator.order_faults import FaultClock
+from gateway.venues.simulator.order_settings import OrderSettings
+
+BATCH = 64
+CONNECTIONS_MAX = 8
+HEADERS_BYTES = layout.value("VENUE_HEADERS_BYTES")
+MESSAGE, LOST = layout.value("FRAME_MESSAGE"), layout.value("FRAME_SESSION")
+REST_SECONDS, REST_ALONE_SECONDS, STOP_SECONDS = 0.0002, 0.005, 5.0
+
+
+class OrderGateway:
+    """Listens from the moment it is made; serves between `start` and `close`."""
+
+    def __init__(self, instance: Instance, settings: OrderSettings, session: str):
+        self.instance, self.settings, self.log = instance, settings, Log(session)
+        self._engine = (instance.writer("core_session"), instance.reader("session_core"))
+        self._writer, self._reader = instance.writer("session_core"), instance.reader("core_session")
+        slot_bytes = int(instance.rings["core_session"].view("ring_header")[0]["slot_bytes"])
+        self._batch = np.zeros((BATCH, slot_bytes), dtype=np.uint8)
+        self._header = np.zeros(1, dtype=layout.dtype("frame_slot"))
+        self._to_engine: deque[tuple[int, bytes]] = deque()
+        self._late: deque[tuple[int, bytes]] = deque()  # (when it is said, report)
+        self.connections: list[Connection] = []
+        self.counts: Counter[str] = Counter()
+        self.faults = FaultClock(settings.faults)
+        self._ending = threading.Event()
+        self.problem = ""
+        self._listener = self._listen()
+        self._thread = threading.Thread(target=self._serve, name="order-gateway", daemon=True)
+
+    def _listen(self) -> socket.socket:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((self.settings.host, self.settings.port))
+            listener.listen(CONNECTIONS_MAX)
+        except OSError as problem:
+            listener.close()
+            where = f"{self.settings.host}:{self.settings.port}"
+            raise PortError(f"the order gateway cannot listen on {where}: {problem.strerror}") from None
+        listener.setblocking(False)
+        return listener
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._listener.getsockname()[1])
+
+    def rings(self) -> dict[str, int]:
+        """Where the engine writes reports and reads orders, as keywords of Venue."""
+        writer, reader = self._engine
+        return {"report_writer": handle_address(writer), "session_reader": handle_address(reader)}
+
+    def start(self, open_ns: int, close_ns: int) -> None:
+        """Serves, on a thread of its own; the faults of the plan are spread between the two times."""
+        self.faults.begin(open_ns, close_ns)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends the session: what was said still leaves, then End of Session, then every connection closes."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
+        for connection in self.connections:
+            connection.close()
+        self._listener.close()
+
+    def report(self) -> dict[str, Any]:
+        """What happened to connections, and what is in the log."""
+        return {"session": self.log.session, "messages": len(self.log.messages), "problem": self.problem, **self.counts}
+
+    # ---- the thread ------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        try:
+            while not (self._ending.is_set() and self._all_said()):
+                now_ns = clock.now_ns(self.instance.clock_address)
+                self.turn(now_ns)
+                heard: list[Any] = [] if self._to_engine or self.faults.is_stalled(now_ns) else self.connections
+                rest = REST_SECONDS if self.connections else REST_ALONE_SECONDS
+                select.select([self._listener, *heard], [], [], rest)
+        except Exception as problem:  # the thread's end must not be silent: the venue's account names it
+            self.problem = f"{type(problem).__name__}: {problem}"
+            raise
+
+    def turn(self, now_ns: int) -> None:
+        """One turn: reports out of the engine, clients in, orders into the engine, faults."""
+        self._take_reports(now_ns)
+        self._accept(now_ns)
+        for connection in self.connections:
+            if connection.open and not self._to_engine and not self.faults.is_stalled(now_ns):
+                self._on(connection, connection.read(now_ns))
+            if connection.open:
+                self._on(connection, connection.write(now_ns))
+        self._hand_over(now_ns)
+        self._fail(now_ns)
+        self.connections = [connection for connection in self.connections if connection.open]
+
+    def _all_said(self) -> bool:
+        """Whether nothing is on its way any more; the session ends behind the last report."""
+        self.log.ended = not self._late
+        return self.log.ended and all(connection.is_done for connection in self.connections)
+
+    def _take_reports(self, now_ns: int) -> None:
+        reader = handle_address(self._reader)
+        while count := int(ring.drain(reader, address_of(self._batch), BATCH)):
+            for row in self._batch[:count]:
+                size = int(row[8:12].view(np.uint32)[0])
+                begin = layout.size("order_slot") + HEADERS_BYTES
+                packet = moldudp64.decode(row[begin : layout.size("order_slot") + size].tobytes())
+                due_ns = now_ns + self.settings.faults.delay_ms * 1_000_000
+                self._late.extend((due_ns, message) for message in packet.messages)
+            ring.acknowledge_drained(reader)
+        while self._late and self._late[0][0] <= now_ns:
+            self.log.append(self._late.popleft()[1])
+
+    def _accept(self, now_ns: int) -> None:
+        try:
+            accepted, _ = self._listener.accept()
+        except OSError:  # nobody, or somebody who has left again
+            return
+        if len(self.connections) >= CONNECTIONS_MAX:
+            accepted.close()
+            self.counts["connections_refused"] += 1
+            return
+        self.counts["connections"] += 1
+        self.connections.append(Connection(accepted, Server(self.log, self._admit, now_ns)))
+
+    def _admit(self, username: str, password: str) -> str:
+        """'' or the reject reason code."""
+        fault = self.faults.login_refusal()
+        if fault:
+            return fault
+        return "" if (username, password) == (self.settings.username, self.settings.password) else "A"
+
+    def _on(self, connection: Connection, events: list[Event]) -> None:
+        for event in events:
+            match event:
+                case Message(_, payload):
+                    self.counts["messages_received"] += 1
+                    self._to_engine.append((MESSAGE, payload))
+                case Accepted():
+                    connection.logged_in = True
+                    self.counts["logins"] += 1
+                case Lost(reason):
+                    self.counts[f"lost_{reason}"] += 1
+                    connection.write(0)
+                    self._gone(connection)
+                    connection.close()
+
+    def _gone(self, connection: Connection) -> None:
+        """A connection is over: the engine hears of it behind the last message that was read."""
+        if connection.logged_in and self.settings.cancel_on_disconnect:
+            self._to_engine.append((LOST, b""))
+        connection.logged_in = False
+
+    def _hand_over(self, now_ns: int) -> None:
+        while self._to_engine:
+            flags, data = self._to_engine[0]
+            payload = np.frombuffer(data or b"\0", dtype=np.uint8)
+            self._header["size"], self._header["flags"], self._header["time_receive_ns"] = len(data), flags, now_ns
+            writer = handle_address(self._writer)
+            size = layout.size("frame_slot")
+            if not ring.put(writer, address_of(self._header), size, address_of(payload), len(data)):
+                return
+            self._to_engine.popleft()
+
+    def _fail(self, now_ns: int) -> None:
+        """The plan's cuts and duplicate logins, on whoever is logged in."""
+        for connection in self.connections:
+            if not (connection.open and connection.logged_in):
+                continue
+            kind = self.faults.due(now_ns)
+            if kind:
+                self.counts[f"fault_{kind}"] += 1
+                self.cut(connection, kind)
+
+    def cut(self, connection: Connection, kind: str) -> None:
+        """Ends a connection: "reset", "close", "tear" (half a packet), "duplicate" (logged in elsewhere)."""
+        self._gone(connection)
+        connection.server.disconnect("replaced" if kind == "duplicate" else "closed")
+        if kind == "tear":
+            connection.tear()
+        else:
+            connection.close(abruptly=kind == "reset")
