@@ -52,6 +52,9 @@ DECIMAL_EXPONENT_MAX = 255  # either sign; beyond it no number is meant
 ORDERS_MAX = 65536  # rows; the row of a reference is reference % ORDERS_MAX
 FILLS_MAX = 1 << 19  # rows of the table of fills, half of them used at most
 INTENTS_MAX = 16  # of one strategy call
+STRATEGIES_MAX = 8  # of one core, those in other processes included
+RECENT_LINES = 1 << 14  # of four recent orders each, for DUP
+SWEPT_ROWS = 8  # instruments that are marked and sampled at each look at the timers
 
 # Time
 HEARTBEAT_NS = 100_000_000
@@ -83,6 +86,7 @@ for _depth in (
     ORDERS_MAX,
     FILLS_MAX,
     KEPT_EVENTS_MAX,
+    RECENT_LINES,
 ):
     assert _depth & (_depth - 1) == 0, "ring depths and tables are powers of two"
 for _bytes in (FRAME_SLOT_BYTES, ORDER_SLOT_BYTES, JOURNAL_SLOT_BYTES):

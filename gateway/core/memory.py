@@ -267,6 +267,64 @@ def multiply_high(typing_context, first, second):
 
 
 @intrinsic
+def is_multiple(typing_context, value, multiple):
+    """1 when `value`, 32 bits wide, is a multiple of the divisor of which `multiple` is (2^64 - 1) / divisor.
+
+    One multiplication (Lemire, Kaser, Kurz: Faster remainder by direct computation). A `multiple` of 0 knows only 0.
+    """
+
+    def generate(context, builder, signature, arguments):
+        value, multiple = arguments
+        product = builder.mul(value, builder.add(multiple, I64(1)))
+        return builder.zext(builder.icmp_unsigned("<=", product, multiple), I64)
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def multiple_of(typing_context, divisor):
+    """What `is_multiple` takes for a divisor from 1 to 2^31 - 1; 0 for any other."""
+
+    def generate(context, builder, signature, arguments):
+        divisor = arguments[0]
+        usable = builder.icmp_unsigned("<", builder.sub(divisor, I64(1)), I64((1 << 31) - 1))
+        quotient = builder.udiv(I64(-1), builder.select(usable, divisor, I64(1)))
+        return builder.select(usable, quotient, I64(0))
+
+    return types.int64(types.int64), generate
+
+
+def _scaler(upward: bool) -> Any:
+    wide = ir.IntType(128)
+    largest = wide(SCALED_MAX)
+
+    @intrinsic
+    def scale(typing_context, value, fraction):
+        def generate(context, builder, signature, arguments):
+            value, fraction = (builder.sext(argument, wide) for argument in arguments)
+            product = builder.mul(value, fraction)
+            if upward:
+                product = builder.add(product, wide(FRACTION_ONE - 1))
+            scaled = builder.ashr(product, wide(FRACTION_BITS))
+            scaled = builder.select(builder.icmp_signed(">", scaled, largest), largest, scaled)
+            scaled = builder.select(builder.icmp_signed("<", scaled, wide(-SCALED_MAX)), wide(-SCALED_MAX), scaled)
+            return builder.trunc(scaled, I64)
+
+        return types.int64(types.int64, types.int64), generate
+
+    return scale
+
+
+# value * fraction / 2^32 with all 128 bits of the product, rounded up or down, held within SCALED_MAX of zero: 65,536 of
+# them add up without an overflow.
+FRACTION_BITS = 32
+FRACTION_ONE = 1 << FRACTION_BITS
+SCALED_MAX = 1 << 46
+scale_up = _scaler(True)
+scale_down = _scaler(False)
+
+
+@intrinsic
 def double_of(typing_context, bits):
     """The IEEE 754 double with these 64 bits."""
 

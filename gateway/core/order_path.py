@@ -48,17 +48,24 @@ def make_order_path(
     instruments: int,
     orders_rows: int,
     fills_rows: int,
+    holdings: int,
+    windows: int,
+    recent: int,
+    recent_lines: int,
+    executions: int,
     strategy: int = 0,
     keep: tuple[Any, ...] = (),
 ) -> OrderPath:
     """The path over regions that exist already; every argument but the counts is an address.
 
+    holdings  struct gate_holding rows, strategies times instruments    windows  struct gate_window row 0
+    recent    struct gate_recent lines                                  executions   struct gate_executions per strategy
     gate      struct gate_account, struct gate_row rows behind it      books    struct book row 0
     orders    struct order_table, struct order rows behind it          fills    struct fill row 0
     core_io, journal   struct ring_writer                              counters struct core_counters
     frames    struct order_template                                    control  struct control_block
     """
-    for name, rows in (("orders", orders_rows), ("fills", fills_rows)):
+    for name, rows in (("orders", orders_rows), ("fills", fills_rows), ("recent", recent_lines)):
         if rows < 2 or rows & (rows - 1):
             raise ConfigurationError(f"the table of {name} has {rows} rows; give it a power of two")
     path = np.zeros(1, dtype=layout.dtype("order_path"))
@@ -82,6 +89,11 @@ def make_order_path(
         "fills_mask": fills_rows - 1,
         "counters": counters,
         "frames": frames,
+        "holdings": holdings,
+        "windows": windows,
+        "recent": recent,
+        "recent_mask": recent_lines - 1,
+        "executions": executions,
     }
     for name, number in given.items():
         path[name] = number

@@ -22,7 +22,11 @@ enum region_kind {
     REGION_STATE = 10,
     REGION_FILLS = 11,
     REGION_INSTRUMENTS = 12,
-    REGION_QUALITY = 13
+    REGION_QUALITY = 13,
+    REGION_HOLDINGS = 14,
+    REGION_WINDOWS = 15,
+    REGION_RECENT = 16,
+    REGION_EXECUTIONS = 17
 };
 
 struct region_header {
