@@ -24,7 +24,10 @@ FOLDER = Path("/dev/shm")
 PREFIX = "gateway-"
 MADV_POPULATE_WRITE = 23  # Linux 5.14; module mmap does not name it yet
 POPULATE_ROOM_TIMES = 2  # free memory of the file system, at least, for what is faulted in
-LEVELS_POPULATED_BYTES = 64 << 20  # nodes are handed out in order: these are the first ones
+POPULATED_BYTES = {  # of those that are not brought in whole
+    "levels": 64 << 20,  # nodes are handed out in order: these are the first ones
+    "holdings": 8 << 20,  # of the first two strategies
+}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
@@ -213,10 +216,10 @@ class Instance:
         return handle
 
     def populate(self, *names: str) -> None:
-        """Brings these rings and regions into this process whole; of the levels, as many as most days need."""
+        """Brings these rings and regions into this process whole; of large ones what most days need."""
         for name in names:
             mapping = self.regions.get(name) or self.rings[name]
-            mapping.populate(LEVELS_POPULATED_BYTES if name == "levels" else None)
+            mapping.populate(POPULATED_BYTES.get(name))
 
     def close(self, remove: bool = False) -> None:
         """Drops the lock; `remove` deletes the folder (its creator does that at the end)."""

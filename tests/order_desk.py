@@ -13,8 +13,8 @@ from gateway.core.marks import look_at, sweep_marks
 from gateway.core.memory import FRACTION_ONE, address_of
 from gateway.core.order_frames import OrderFrames
 from gateway.core.order_path import OrderPath, make_order_path
-from gateway.core.reports import apply_refusal, apply_report
 from gateway.core.portfolio import settle_equity, settle_row
+from gateway.core.reports import apply_refusal, apply_report
 from gateway.core.submit import submit_intents
 from gateway.native import address, ffi, lib, text
 from gateway.protocols import ouch50

@@ -60,9 +60,9 @@ def position_fails(path, account, row, intent, instrument, buying):
     holding, strategy = holding_at(path, number, instrument), strategy_at(account, number)
     own = load_i64(holding + (HOLDING.open_buy if buying else HOLDING.open_sell))
     all_of_us = load_i64(row + (ROW.open_buy if buying else ROW.open_sell))
-    return cap_fails(load_i64(row + ROW.position), all_of_us, quantity, buying, load_i64(row + ROW.position_max)) | cap_fails(
-        load_i64(holding + HOLDING.position), own, quantity, buying, load_i64(strategy + STRATEGY.position_max)
-    )
+    return cap_fails(
+        load_i64(row + ROW.position), all_of_us, quantity, buying, load_i64(row + ROW.position_max)
+    ) | cap_fails(load_i64(holding + HOLDING.position), own, quantity, buying, load_i64(strategy + STRATEGY.position_max))
 
 
 @leaf

@@ -19,6 +19,7 @@ from gateway.core.counters import add_to, count_reason
 from gateway.core.events import on_event
 from gateway.core.kernel import kernel, leaf
 from gateway.core.lines import find_line
+from gateway.core.marks import sweep_marks
 from gateway.core.memory import (
     load_i64,
     load_u16,
@@ -42,6 +43,7 @@ MESSAGE = offsets("message_buffer")
 COUNTERS = offsets("core_counters")
 INTENTS = offsets("intents")
 QUALITY = offsets("quality")
+STORE = offsets("book_store")
 FRAME_BYTES, EVENT_BYTES = size("frame_slot"), size("event")
 END_OF_INPUT, ORDER_REFUSED = value("FRAME_END_OF_INPUT"), value("FRAME_ORDER_REFUSED")
 FRAME_TIME, FRAME_MESSAGE, FRAME_MORE = value("FRAME_TIME"), value("FRAME_MESSAGE"), value("FRAME_MORE")
@@ -137,6 +139,7 @@ def on_time(core):
         feed = channel_at(core, index)
         drain_feed(core, feed, arbitrate.next_ready(feed, now_ns, counters))
     take_reports(core, 0, 0)
+    sweep_marks(load_i64(core + CORE.path), load_i64(load_i64(core + CORE.store) + STORE.used), now_ns)
 
 
 @leaf

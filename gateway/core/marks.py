@@ -1,7 +1,7 @@
 """Marks and rolling windows ⑤→⑦: a few instruments at each look at the timers, in turn, so that no event pays for it.
 
     on_time ─► sweep_marks ─► SWEPT_ROWS instruments in use:  middle ─► window ─► PRICE
-                                                                 └────► mark ──► settle_row ─► equity
+    submit ──► freshen ─────► the instrument of an order         └────► mark ──► settle_row ─► equity
 
 Hard rule: only a book that may be traded on moves a mark or a window; what is held keeps its last mark otherwise.
 """
@@ -67,6 +67,18 @@ def look_at(path, account, instrument, now_ns):
     if load_i64(row + ROW.position) != 0:
         settle_row(path, row)
     return 1
+
+
+@kernel
+def freshen(path, instrument, now_ns):
+    """Before an order is judged: an instrument whose window has no sample of this tenth yet is looked at out of turn."""
+    if (instrument < 0) | (instrument >= load_i64(path + PATH.instruments)):
+        return
+    account, row = load_i64(path + PATH.account), row_at(path, instrument)
+    tenth_ns = load_i64(account + ACCOUNT.window_ns) // SAMPLES
+    unsettled = load_i64(row + ROW.settled_version) != relaxed(account + ACCOUNT.limits_version)
+    if unsettled | (now_ns - load_i64(row + ROW.window_ns) >= tenth_ns):
+        look_at(path, account, instrument, now_ns)
 
 
 @kernel

@@ -18,7 +18,16 @@ from numba import int64
 from gateway.core.counters import add_to
 from gateway.core.kernel import kernel
 from gateway.core.memory import load_i64, load_u8, load_u32, multiply_wrapping, shift_right, store_i64, store_u8, store_u32
-from gateway.core.portfolio import HOLDING, STRATEGY, holding_at, note_execution, note_open, note_trade, settle_row, strategy_at
+from gateway.core.portfolio import (
+    HOLDING,
+    STRATEGY,
+    holding_at,
+    note_execution,
+    note_open,
+    note_trade,
+    settle_row,
+    strategy_at,
+)
 from gateway.core.working import delist, enlist, reprice
 from gateway.layout import offsets, size, value
 

@@ -10,6 +10,7 @@ from gateway.core import ring
 from gateway.core.counters import add_to
 from gateway.core.gate import decide_cancel, decide_new
 from gateway.core.kernel import kernel
+from gateway.core.marks import freshen
 from gateway.core.memory import (
     copy_bytes,
     load_i64,
@@ -96,6 +97,7 @@ def judge(path, intent, reference, now_ns):
             if (kind == CANCEL) & (load_i64(intent + INTENT.quantity) == 0):
                 store_u8(live_row(path, reference) + ORDER.state, CANCELLING)
         return mask
+    freshen(path, load_u32(intent + INTENT.instrument), now_ns)
     mask = decide_new(path, intent, reference, now_ns)
     journal(path, JOURNAL_DECISION, now_ns, reference, mask, intent, 0)
     if mask == 0:

@@ -22,8 +22,9 @@ from gateway.config import Configuration
 from gateway.errors import AttachError, CapabilityError, ConfigurationError, GatewayError
 from gateway.instance import Instance, is_held
 from gateway.ops import kill, kill_file
-from gateway.ops.appliance import order_frames, prepare_account
+from gateway.ops.appliance import order_frames
 from gateway.ops.journal import Journal
+from gateway.ops.limit_block import deny_new_risk, follow_hours, prepare_account
 from gateway.ops.process import CONFIGURATION_FILE, PROBLEM_FILE
 
 TICK_SECONDS = 0.02
@@ -64,7 +65,7 @@ class Supervisor:
         end_left_over(self.instance.folder)
         document = json.dumps(configuration.model_dump(mode="json", by_alias=True))
         (self.instance.folder / CONFIGURATION_FILE).write_text(document)
-        prepare_account(self.instance, configuration)
+        prepare_account(self.instance, configuration, clock.now_ns(self.instance.clock_address))
         self.frames = order_frames(configuration)
         self.journal = Journal(self.instance, configuration.journal_folder)
 
@@ -128,6 +129,7 @@ class Supervisor:
     def tick(self) -> None:
         """One turn of control: heartbeat, journal, latch to disk, dead children."""
         self._live()
+        follow_hours(self.instance, self.configuration, clock.now_ns(self.instance.clock_address))
         latch = int(self.instance.control[0]["kill_latch"])
         if latch and kill_file.reason(self.state) is None:
             kill_file.set_latch(self.state, layout.names("kill_reason", "KILL_")[latch])
@@ -176,7 +178,7 @@ class Supervisor:
         try:
             self._end_starting()
             if self.children:
-                self._deny_new_risk()
+                deny_new_risk(self.instance)
                 with contextlib.suppress(AttachError):
                     report = kill.KillReport()
                     kill.cancel_all(self.instance, self.frames, report, CANCEL_SECONDS, self._live)
@@ -205,9 +207,6 @@ class Supervisor:
     def close(self) -> None:
         """Removes the shared folder; views onto it are gone after this."""
         self.instance.close(remove=True)
-
-    def _deny_new_risk(self) -> None:
-        self.instance.regions["gate"].view("gate_account")[0]["rate_per_second"] = 0
 
 
 def _ending(code: int) -> str:

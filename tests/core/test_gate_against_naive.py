@@ -164,7 +164,9 @@ class Twins:
             name = draw.choice([*self.naive.limits[instrument]])
             number = draw.choice((0, 1)) if name in LIMIT_FLAGS or name in ("currency", "group") else draw.choice(EXTREMES)
             number = abs(number) % 2**32 if name in U32 else number
-            self.limits(instrument, **{name: abs(number) if name in ("weight_fraction", "permits") else number})
+            self.limits(
+                instrument, **{name: min(abs(number), 2**63 - 1) if name in ("weight_fraction", "permits") else number}
+            )
         elif what < 9:
             name = draw.choice([*self.naive.books[instrument]])
             truth = name in BOOK_FLAGS or name in STATES
