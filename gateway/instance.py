@@ -11,6 +11,7 @@ import mmap
 import os
 import re
 import shutil
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -59,17 +60,18 @@ def is_held(name: str, parent: Path = FOLDER) -> bool:
 
 
 class Mapping:
-    """A shared file mapped whole; `address` is its first byte."""
+    """A shared file mapped whole; `address` is its first byte. What is mapped read-only faults when it is written."""
 
-    def __init__(self, path: Path, size_bytes: int | None = None):
+    def __init__(self, path: Path, size_bytes: int | None = None, writable: bool = True):
         try:
-            flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if size_bytes else 0)
+            flags = (os.O_RDWR if writable else os.O_RDONLY) | (os.O_CREAT | os.O_EXCL if size_bytes else 0)
             file = os.open(path, flags | os.O_CLOEXEC, 0o600)
             try:
                 if size_bytes:
                     os.ftruncate(file, size_bytes)
                 self.size_bytes = os.fstat(file).st_size
-                self._map = mmap.mmap(file, self.size_bytes)
+                access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
+                self._map = mmap.mmap(file, self.size_bytes, access=access)
             finally:
                 os.close(file)
         except (OSError, ValueError) as problem:
@@ -164,23 +166,32 @@ class Instance:
         parent: Path = FOLDER,
         rings: tuple[pipeline.Ring, ...] = pipeline.RINGS,
         regions: tuple[pipeline.Region, ...] = pipeline.REGIONS,
+        writable: Container[str] | None = None,
     ) -> "Instance":
-        """Maps an existing folder; every region must carry this build's layout."""
+        """Maps an existing folder; every region must carry this build's layout.
+
+        `writable` names the rings and regions that may be written, None: all. Observers and strategies outside write none
+        but their own ring; limits and positions are control's and core's.
+        """
         folder = folder_of(name, parent)
         if not folder.is_dir():
             others = ", ".join(running(parent)) or "none"
             raise AttachError(f"no instance {name!r} here (running: {others}); start one with: gateway run CONFIG")
         maps = {}
         for region in regions:
-            mapping = maps[region.name] = Mapping(folder / region.name)
+            mapping = maps[region.name] = Mapping(folder / region.name, writable=_may_write(writable, region.name))
             kind = layout.value(region.kind)
             _refuse(lib.region_check(_pointer(mapping), mapping.size_bytes, kind), mapping.path)
         ring_maps = {}
         for ring in rings:
-            mapping = ring_maps[ring.name] = Mapping(folder / ring.name)
+            mapping = ring_maps[ring.name] = Mapping(folder / ring.name, writable=_may_write(writable, ring.name))
             kind = layout.value("REGION_RING")
             _refuse(lib.region_check(_pointer(mapping), mapping.size_bytes, kind), mapping.path)
         return cls(folder, maps, ring_maps, None)
+
+    def read_only(self, name: str) -> Mapping:
+        """The same file once more, read-only: what a strategy inside core is given."""
+        return Mapping(self.regions[name].path, writable=False)
 
     def body(self, name: str) -> int:
         """Address of the first row behind a region's header."""
@@ -228,6 +239,10 @@ class Instance:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _may_write(writable: Container[str] | None, name: str) -> bool:
+    return writable is None or name in writable
 
 
 def _take_lock(path: Path, name: str) -> int:

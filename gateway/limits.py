@@ -7,6 +7,8 @@ FRAME_RING_DEPTH = 8192
 ORDER_SLOT_BYTES = 256
 ORDER_RING_DEPTH = 1024
 JOURNAL_SLOT_BYTES = 128
+INTENT_SLOT_BYTES = 128
+INTENT_RING_DEPTH = 256
 JOURNAL_RING_DEPTH = 65536
 
 # Channels and messages
@@ -82,6 +84,7 @@ for _depth in (
     FRAME_RING_DEPTH,
     ORDER_RING_DEPTH,
     JOURNAL_RING_DEPTH,
+    INTENT_RING_DEPTH,
     BOOK_ORDERS_MAX,
     ORDERS_MAX,
     FILLS_MAX,
@@ -89,7 +92,7 @@ for _depth in (
     RECENT_LINES,
 ):
     assert _depth & (_depth - 1) == 0, "ring depths and tables are powers of two"
-for _bytes in (FRAME_SLOT_BYTES, ORDER_SLOT_BYTES, JOURNAL_SLOT_BYTES):
+for _bytes in (FRAME_SLOT_BYTES, ORDER_SLOT_BYTES, JOURNAL_SLOT_BYTES, INTENT_SLOT_BYTES):
     assert _bytes % 64 == 0, "slots are whole cache lines"
 assert FRAME_BYTES_MAX <= FRAME_SLOT_BYTES - 32
 assert EXCEPTION_MTU + 22 <= FRAME_BYTES_MAX

@@ -1,7 +1,8 @@
 """THE MAP: every ring, every shared region and every stage of the appliance. Everything else reads it.
 
 NIC ─ port ─ io ── io_core ──► core ── core_io ──► io ─ port ─ NIC
-              ▲                  └── core_journal ──► control (journal file)
+              ▲                  ▲ └── core_journal ──► control (journal file)
+              │                  └── external_core ◄── a strategy in another process
               └── control_io ◄── gateway kill, control
 """
 
@@ -45,6 +46,7 @@ class Stage:
 RINGS = (
     Ring("io_core", "frame_slot", limits.FRAME_SLOT_BYTES, limits.FRAME_RING_DEPTH, "newest frame dropped and counted"),
     Ring("core_io", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "the gate rejects: RING"),
+    Ring("external_core", "intent_slot", limits.INTENT_SLOT_BYTES, limits.INTENT_RING_DEPTH, "the strategy outside waits"),
     Ring("control_io", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "gateway kill waits"),
     Ring(
         "core_journal",
@@ -74,5 +76,5 @@ REGIONS = (
 
 STAGES = (
     Stage("io", "native/io.c", reads=("core_io", "control_io"), writes=("io_core",)),
-    Stage("core", "gateway/core/loop.py", reads=("io_core",), writes=("core_io", "core_journal")),
+    Stage("core", "gateway/core/loop.py", reads=("io_core", "external_core"), writes=("core_io", "core_journal")),
 )

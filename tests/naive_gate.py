@@ -183,7 +183,7 @@ class NaiveGate:
 
     def worth(self, limits: dict, price: int, quantity: int) -> int:
         """What the gate reads of an order's value when price or quantity are beyond bounds is refused by VALUE anyway."""
-        return up((price % 2**31) * (quantity % 2**31), self.rates[limits["currency"]]["fraction"])
+        return up((price % 2**31) * (quantity % 2**31), self.rates[limits["currency"]]["fraction"] % 2**64)
 
     def value_allowed(self, limits: dict, price: int, quantity: int, now_ns: int) -> bool:
         rate = self.rates[limits["currency"]]
@@ -279,6 +279,8 @@ class NaiveGate:
         if kind != "CANCEL":
             reference = self.next_reference
             self.next_reference += 1
+        if kind in NEW_KINDS:
+            self.portfolio.freshen(intent["instrument"], now_ns)
         failed = self.reasons(kind, intent, reference, now_ns)
         self.journal_room = max(self.journal_room - 1, 0)
         if failed:
@@ -290,6 +292,7 @@ class NaiveGate:
         if kind in NEW_KINDS:
             terms = (intent["instrument"], intent["side"], intent["price"], intent["quantity"], intent["quantity"])
             self.orders[reference % self.rows] = NaiveOrder(reference, *terms, strategy=intent["strategy"])
+            self.portfolio.settle(intent["instrument"])
             self.sent = [(key, then_ns) for key, then_ns in self.sent if now_ns - then_ns < 2 * SECOND_NS]
             self.sent.append((self.key(intent), now_ns))
         elif kind == "CANCEL" and intent["quantity"] == 0:
@@ -313,6 +316,7 @@ class NaiveGate:
             self.account["session_lost"] += 1
         elif order.state in LIVE and not order.venue_order_id:
             order.venue_order_id, order.price, order.quantity = venue_order_id, price, quantity
+            self.portfolio.settle(order.instrument)
             order.open = max(quantity - order.filled, 0)
             if order.state != "CANCELLING" or order.open == 0:
                 self.settle(order)
@@ -327,6 +331,7 @@ class NaiveGate:
         self.fills[match, reference] = (price, quantity)
         self.portfolio.trade(order.strategy, order.instrument, quantity if order.side == 1 else -quantity, price)
         self.note_execution(order.strategy, now_ns)
+        self.portfolio.settle(order.instrument)
         order.filled += quantity
         filled_whole = quantity >= order.open
         order.open = max(order.open - quantity, 0)
@@ -349,6 +354,7 @@ class NaiveGate:
         if order is None or order.state not in LIVE or order.cancel_stamps[-1:] == [stamp_ns]:
             return
         order.cancel_stamps.append(stamp_ns)
+        self.portfolio.settle(order.instrument)
         order.open = max(order.open - quantity, 0)
         if order.open == 0:
             order.state = "CANCELLED"
@@ -359,6 +365,7 @@ class NaiveGate:
         order = self.known(reference)
         if order is not None and order.state in LIVE:
             order.open, order.state = 0, "REJECTED"
+            self.portfolio.settle(order.instrument)
 
     def replaced(self, old: int, reference: int, venue_order_id: int, price: int, quantity: int) -> None:
         order, before = self.known(reference), self.live(old)
@@ -383,4 +390,5 @@ class NaiveGate:
         self.broken.add((match, reference))
         price, quantity = self.fills[match, reference]
         self.portfolio.trade(order.strategy, order.instrument, -quantity if order.side == 1 else quantity, price)
+        self.portfolio.settle(order.instrument)
         order.filled -= quantity

@@ -35,6 +35,8 @@ class NaivePortfolio:
         self.account = {"capital": 0, "value_fraction": 0, "group_fraction": 0}
         self.holdings: dict[tuple[int, int], dict] = defaultdict(lambda: dict(NOBODY))
         self.whole: dict[int, dict] = defaultdict(lambda: dict(NOBODY))
+        self.samples: list[dict[int, int]] = [{} for _ in range(instruments)]
+        self.settled = [0] * instruments  # limits_version that each row was last worked out with
         self.executions: dict[int, list[int]] = defaultdict(list)
 
     def trade(self, strategy: int, instrument: int, signed: int, price: int) -> None:
@@ -49,6 +51,55 @@ class NaivePortfolio:
                 cost -= cost * abs(signed) // abs(position)
             held.update(position=position + signed, cash=held["cash"] - signed * price, cost=cost)
         self.mark[instrument] = self.mark[instrument] or price
+
+    def settle(self, *instruments: int) -> None:
+        """These rows, or all of them, were worked out under the limits that hold now."""
+        for number in instruments or range(self.instruments):
+            self.settled[number] = self.gate.account["limits_version"]
+
+    def freshen(self, number: int, now_ns: int) -> None:
+        """An order looks at its instrument first, when its window has no sample of this tenth."""
+        if number >= self.instruments:
+            return
+        limits = self.gate.limits[number]
+        old = now_ns - limits["window_ns"] >= self.gate.account["window_ns"] // 10
+        if old or self.settled[number] != self.gate.account["limits_version"]:
+            self.look_at(number, now_ns)
+
+    def look_at(self, number: int, now_ns: int) -> None:
+        """Last trade, window and mark of an instrument."""
+        limits, book = self.gate.limits[number], self.gate.books[number]
+        if self.settled[number] != self.gate.account["limits_version"]:
+            self.settle(number)
+        if not limits["permitted"]:
+            return
+        if book["last_price"] != limits["last_price"]:
+            limits.update(last_price=book["last_price"], last_price_ns=now_ns)
+        if not book["valid"] or any(book[flag] for flag in ("stale", "quiet", "crossed", "fault")):
+            return
+        if book["bid_quantity"] > 0 and book["ask_quantity"] > 0:
+            pair = book["bid_price"], book["ask_price"]
+            price = floor(sum(pair) / 2) if max(map(abs, pair)) <= LARGEST else 0
+        else:
+            price = book["last_price"] if abs(book["last_price"]) <= LARGEST else 0
+        if price > 0:
+            self.sample(number, price, now_ns)
+        if price != 0:
+            self.mark[number] = price
+
+    def sample(self, number: int, price: int, now_ns: int) -> None:
+        """A price per tenth of the window, and the mean of those that are not older than it."""
+        tenth_ns = self.gate.account["window_ns"] // 10
+        if tenth_ns < 1:
+            return
+        samples, slot = self.samples[number], now_ns // tenth_ns
+        newest = max(samples, default=0)
+        if newest - 10 <= slot <= newest:
+            return
+        samples[slot] = price
+        for other in [other for other in samples if not slot - 10 < other <= slot]:
+            del samples[other]
+        self.gate.limits[number].update(window_price=sum(samples.values()) // len(samples), window_ns=now_ns)
 
     def look(self) -> None:
         """One walk over all orders: what is open by (instrument, side), and by (instrument, side, strategy)."""

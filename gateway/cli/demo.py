@@ -164,6 +164,8 @@ def report(demo: Demo, whole: dict[str, Any], venue: dict[str, Any], check: Reco
         "orders_sent": io["orders_transmitted"],
         "orders_rejected": whole["decisions"] - whole["accepted"] - whole["cancels"],
         "rejects": whole["rejects"],
+        "rejects_by_control": whole["rejects_by_control"],
+        "portfolio": whole["portfolio"],
         "venue_orders_received": venue["orders_received"],
         "venue_orders_rejected": venue["orders_rejected"],
         "cancels_sent": io["cancels_transmitted"],

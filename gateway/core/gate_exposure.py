@@ -7,8 +7,8 @@ reduce; everything else is compared with what the sums would be if every open or
 from numba import int64
 
 from gateway.core.kernel import leaf
-from gateway.core.memory import FRACTION_ONE, SCALED_MAX, load_i64, load_u8, load_u32, scale_up, shift_right
-from gateway.core.portfolio import GROUP, HOLDING, RATE, STRATEGY, group_of, holding_at, margin_of, rate_of, strategy_at
+from gateway.core.memory import FRACTION_ONE, SCALED_MAX, load_i64, load_u8, load_u32, share_up, shift_right
+from gateway.core.portfolio import GROUP, HOLDING, RATE, STRATEGY, group_of, holding_at, rate_of, strategy_at
 from gateway.layout import offsets, value
 
 ROW = offsets("gate_row")
@@ -31,7 +31,7 @@ def exposure_mask(path, account, row, intent, instrument, now_ns):
     bounded = (price > 0) & (price <= PRICE_MAX) & (quantity > 0) & (quantity <= QUANTITY_MAX)
     notional = (price & BITS) * (quantity & BITS)
     rate = load_i64(rate_of(account, row) + RATE.fraction)
-    worth = scale_up(notional, rate)
+    worth = share_up(notional, rate)
     over = (notional > load_i64(row + ROW.value_max)) | (worth > load_i64(account + ACCOUNT.signal_value))
     over |= (not bounded) | (worth >= SCALED_MAX) | (rate_fails(account, row, rate, now_ns) != 0)
     long_before, short_before = load_i64(row + ROW.long_value), load_i64(row + ROW.short_value)
@@ -89,7 +89,7 @@ def group_fails(account, row, worth, buying):
     group, weight = group_of(account, row), load_i64(row + ROW.weight_fraction)
     upward = buying == (weight >= 0)
     there = load_i64(group + GROUP.long_value) if upward else load_i64(group + GROUP.short_value)
-    weighed = scale_up(worth, min(abs(weight), FRACTION_ONE))
+    weighed = share_up(worth, min(abs(weight), FRACTION_ONE))
     limit = min(load_i64(group + GROUP.value_max), load_i64(account + ACCOUNT.group_value))
     over = (there + weighed > limit) | (weight < -FRACTION_ONE) | (weight > FRACTION_ONE)
     return int64(over & (load_u32(row + ROW.group) != 0))
@@ -99,6 +99,6 @@ def group_fails(account, row, worth, buying):
 def margin_fails(account, row, before, after):
     """What the order adds to the required margin against what is free."""
     fraction = load_i64(row + ROW.margin_fraction)
-    more = margin_of(after, fraction) - margin_of(before, fraction)
+    more = share_up(max(after, 0), fraction) - share_up(max(before, 0), fraction)
     over = (more > load_i64(account + ACCOUNT.free_value)) & (after > before)
     return int64(over | (fraction <= 0) | (fraction > FRACTION_ONE))

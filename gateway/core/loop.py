@@ -17,6 +17,7 @@ from gateway.core import arbitrate, ring
 from gateway.core.channels import channel_at, deliver, drain_feed
 from gateway.core.counters import add_to, count_reason
 from gateway.core.events import on_event
+from gateway.core.external import take_external
 from gateway.core.kernel import kernel, leaf
 from gateway.core.lines import find_line
 from gateway.core.marks import sweep_marks
@@ -68,6 +69,8 @@ def turn(core):
         ring.acknowledge(frames)
         faults = load_u32(load_i64(core + CORE.intents) + INTENTS.faults)
         store_i64(load_i64(core + CORE.counters) + COUNTERS.strategy_faults, faults)
+    worked += take_external(core)
+    if worked != 0:
         return worked
     return -1 if load_i64(core + CORE.finished) != 0 else 0
 

@@ -6,8 +6,10 @@
 Hard rule: only a book that may be traded on moves a mark or a window; what is held keeps its last mark otherwise.
 """
 
+from numba import int64
+
 from gateway import limits
-from gateway.core.kernel import kernel
+from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import load_i64, load_u32, relaxed, store_i64, store_u32
 from gateway.core.portfolio import ROW, row_at, settle_equity, settle_row
 from gateway.layout import offsets, size, value
@@ -22,6 +24,7 @@ VALID = value("BOOK_VALID")
 TRUST = VALID | value("BOOK_STALE") | value("BOOK_QUIET") | value("BOOK_CROSSED") | value("BOOK_FAULT")
 PERMITTED = value("INSTRUMENT_PERMITTED")
 PRICE_MAX = value("ORDER_PRICE_MAX")
+WORD = 0xFFFFFFFF
 SWEPT_ROWS = limits.SWEPT_ROWS
 
 
@@ -47,7 +50,7 @@ def sweep_marks(path, used, now_ns):
 def look_at(path, account, instrument, now_ns):
     """Window, last trade and mark of one instrument; 1 when its mark moved. New limits are worked out anew."""
     row = row_at(path, instrument)
-    if load_i64(row + ROW.settled_version) != relaxed(account + ACCOUNT.limits_version):
+    if is_settled(account, row) == 0:
         settle_row(path, row)
     if load_i64(row + ROW.flags) & PERMITTED == 0:
         return 0
@@ -76,9 +79,14 @@ def freshen(path, instrument, now_ns):
         return
     account, row = load_i64(path + PATH.account), row_at(path, instrument)
     tenth_ns = load_i64(account + ACCOUNT.window_ns) // SAMPLES
-    unsettled = load_i64(row + ROW.settled_version) != relaxed(account + ACCOUNT.limits_version)
-    if unsettled | (now_ns - load_i64(row + ROW.window_ns) >= tenth_ns):
+    if (is_settled(account, row) == 0) | (now_ns - load_i64(row + ROW.window_ns) >= tenth_ns):
         look_at(path, account, instrument, now_ns)
+
+
+@leaf
+def is_settled(account, row):
+    """1 when the row has worked out what it may cost under the limits that hold now."""
+    return int64(load_u32(row + ROW.settled_version) == relaxed(account + ACCOUNT.limits_version) & WORD)
 
 
 @kernel
@@ -101,9 +109,10 @@ def sample(path, account, row, instrument, price, now_ns):
         return
     window = load_i64(path + PATH.windows) + instrument * WINDOW_BYTES
     slot, before = now_ns // (length_ns // SAMPLES), load_i64(window + WINDOW.slot)
-    if slot <= before:
+    if (slot <= before) & (before - slot <= SAMPLES):
         return
-    for skipped in range(max(before + 1, slot - SAMPLES + 1), slot + 1):
+    oldest = slot - SAMPLES + 1
+    for skipped in range(max(before + 1, oldest) if slot > before else oldest, slot + 1):
         store_u32(window + WINDOW.prices + skipped % SAMPLES * 4, 0)
     store_u32(window + WINDOW.prices + slot % SAMPLES * 4, price)
     store_i64(window + WINDOW.slot, slot)

@@ -14,6 +14,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 I8, I32, I64 = (ir.IntType(bits) for bits in (8, 32, 64))
+FRACTION_BITS = 32  # of fixed point numbers: rates, margins, weights, shares
+FRACTION_ONE = 1 << FRACTION_BITS
+SCALED_MAX = 1 << 46  # what a scaled value is held at: 65,536 of them add up without an overflow
 
 
 def _pointer(builder: Any, address: Any, element: Any) -> Any:
@@ -294,34 +297,52 @@ def multiple_of(typing_context, divisor):
     return types.int64(types.int64), generate
 
 
-def _scaler(upward: bool) -> Any:
+@intrinsic
+def scale_down(typing_context, value, fraction):
+    """value * fraction / 2^32 with all 128 bits of the product, rounded down, held within SCALED_MAX of zero."""
+
+    def generate(context, builder, signature, arguments):
+        return _scaled(builder, arguments, 0)
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def scale_up(typing_context, value, fraction):
+    """The same, rounded up."""
+
+    def generate(context, builder, signature, arguments):
+        return _scaled(builder, arguments, FRACTION_ONE - 1)
+
+    return types.int64(types.int64, types.int64), generate
+
+
+def _scaled(builder: Any, arguments: Any, rounding: int) -> Any:
     wide = ir.IntType(128)
-    largest = wide(SCALED_MAX)
-
-    @intrinsic
-    def scale(typing_context, value, fraction):
-        def generate(context, builder, signature, arguments):
-            value, fraction = (builder.sext(argument, wide) for argument in arguments)
-            product = builder.mul(value, fraction)
-            if upward:
-                product = builder.add(product, wide(FRACTION_ONE - 1))
-            scaled = builder.ashr(product, wide(FRACTION_BITS))
-            scaled = builder.select(builder.icmp_signed(">", scaled, largest), largest, scaled)
-            scaled = builder.select(builder.icmp_signed("<", scaled, wide(-SCALED_MAX)), wide(-SCALED_MAX), scaled)
-            return builder.trunc(scaled, I64)
-
-        return types.int64(types.int64, types.int64), generate
-
-    return scale
+    value, fraction = (builder.sext(argument, wide) for argument in arguments)
+    scaled = builder.ashr(builder.add(builder.mul(value, fraction), wide(rounding)), wide(FRACTION_BITS))
+    for sign, beyond in ((1, ">"), (-1, "<")):
+        bound = wide(sign * SCALED_MAX)
+        scaled = builder.select(builder.icmp_signed(beyond, scaled, bound), bound, scaled)
+    return builder.trunc(scaled, I64)
 
 
-# value * fraction / 2^32 with all 128 bits of the product, rounded up or down, held within SCALED_MAX of zero: 65,536 of
-# them add up without an overflow.
-FRACTION_BITS = 32
-FRACTION_ONE = 1 << FRACTION_BITS
-SCALED_MAX = 1 << 46
-scale_up = _scaler(True)
-scale_down = _scaler(False)
+@intrinsic
+def share_up(typing_context, value, fraction):
+    """value * fraction / 2^32, rounded up, of two numbers that are not negative, the first at most 2^62; what is more than
+    SCALED_MAX becomes SCALED_MAX. Less to do than `scale_up`.
+    """
+
+    def generate(context, builder, signature, arguments):
+        wide = ir.IntType(128)
+        value, fraction = (builder.zext(argument, wide) for argument in arguments)
+        product = builder.add(builder.mul(value, fraction), wide(FRACTION_ONE - 1))
+        high = builder.trunc(builder.lshr(product, wide(64)), I64)
+        scaled = builder.trunc(builder.lshr(product, wide(FRACTION_BITS)), I64)
+        fits = builder.icmp_unsigned("<", high, I64(SCALED_MAX >> (64 - FRACTION_BITS)))
+        return builder.select(fits, scaled, I64(SCALED_MAX))
+
+    return types.int64(types.int64, types.int64), generate
 
 
 @intrinsic

@@ -54,6 +54,8 @@ def make_order_path(
     recent_lines: int,
     executions: int,
     strategy: int = 0,
+    gate_view: int = 0,
+    orders_view: int = 0,
     keep: tuple[Any, ...] = (),
 ) -> OrderPath:
     """The path over regions that exist already; every argument but the counts is an address.
@@ -64,6 +66,7 @@ def make_order_path(
     orders    struct order_table, struct order rows behind it          fills    struct fill row 0
     core_io, journal   struct ring_writer                              counters struct core_counters
     frames    struct order_template                                    control  struct control_block
+    gate_view, orders_view   what a strategy reads instead of gate and orders: read-only mappings of the same files
     """
     for name, rows in (("orders", orders_rows), ("fills", fills_rows), ("recent", recent_lines)):
         if rows < 2 or rows & (rows - 1):
@@ -97,7 +100,8 @@ def make_order_path(
     }
     for name, number in given.items():
         path[name] = number
-    intents["table"], intents["orders_mask"] = given["orders"], given["orders_mask"]
-    intents["gate"], intents["instruments"] = given["rows"], instruments
+    intents["table"] = (orders_view or orders) + layout.size("order_table")
+    intents["gate"] = (gate_view or gate) + layout.size("gate_account")
+    intents["orders_mask"], intents["instruments"] = given["orders_mask"], instruments
     intents["next_reference"], intents["strategy"] = table.next_reference, strategy
     return OrderPath(path, intents, keep)

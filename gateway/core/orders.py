@@ -6,8 +6,9 @@
                              ▼         ▼          ▼             │
                           REJECTED   CANCELLED ◄────────────────┘       UNKNOWN: a live row whose fate is being asked
 
-Hard rule: `open` of every live row is reserved in its instrument's open_buy or open_sell, and with it exposure and margin. It shrinks only by what a report
-proves: a fill moves it to the position, a cancel or reject gives it back. What is not proven stays reserved.
+Hard rule: `open` of every live row is reserved in its instrument's open_buy or open_sell, and with it exposure and margin
+(portfolio.py). It shrinks only by what a report proves: a fill moves it to the position, a cancel or reject gives it back.
+What is not proven stays reserved.
 """
 
 from typing import Any

@@ -14,7 +14,7 @@ from numba import int64
 
 from gateway.core.counters import add_to
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import load_i64, load_u8, load_u32, relaxed, scale_down, scale_up, store_i64
+from gateway.core.memory import load_i64, load_u8, load_u32, relaxed, scale_down, scale_up, store_i64, store_u32
 from gateway.layout import offsets, size, value
 
 PATH = offsets("order_path")
@@ -92,7 +92,7 @@ def margin_of(worst, fraction):
 def settle_row(path, row):
     """Works out what a row may cost and has earned, and adds what changed to account and group."""
     account = load_i64(path + PATH.account)
-    store_i64(row + ROW.settled_version, relaxed(account + ACCOUNT.limits_version))
+    store_u32(row + ROW.settled_version, relaxed(account + ACCOUNT.limits_version))
     rate = load_i64(rate_of(account, row) + RATE.fraction)
     held = bounded(load_i64(row + ROW.position), POSITION_MAX) * load_i64(row + ROW.mark)
     long_value = scale_up(held + open_notional(row, ROW.open_buy_notional), rate)
@@ -106,7 +106,7 @@ def settle_row(path, row):
     replace_share(account + ACCOUNT.net_short, row + ROW.short_value, short_value)
     replace_share(account + ACCOUNT.margin_value, row + ROW.margin_value, margin)
     replace_share(account + ACCOUNT.profit_value, row + ROW.profit_value, profit)
-    if load_u32(row + ROW.group) != 0:
+    if load_u32(row + ROW.group) | load_u32(row + ROW.settled_group) != 0:
         settle_group(account, row, long_value, short_value)
     settle_equity(account)
 
@@ -120,7 +120,14 @@ def replace_share(total, share, now):
 
 @kernel
 def settle_group(account, row, long_value, short_value):
-    """The same for the group: a negative weight turns long into short."""
+    """The same for the group: a negative weight turns long into short, another group takes the share over."""
+    if load_u32(row + ROW.settled_group) != load_u32(row + ROW.group):
+        before = account + ACCOUNT.groups + (load_u32(row + ROW.settled_group) & GROUP_LAST) * GROUP_BYTES
+        replace_share(before + GROUP.long_value, row + ROW.group_long, 0)
+        replace_share(before + GROUP.short_value, row + ROW.group_short, 0)
+        store_u32(row + ROW.settled_group, load_u32(row + ROW.group))
+    if load_u32(row + ROW.group) == 0:
+        return
     group, weight = group_of(account, row), load_i64(row + ROW.weight_fraction)
     upward, downward = (long_value, short_value) if weight >= 0 else (short_value, long_value)
     replace_share(group + GROUP.long_value, row + ROW.group_long, scale_up(upward, abs(weight)))

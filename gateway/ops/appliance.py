@@ -31,7 +31,7 @@ from gateway.instance import Instance, handle_address
 from gateway.native import ffi
 from gateway.ops.channels import Channels
 from gateway.ops.exception import open_beside
-from gateway.ops.limit_block import EPOCH_SINGLE_NODE, STRATEGY_ROW, instrument_limits, named_limits
+from gateway.ops.limit_block import EPOCH_SINGLE_NODE, EXTERNAL_ROW, STRATEGY_ROW, instrument_limits, named_limits
 from gateway.sections import MICROSECOND_NS, PRICE_EXPONENT, endpoint, mac
 from gateway.stages import Io, Stage
 from gateway.venues.definition_file import load_definition
@@ -116,6 +116,7 @@ class CoreStage:
 
     def _attach_rings(self) -> None:
         self.core.frames = self.instance.reader("io_core")[0]
+        self.core.external = self.instance.reader("external_core")[0]
         self.core_io = self.instance.writer("core_io")
         self.core_journal = self.instance.writer("core_journal")
 
@@ -169,6 +170,8 @@ class CoreStage:
     def _make_path(self, configuration: Configuration) -> None:
         instance = self.instance
         frames = order_frames(configuration)
+        views = {name: instance.read_only(name) for name in ("gate", "orders")}
+        self._keep += views.values()
         self.path = make_order_path(
             gate=instance.address("gate"),
             books=instance.body("books"),
@@ -189,10 +192,16 @@ class CoreStage:
             recent_lines=limits.RECENT_LINES,
             executions=instance.body("executions"),
             strategy=STRATEGY_ROW,
+            gate_view=views["gate"].address,
+            orders_view=views["orders"].address,
             keep=(frames, self.core_io, self.core_journal),
         )
         self.core.path = self.path.address
         self.core.intents = self.path.intents_address
+        if configuration.external.enabled:
+            external = np.zeros(1, dtype=layout.dtype("intents"))
+            external["strategy"] = EXTERNAL_ROW
+            self.core.external_intents = self._kept(external)
 
     def _make_scratch(self, configuration: Configuration) -> None:
         core, instance, risk = self.core, self.instance, configuration.risk

@@ -167,7 +167,8 @@ struct gate_row {
     int64_t last_price_ns;
     uint64_t orders_sent;
     uint64_t fills;
-    uint64_t settled_version; /* limits_version when the row last worked out what it may cost */
+    uint32_t settled_version; /* low half of limits_version when the row last worked out what it may cost */
+    uint32_t settled_group;   /* which group has its share */
 };
 
 struct gate_rate {

@@ -158,6 +158,16 @@ struct order_path {
     uint64_t reserved[3];
 };
 
+/* The record of external_core: a struct intent follows. Writer: a strategy in another process; nothing in it is believed. */
+struct intent_slot {
+    uint64_t sequence;
+    uint32_t size;
+    uint16_t kind;
+    uint16_t flags;
+    int64_t time_ns; /* when it was meant, by the instance's clock: core refuses one that is too old */
+    uint64_t reserved[5];
+};
+
 enum order_slot_kind {
     ORDER_SLOT_NEW = 1,
     ORDER_SLOT_CANCEL = 2, /* passes a kill */

@@ -67,6 +67,11 @@ class Twins:
         self.naive.account.update(fields)
         self.desk.set_account(**fields)
 
+    def settle_rows(self) -> None:
+        """The sweep has come by every row since the limits changed."""
+        self.desk.settle_rows()
+        self.naive.portfolio.settle()
+
     def wealth(self, **fields: int) -> None:
         """Capital and what share of equity an order and a group may be worth."""
         self.naive.portfolio.account.update(fields)
@@ -81,7 +86,7 @@ class Twins:
         self.naive.rates[currency].update(fields)
         for name, number in fields.items():
             self.desk.account["rates"][name][0, currency] = number
-        self.desk.settle_rows()
+        self.settle_rows()
 
     def group(self, **fields: int) -> None:
         self.naive.groups[1].update(fields)
@@ -90,7 +95,7 @@ class Twins:
     def mark(self, instrument: int, price: int) -> None:
         self.naive.portfolio.mark[instrument] = price
         self.desk.set_limits(instrument, mark=price)
-        self.desk.settle_rows()
+        self.settle_rows()
 
     def control(self, **fields: int) -> None:
         self.naive.control.update(fields)
@@ -103,7 +108,7 @@ class Twins:
         plain = {name: number for name, number in fields.items() if name not in LIMIT_FLAGS}
         self.desk.set_limits(instrument, flags=sum(bit for name, bit in LIMIT_FLAGS.items() if row[name]), **plain)
         if any(name in MONEY for name in fields):
-            self.desk.settle_rows()
+            self.settle_rows()
 
     def book(self, instrument: int, **fields: int) -> None:
         row = self.naive.books[instrument]
@@ -205,7 +210,7 @@ class Twins:
             if ring in self.asleep:
                 if self.random.random() < 0.02:
                     self.asleep.remove(ring)
-            elif self.random.random() < 0.002:
+            elif self.random.random() < 0.004:
                 self.asleep.append(ring)
             else:
                 ring.drain()
@@ -298,6 +303,9 @@ class Twins:
         assert int(desk.account["day_messages"][0]) == naive.day_messages
         assert int(desk.account["bucket_ns"][0]) == naive.busy_until_ns
         assert int(desk.account["session_lost"][0]) == naive.account["session_lost"]
+        assert desk.rows["mark"].tolist() == naive.portfolio.mark
+        for name in ("window_price", "window_ns", "last_price", "last_price_ns"):
+            assert desk.rows[name].tolist() == [limits[name] for limits in naive.limits]
         for name in ("position", "cash", "cost"):
             assert desk.rows[name].tolist() == [naive.portfolio.whole[number][name] for number in range(INSTRUMENTS)]
             for (strategy, instrument), held in naive.portfolio.holdings.items():

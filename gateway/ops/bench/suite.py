@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway import kernel_cache
 
-SUITES = ("decode", "book", "sbe", "json", "ring", "tick-to-order")
+SUITES = ("decode", "book", "sbe", "json", "ring", "gate", "tick-to-order")
 
 
 @dataclass(frozen=True)
