@@ -346,6 +346,33 @@ def share_up(typing_context, value, fraction):
 
 
 @intrinsic
+def young_ways(typing_context, times, fingerprints, now, window, fingerprint):
+    """Four ways at once, of the words at `times` and `fingerprints`: bit i, way i is younger than the window; bit 4 + i, and
+    carries the fingerprint.
+    """
+
+    def generate(context, builder, signature, arguments):
+        four = ir.VectorType(I64, 4)
+
+        def spread(word: Any) -> Any:
+            vector = ir.Constant(four, ir.Undefined)
+            for lane in range(4):
+                vector = builder.insert_element(vector, word, I32(lane))
+            return vector
+
+        def bits(truths: Any) -> Any:
+            return builder.zext(builder.bitcast(truths, ir.IntType(4)), I64)
+
+        then, prints = (builder.load(_pointer(builder, argument, four), align=8) for argument in arguments[:2])
+        now, window, fingerprint = (spread(argument) for argument in arguments[2:])
+        young = builder.icmp_signed("<", builder.sub(now, then), window)
+        same = builder.and_(young, builder.icmp_signed("==", prints, fingerprint))
+        return builder.or_(bits(young), builder.shl(bits(same), I64(4)))
+
+    return types.int64(*[types.int64] * 5), generate
+
+
+@intrinsic
 def double_of(typing_context, bits):
     """The IEEE 754 double with these 64 bits."""
 

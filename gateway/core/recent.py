@@ -3,8 +3,10 @@
 Hard rule: what cannot be remembered is refused. A line whose four ways are all within the window takes no fifth order.
 """
 
+from numba import int64
+
 from gateway.core.kernel import kernel, leaf
-from gateway.core.memory import load_i64, load_u8, load_u32, multiply_wrapping, shift_right, store_i64
+from gateway.core.memory import load_i64, load_u8, load_u32, multiply_wrapping, shift_right, store_i64, young_ways
 from gateway.layout import offsets, size, value
 
 PATH = offsets("order_path")
@@ -13,6 +15,7 @@ INTENT = offsets("intent")
 RECENT = offsets("gate_recent")
 RECENT_BYTES = size("gate_recent")
 WAYS = value("GATE_RECENT_WAYS")
+ALL_YOUNG = (1 << WAYS) - 1
 # odd 64-bit constants with no pattern (digits of pi), as signed words
 FIRST, SECOND = 0x243F6A8885A308D3, 0x13198A2E03707345
 THIRD, FOURTH = 0xA4093822299F31D1 - (1 << 64), 0x082EFA98EC4E6C89
@@ -42,13 +45,9 @@ def repeated_fails(path, account, intent, now_ns):
     window_ns = load_i64(account + ACCOUNT.dup_ns)
     fingerprint = fingerprint_of(intent)
     line = line_of(path, fingerprint)
-    same, full = False, window_ns <= 0
-    young = True
-    for way in range(WAYS):
-        fresh = now_ns - load_i64(line + RECENT.times_ns + way * 8) < window_ns
-        same |= fresh & (load_i64(line + RECENT.fingerprints + way * 8) == fingerprint)
-        young &= fresh
-    return 1 if same | full | young else 0
+    ways = young_ways(line + RECENT.times_ns, line + RECENT.fingerprints, now_ns, window_ns, fingerprint)
+    # a way that carries it has its bit above those of the four; four that are young leave no room
+    return int64((ways >= ALL_YOUNG) | (window_ns <= 0))
 
 
 @kernel
