@@ -62,7 +62,7 @@ class NaivePortfolio:
         if number >= self.instruments:
             return
         limits = self.gate.limits[number]
-        old = now_ns - limits["window_ns"] >= self.gate.account["window_ns"] // 10
+        old = not 0 <= now_ns - limits["window_ns"] < self.gate.account["window_ns"] // 10
         if old or self.settled[number] != self.gate.account["limits_version"]:
             self.look_at(number, now_ns)
 

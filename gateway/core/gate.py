@@ -28,6 +28,7 @@ from gateway.core.memory import (
     load_u8,
     load_u32,
     relaxed,
+    settled,
     store_i64,
     trailing_zeros,
 )
@@ -69,14 +70,11 @@ def decide_new(path, intent, reference, now_ns):
     row = load_i64(path + PATH.rows) + instrument * ROW_BYTES
     book = load_i64(path + PATH.books) + instrument * BOOK_BYTES
     price, quantity = load_i64(intent + INTENT.price), load_i64(intent + INTENT.quantity)
-    mask = (
-        ((1 - known) << STATE)
-        | market_mask(account, row, book, price, quantity, now_ns)
-        | exposure_mask(path, account, row, intent, instrument, now_ns)
-        | origin_mask(path, account, row, intent, now_ns)
-        | (rate_fails(account, now_ns) << RATE)
-        | environment(path, account, intent, reference, now_ns)
-    )
+    mask = settled(((1 - known) << STATE) | environment(path, account, intent, reference, now_ns))
+    mask = market_mask(mask, account, row, book, price, quantity, now_ns)
+    mask = exposure_mask(mask, path, account, row, intent, instrument, now_ns)
+    mask = origin_mask(mask, path, account, row, intent, now_ns)
+    mask = settled(mask | (rate_fails(account, now_ns) << RATE))
     fence_acquire()
     changed = relaxed(account + ACCOUNT.limits_version) != version
     mask |= (int64(changed) | (version & 1)) << STATE

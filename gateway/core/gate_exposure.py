@@ -7,7 +7,7 @@ reduce; everything else is compared with what the sums would be if every open or
 from numba import int64
 
 from gateway.core.kernel import leaf
-from gateway.core.memory import FRACTION_ONE, SCALED_MAX, load_i64, load_u8, load_u32, share_up, shift_right
+from gateway.core.memory import FRACTION_ONE, SCALED_MAX, load_i64, load_u8, load_u32, settled, share_up, shift_right
 from gateway.core.portfolio import GROUP, HOLDING, RATE, STRATEGY, group_of, holding_at, rate_of, strategy_at
 from gateway.layout import offsets, value
 
@@ -24,8 +24,8 @@ EXPOSURE_MAX = 1 << 60  # sums of two such numbers do not overflow
 
 
 @leaf
-def exposure_mask(path, account, row, intent, instrument, now_ns):
-    """VALUE, POSITION, EXPOSURE and MARGIN in their places."""
+def exposure_mask(mask, path, account, row, intent, instrument, now_ns):
+    """`mask` with VALUE, POSITION, EXPOSURE and MARGIN in their places."""
     price, quantity = load_i64(intent + INTENT.price), load_i64(intent + INTENT.quantity)
     buying = load_u8(intent + INTENT.side) == SIDE_BUY
     bounded = (price > 0) & (price <= PRICE_MAX) & (quantity > 0) & (quantity <= QUANTITY_MAX)
@@ -34,15 +34,14 @@ def exposure_mask(path, account, row, intent, instrument, now_ns):
     worth = share_up(notional, rate)
     over = (notional > load_i64(row + ROW.value_max)) | (worth > load_i64(account + ACCOUNT.signal_value))
     over |= (not bounded) | (worth >= SCALED_MAX) | (rate_fails(account, row, rate, now_ns) != 0)
+    mask = settled(mask | (int64(over) << VALUE))
+    mask = settled(mask | (position_fails(path, account, row, intent, instrument, buying) << POSITION))
     long_before, short_before = load_i64(row + ROW.long_value), load_i64(row + ROW.short_value)
     before = max(long_before, short_before)
     after = max(long_before + worth * int64(buying), short_before + worth * int64(not buying))
-    return (
-        (int64(over) << VALUE)
-        | (position_fails(path, account, row, intent, instrument, buying) << POSITION)
-        | ((gross_fails(account, after - before, worth, buying) | group_fails(account, row, worth, buying)) << EXPOSURE)
-        | (margin_fails(account, row, before, after) << MARGIN)
-    )
+    mask = settled(mask | (gross_fails(account, after - before, worth, buying) << EXPOSURE))
+    mask = settled(mask | (group_fails(account, row, worth, buying) << EXPOSURE))
+    return settled(mask | (margin_fails(account, row, before, after) << MARGIN))
 
 
 @leaf

@@ -7,7 +7,7 @@ no reference, and so denies.
 from numba import int64
 
 from gateway.core.kernel import leaf
-from gateway.core.memory import is_multiple, load_i64, load_u32
+from gateway.core.memory import is_multiple, load_i64, load_u32, settled
 from gateway.layout import offsets, value
 
 ROW = offsets("gate_row")
@@ -31,14 +31,11 @@ assert QUANTITY_MAX == BITS and PRICE_MAX == BITS and PPM <= PPM_BITS
 
 
 @leaf
-def market_mask(account, row, book, price, quantity, now_ns):
-    """STATE, STALE, QTY and PRICE in their places."""
-    return (
-        (state_fails(account, row, book, now_ns) << STATE)
-        | (stale_fails(row, book, now_ns) << STALE)
-        | (quantity_fails(row, quantity) << QTY)
-        | (price_fails(account, row, book, price, now_ns) << PRICE)
-    )
+def market_mask(mask, account, row, book, price, quantity, now_ns):
+    """`mask` with STATE, STALE, QTY and PRICE in their places."""
+    mask = settled(mask | (state_fails(account, row, book, now_ns) << STATE) | (stale_fails(row, book, now_ns) << STALE))
+    mask = settled(mask | (quantity_fails(row, quantity) << QTY))
+    return settled(mask | (price_fails(account, row, book, price, now_ns) << PRICE))
 
 
 @leaf

@@ -6,7 +6,7 @@ Hard rule: nobody trades by default. A strategy needs its row, and a bit in the 
 from numba import int64
 
 from gateway.core.kernel import leaf
-from gateway.core.memory import load_i64, load_u8, load_u32, shift_right
+from gateway.core.memory import load_i64, load_u8, load_u32, settled, shift_right
 from gateway.core.portfolio import EXECUTIONS_LAST, STRATEGY, STRATEGY_LAST, strategy_at
 from gateway.core.recent import repeated_fails
 from gateway.layout import offsets, value
@@ -23,16 +23,13 @@ assert (SIDE_BUY, SIDE_SELL) == (1, 2), "the two bits of a strategy"
 
 
 @leaf
-def origin_mask(path, account, row, intent, now_ns):
-    """PERM, DUP, SELF and REPEAT in their places."""
+def origin_mask(mask, path, account, row, intent, now_ns):
+    """`mask` with PERM, DUP, SELF and REPEAT in their places."""
     number = load_u32(intent + INTENT.strategy)
     strategy = strategy_at(account, number)
-    return (
-        (permission_fails(row, intent, number, strategy) << PERM)
-        | (repeated_fails(path, account, intent, now_ns) << DUP)
-        | (self_fails(row, intent) << SELF)
-        | (executions_fail(strategy) << REPEAT)
-    )
+    mask = settled(mask | (permission_fails(row, intent, number, strategy) << PERM))
+    mask = settled(mask | (repeated_fails(path, account, intent, now_ns) << DUP))
+    return mask | (self_fails(row, intent) << SELF) | (executions_fail(strategy) << REPEAT)
 
 
 @leaf

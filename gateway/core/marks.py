@@ -79,7 +79,8 @@ def freshen(path, instrument, now_ns):
         return
     account, row = load_i64(path + PATH.account), row_at(path, instrument)
     tenth_ns = load_i64(account + ACCOUNT.window_ns) // SAMPLES
-    if (is_settled(account, row) == 0) | (now_ns - load_i64(row + ROW.window_ns) >= tenth_ns):
+    age_ns = now_ns - load_i64(row + ROW.window_ns)
+    if (is_settled(account, row) == 0) | (age_ns < 0) | (age_ns >= tenth_ns):
         look_at(path, account, instrument, now_ns)
 
 

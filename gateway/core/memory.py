@@ -346,6 +346,19 @@ def share_up(typing_context, value, fraction):
 
 
 @intrinsic
+def settled(typing_context, word):
+    """The same word, worked out before the compiler begins with anything behind it: keeps long straight code from being
+    interleaved until registers spill. The processor still overlaps what it likes.
+    """
+
+    def generate(context, builder, signature, arguments):
+        nothing = ir.InlineAsm(ir.FunctionType(I64, [I64]), "", "=r,0,~{memory}", side_effect=True)
+        return builder.call(nothing, arguments)
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
 def young_ways(typing_context, times, fingerprints, now, window, fingerprint):
     """Four ways at once, of the words at `times` and `fingerprints`: bit i, way i is younger than the window; bit 4 + i, and
     carries the fingerprint.

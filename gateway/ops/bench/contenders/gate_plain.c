@@ -71,7 +71,8 @@ static uint64_t exposure(const struct order_path *path, const struct gate_accoun
     int64_t notional = (intent->price & 0x7fffffff) * (intent->quantity & 0x7fffffff);
     int64_t worth = scale_up(notional, rate->fraction);
     if (notional > row->value_max || worth > account->signal_value || worth >= SCALED_MAX || rate->fraction <= 0
-        || intent->price <= 0 || intent->price > ORDER_PRICE_MAX || intent->quantity <= 0 || intent->quantity > ORDER_QUANTITY_MAX
+        || intent->price <= 0 || intent->price > ORDER_PRICE_MAX || intent->quantity <= 0
+        || intent->quantity > ORDER_QUANTITY_MAX
         || (row->currency != 0 && now_ns - rate->time_ns > account->rate_age_ns))
         mask |= BIT(GATE_VALUE);
     int64_t all = buying ? row->position + row->open_buy : row->open_sell - row->position;
