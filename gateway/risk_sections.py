@@ -222,7 +222,9 @@ class Hours(Section):
     close: Clock = Field("", description="First moment that is too late; earlier than `open`: on the next day.")
     zone: Zone = Field("UTC", description="Time zone of both.")
     days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(
-        list(DAYS[:5]), description="Days on which `open` counts.", json_schema_extra={"range": ", ".join(DAYS)}
+        ["mon", "tue", "wed", "thu", "fri"],
+        description="Days on which `open` counts.",
+        json_schema_extra={"range": ", ".join(DAYS)},
     )
 
     @model_validator(mode="after")

@@ -78,9 +78,9 @@ static_assert(sizeof(struct journal_slot) == 128, "a journal record is two lines
 static_assert(sizeof(struct heartbeat) == 64 && sizeof(struct clock_calibration) == 64, "one line each");
 static_assert(offsetof(struct control_block, kill_latch) == 64, "the latch has its own line");
 static_assert(offsetof(struct control_block, epoch) == 128, "the epoch has its own line");
-static_assert(sizeof(struct gate_row) == 320 && offsetof(struct gate_row, position) == 128, "limits, then state");
+static_assert(sizeof(struct gate_row) == 320 && offsetof(struct gate_row, position) == 128, "limits, state");
 static_assert(sizeof(struct gate_account) % 64 == 0 && offsetof(struct gate_account, bucket_ns) == 128, "whole lines");
-static_assert(sizeof(struct gate_strategy) == 128 && sizeof(struct gate_group) == 64, "a line of control's, a line of core's");
+static_assert(sizeof(struct gate_strategy) == 128 && sizeof(struct gate_group) == 64, "control's line, core's line");
 static_assert(sizeof(struct gate_holding) == 64 && sizeof(struct gate_window) == 64, "one line");
 static_assert(sizeof(struct gate_recent) == 64 && sizeof(struct gate_executions) % 64 == 0, "one line of ways");
 static_assert(sizeof(struct venue_order) == 64 && sizeof(struct venue_symbol) == 256, "the venue's rows are whole lines");

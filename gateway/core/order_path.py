@@ -68,9 +68,7 @@ def make_order_path(
     frames    struct order_template                                    control  struct control_block
     gate_view, orders_view   what a strategy reads instead of gate and orders: read-only mappings of the same files
     """
-    for name, rows in (("orders", orders_rows), ("fills", fills_rows), ("recent", recent_lines)):
-        if rows < 2 or rows & (rows - 1):
-            raise ConfigurationError(f"the table of {name} has {rows} rows; give it a power of two")
+    _require_powers(orders=orders_rows, fills=fills_rows, recent=recent_lines)
     path = np.zeros(1, dtype=layout.dtype("order_path"))
     intents = np.zeros(1, dtype=layout.dtype("intents"))
     table: Any = at(orders, "struct order_table *")
@@ -105,3 +103,10 @@ def make_order_path(
     intents["orders_mask"], intents["instruments"] = given["orders_mask"], instruments
     intents["next_reference"], intents["strategy"] = table.next_reference, strategy
     return OrderPath(path, intents, keep)
+
+
+def _require_powers(**rows: int) -> None:
+    """A row of these tables is found by the low bits of a number."""
+    for name, count in rows.items():
+        if count < 2 or count & (count - 1):
+            raise ConfigurationError(f"the table of {name} has {count} rows; give it a power of two")

@@ -33,7 +33,7 @@ def reasons(record: np.ndarray, enum: str, prefix: str) -> dict[str, int]:
 def rejects_by_control(account: np.void) -> dict[str, int]:
     """How often each control refused, those that never did included, by the id of the specification."""
     names = layout.names("gate_reason", "GATE_")
-    return {name: int(account["rejects"][index]) for index, name in names.items() if name != "REASONS"}
+    return {name: int(account["rejects"][index]) for index, name in sorted(names.items()) if name != "REASONS"}
 
 
 def messages_by_type(core: np.void) -> dict[str, int]:

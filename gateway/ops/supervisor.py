@@ -21,7 +21,7 @@ from gateway import clock, layout, pipeline
 from gateway.config import Configuration
 from gateway.errors import AttachError, CapabilityError, ConfigurationError, GatewayError
 from gateway.instance import Instance, is_held
-from gateway.ops import kill, kill_file
+from gateway.ops import disabled, kill, kill_file
 from gateway.ops.appliance import order_frames
 from gateway.ops.journal import Journal
 from gateway.ops.limit_block import deny_new_risk, follow_hours, prepare_account
@@ -66,6 +66,7 @@ class Supervisor:
         document = json.dumps(configuration.model_dump(mode="json", by_alias=True))
         (self.instance.folder / CONFIGURATION_FILE).write_text(document)
         prepare_account(self.instance, configuration, clock.now_ns(self.instance.clock_address))
+        disabled.restore(self.instance, configuration)
         self.frames = order_frames(configuration)
         self.journal = Journal(self.instance, configuration.journal_folder)
 
@@ -130,6 +131,9 @@ class Supervisor:
         """One turn of control: heartbeat, journal, latch to disk, dead children."""
         self._live()
         follow_hours(self.instance, self.configuration, clock.now_ns(self.instance.clock_address))
+        for name in disabled.follow(self.instance, self.configuration):
+            mend = f"look why, then: gateway enable CONFIG {name}"
+            print(f"gateway run: strategy {name} is disabled by REPEAT; {mend}", file=sys.stderr, flush=True)
         latch = int(self.instance.control[0]["kill_latch"])
         if latch and kill_file.reason(self.state) is None:
             kill_file.set_latch(self.state, layout.names("kill_reason", "KILL_")[latch])

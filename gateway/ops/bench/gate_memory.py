@@ -77,12 +77,18 @@ class GateMemory:
         limits |= {"quantity_max": 1000, "value_max": 1 << 40, "position_max": 1 << 30, "collar_ppm": 50_000}
         limits |= {"window_ppm": 100_000, "stale_ns": SECOND_NS, "permits": 0b11, "margin_fraction": FRACTION_ONE}
         limits |= {"group": 1, "weight_fraction": FRACTION_ONE // 2, "window_price": MIDDLE, "window_ns": NOW_NS}
-        top = {"bid_price": MIDDLE - 100, "bid_quantity": 300, "ask_price": MIDDLE + 100, "ask_quantity": 200}
+        top: dict[str, int | bytes] = {
+            "bid_price": MIDDLE - 100,
+            "bid_quantity": 300,
+            "ask_price": MIDDLE + 100,
+            "ask_quantity": 200,
+        }
         top |= {"time_ns": NOW_NS, "last_price": MIDDLE, "flags": layout.value("BOOK_VALID"), "symbol": b"GATEWAY "}
         top |= {"trading": layout.value("TRADING_OPEN")}
         order = {"kind": layout.value("INTENT_NEW"), "side": layout.value("SIDE_BUY"), "time_in_force": 3}
         order |= {"price": MIDDLE + 100, "quantity": QUANTITY}
-        for array, fields in ((rows, limits), (books, top), (self.intents, order)):
+        filled: list[tuple[np.ndarray, dict[str, Any]]] = [(rows, limits), (books, top), (self.intents, order)]
+        for array, fields in filled:
             for name, value in fields.items():
                 array[name] = value
         self.intents["instrument"] = self.intents["signal_id"] = np.arange(len(self.intents))

@@ -34,7 +34,7 @@ TARGETS_NS = {"hot": 20.0, "wide": 60.0}  # goal 12 and 40
 INTENT_BYTES = size("intent")
 REASONS = {name: 1 << bit for bit, name in layout.names("gate_reason", "GATE_").items() if name != "REASONS"}
 # What is wrong with an order of the correctness pass, and every control that must say so.
-WRONG = (
+WRONG: tuple[tuple[dict[str, int], tuple[str, ...]], ...] = (
     ({}, ()),
     ({"quantity": 1001}, ("QTY",)),
     ({"quantity": 0}, ("QTY", "VALUE")),
@@ -46,7 +46,7 @@ WRONG = (
     ({"price": 0}, ("PRICE", "VALUE")),
     ({"price": 1 << 40}, ("PRICE", "VALUE")),
 )
-STATES = (
+STATES: tuple[tuple[dict[str, int], tuple[str, ...]], ...] = (
     ({"restricted": 1}, ("STATE",)),
     ({"own_ask": MIDDLE + 100}, ("SELF",)),
     ({"position_max": 99}, ("POSITION",)),
@@ -76,7 +76,7 @@ def run(plan: Plan) -> Result:
     memory = GateMemory(INSTRUMENTS)
     result.settings = {"instruments": INSTRUMENTS, "rounds": rounds, "passes": passes, "controls": len(REASONS)}
     result.settings |= {"seed": SEED, "clock": "CLOCK_THREAD_CPUTIME_ID"}
-    deciders = [(OURS, True, _ours, "numba")]
+    deciders: list[tuple[str, bool, Decide, str]] = [(OURS, True, _ours, "numba")]
     try:
         deciders.append((PLAIN, False, _plain(), "gcc -O3 -march=native"))
     except CapabilityError as problem:
