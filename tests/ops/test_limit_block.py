@@ -1,4 +1,4 @@
-"""From the configuration to the words of the gate: units, permissions, hours, and a version that is odd while they change."""
+"""From the configuration to the words of the gate: units, permissions, hours, a version that is odd while they change."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
