@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from gateway.errors import ConfigurationError
+from gateway.risk_sections import External, Hours, Portfolio, Risk, Strategy
 from gateway.sections import (
     ExceptionPath,
     Feed,
@@ -28,10 +29,8 @@ from gateway.sections import (
     Port,
     Privileges,
     Quality,
-    Risk,
     Section,
     Session,
-    Strategy,
     Watch,
 )
 
@@ -39,7 +38,7 @@ PREFIX = "GATEWAY__"
 
 
 class Configuration(BaseSettings):
-    """The resolved configuration; immutable. Every section is documented in gateway/sections.py."""
+    """The resolved configuration; immutable. Every section is documented in gateway/sections.py and risk_sections.py."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
@@ -54,7 +53,10 @@ class Configuration(BaseSettings):
     orders: Orders = Orders()
     session: Session = Session()
     strategy: Strategy = Strategy()
+    external: External = External()
     risk: Risk = Risk()
+    portfolio: Portfolio = Portfolio()
+    hours: Hours = Hours()
     quality: Quality = Quality()
     watch: Watch = Watch()
     journal: Journal = Journal()
@@ -89,11 +91,27 @@ class Configuration(BaseSettings):
         """The folder of the journal."""
         return Path(self.journal.folder).expanduser() if self.journal.folder else self.state_folder
 
+    def contradictions(self) -> list[str]:
+        """What single keys cannot show: names that stand for nothing, one line each."""
+        known = self.risk.instruments
+        named = [("risk.own", symbol) for symbol in self.risk.own]
+        named += [("portfolio.groups", symbol) for symbol in self.portfolio.weights()]
+        named += [("portfolio.currencies", symbol) for symbol in self.portfolio.currencies]
+        for section in ("strategy", "external"):
+            named += [(f"{section}.instruments", symbol) for symbol in getattr(self, section).instruments if symbol != "*"]
+        unknown = [(key, symbol) for key, symbol in named if known != ["*"] and symbol not in known]
+        lines = [f"{key}: unknown instrument {symbol}; write it into risk.instruments" for key, symbol in unknown]
+        if self.external.enabled and self.external.name == self.strategy.name:
+            lines.append(f"strategy.name and external.name are both {self.strategy.name!r}; give each its own")
+        return lines
+
     def require_limits(self) -> None:
         """Refuses a configuration whose required limits are not all written (ConfigurationError)."""
-        unset = self.risk.unset()
+        unset = [f"risk.{key}" for key in self.risk.unset()]
+        unset += [f"strategy.{key}" for key in self.strategy.unset() if self.strategy.file]
+        unset += [f"external.{key}" for key in self.external.unset() if self.external.enabled]
         if unset:
-            names = ", ".join(f"risk.{key}" for key in unset)
+            names = ", ".join(unset)
             raise ConfigurationError(
                 f"no strategy starts while a required limit is unset: write {names} "
                 "(docs/operating/configuration.md has every range, docs/operating/example.toml an example)"
@@ -131,7 +149,10 @@ def load(path: str | Path | None = None, overrides: Mapping[str, Any] | None = N
     where = str(path) if path is not None else "the defaults"
     FileSource.tables = tables
     try:
-        return Configuration(**options)  # type: ignore[arg-type]
+        configuration = Configuration(**options)  # type: ignore[arg-type]
+        if lines := configuration.contradictions():
+            raise ConfigurationError("\n".join(f"{where}: {line}" for line in lines))
+        return configuration
     except ValidationError as problem:
         raise ConfigurationError(explain(problem, where)) from None
     except SettingsError as problem:

@@ -11,6 +11,7 @@ import mmap
 import os
 import re
 import shutil
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,10 @@ FOLDER = Path("/dev/shm")
 PREFIX = "gateway-"
 MADV_POPULATE_WRITE = 23  # Linux 5.14; module mmap does not name it yet
 POPULATE_ROOM_TIMES = 2  # free memory of the file system, at least, for what is faulted in
-LEVELS_POPULATED_BYTES = 64 << 20  # nodes are handed out in order: these are the first ones
+POPULATED_BYTES = {  # of those that are not brought in whole
+    "levels": 64 << 20,  # nodes are handed out in order: these are the first ones
+    "holdings": 8 << 20,  # of the first two strategies
+}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
@@ -56,17 +60,18 @@ def is_held(name: str, parent: Path = FOLDER) -> bool:
 
 
 class Mapping:
-    """A shared file mapped whole; `address` is its first byte."""
+    """A shared file mapped whole; `address` is its first byte. What is mapped read-only faults when it is written."""
 
-    def __init__(self, path: Path, size_bytes: int | None = None):
+    def __init__(self, path: Path, size_bytes: int | None = None, writable: bool = True):
         try:
-            flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if size_bytes else 0)
+            flags = (os.O_RDWR if writable else os.O_RDONLY) | (os.O_CREAT | os.O_EXCL if size_bytes else 0)
             file = os.open(path, flags | os.O_CLOEXEC, 0o600)
             try:
                 if size_bytes:
                     os.ftruncate(file, size_bytes)
                 self.size_bytes = os.fstat(file).st_size
-                self._map = mmap.mmap(file, self.size_bytes)
+                access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
+                self._map = mmap.mmap(file, self.size_bytes, access=access)
             finally:
                 os.close(file)
         except (OSError, ValueError) as problem:
@@ -162,23 +167,32 @@ class Instance:
         parent: Path = FOLDER,
         rings: tuple[pipeline.Ring, ...] = pipeline.RINGS,
         regions: tuple[pipeline.Region, ...] = pipeline.REGIONS,
+        writable: Container[str] | None = None,
     ) -> "Instance":
-        """Maps an existing folder; every region must carry this build's layout."""
+        """Maps an existing folder; every region must carry this build's layout.
+
+        `writable` names the rings and regions that may be written, None: all. Observers and strategies outside write none
+        but their own ring; limits and positions are control's and core's.
+        """
         folder = folder_of(name, parent)
         if not folder.is_dir():
             others = ", ".join(running(parent)) or "none"
             raise AttachError(f"no instance {name!r} here (running: {others}); start one with: gateway run CONFIG")
         maps = {}
         for region in regions:
-            mapping = maps[region.name] = Mapping(folder / region.name)
+            mapping = maps[region.name] = Mapping(folder / region.name, writable=_may_write(writable, region.name))
             kind = layout.value(region.kind)
             _refuse(lib.region_check(_pointer(mapping), mapping.size_bytes, kind), mapping.path)
         ring_maps = {}
         for ring in rings:
-            mapping = ring_maps[ring.name] = Mapping(folder / ring.name)
+            mapping = ring_maps[ring.name] = Mapping(folder / ring.name, writable=_may_write(writable, ring.name))
             kind = layout.value("REGION_RING")
             _refuse(lib.region_check(_pointer(mapping), mapping.size_bytes, kind), mapping.path)
         return cls(folder, maps, ring_maps, None)
+
+    def read_only(self, name: str) -> Mapping:
+        """The same file once more, read-only: what a strategy inside core is given."""
+        return Mapping(self.regions[name].path, writable=False)
 
     def body(self, name: str) -> int:
         """Address of the first row behind a region's header."""
@@ -214,10 +228,10 @@ class Instance:
         return handle
 
     def populate(self, *names: str) -> None:
-        """Brings these rings and regions into this process whole; of the levels, as many as most days need."""
+        """Brings these rings and regions into this process whole; of large ones what most days need."""
         for name in names:
             mapping = self.regions.get(name) or self.rings[name]
-            mapping.populate(LEVELS_POPULATED_BYTES if name == "levels" else None)
+            mapping.populate(POPULATED_BYTES.get(name))
 
     def close(self, remove: bool = False) -> None:
         """Drops the lock; `remove` deletes the folder (its creator does that at the end)."""
@@ -226,6 +240,10 @@ class Instance:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _may_write(writable: Container[str] | None, name: str) -> bool:
+    return writable is None or name in writable
 
 
 def _take_lock(path: Path, name: str) -> int:

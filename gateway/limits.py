@@ -9,6 +9,8 @@ ORDER_RING_DEPTH = 1024
 REPORT_SLOT_BYTES = 576
 REPORT_RING_DEPTH = 4096
 JOURNAL_SLOT_BYTES = 128
+INTENT_SLOT_BYTES = 128
+INTENT_RING_DEPTH = 256
 JOURNAL_RING_DEPTH = 65536
 NOTE_SLOT_BYTES = FRAME_SLOT_BYTES
 NOTE_RING_DEPTH = 1024
@@ -56,6 +58,9 @@ DECIMAL_EXPONENT_MAX = 255  # either sign; beyond it no number is meant
 ORDERS_MAX = 65536  # rows; the row of a reference is reference % ORDERS_MAX
 FILLS_MAX = 1 << 19  # rows of the table of fills, half of them used at most
 INTENTS_MAX = 16  # of one strategy call
+STRATEGIES_MAX = 8  # of one core, those in other processes included
+RECENT_LINES = 1 << 14  # of four recent orders each, for DUP
+SWEPT_ROWS = 8  # instruments that are marked and sampled at each look at the timers
 
 # Order session over TCP (SoupBinTCP)
 SESSION_PACKET_BYTES_MAX = 1024  # type and payload; the longest OUCH message with every option is below 256
@@ -94,13 +99,22 @@ for _depth in (
     REPORT_RING_DEPTH,
     JOURNAL_RING_DEPTH,
     NOTE_RING_DEPTH,
+    INTENT_RING_DEPTH,
     BOOK_ORDERS_MAX,
     ORDERS_MAX,
     FILLS_MAX,
     KEPT_EVENTS_MAX,
+    RECENT_LINES,
 ):
     assert _depth & (_depth - 1) == 0, "ring depths and tables are powers of two"
-for _bytes in (FRAME_SLOT_BYTES, ORDER_SLOT_BYTES, REPORT_SLOT_BYTES, JOURNAL_SLOT_BYTES, NOTE_SLOT_BYTES):
+for _bytes in (
+    FRAME_SLOT_BYTES,
+    ORDER_SLOT_BYTES,
+    REPORT_SLOT_BYTES,
+    JOURNAL_SLOT_BYTES,
+    NOTE_SLOT_BYTES,
+    INTENT_SLOT_BYTES,
+):
     assert _bytes % 64 == 0, "slots are whole cache lines"
 assert FRAME_BYTES_MAX <= FRAME_SLOT_BYTES - 32
 assert EXCEPTION_MTU + 22 <= FRAME_BYTES_MAX

@@ -1,7 +1,8 @@
 """THE MAP: every ring, every shared region and every stage of the appliance. Everything else reads it.
 
 NIC ─ port ─ io ── io_core ──► core ── core_io ──► io ─ port ─ NIC
-            │ ▲                  └── core_journal ──► control (journal file)
+            │ ▲                  ▲ └── core_journal ──► control (journal file)
+            │ │                  └── external_core ◄── a strategy in another process
             │ └── control_io ◄── gateway kill, control
             └── io_recorder ──► gateway capture
 
@@ -52,6 +53,7 @@ class Stage:
 RINGS = (
     Ring("io_core", "frame_slot", limits.FRAME_SLOT_BYTES, limits.FRAME_RING_DEPTH, "newest frame dropped and counted"),
     Ring("core_io", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "the gate rejects: RING"),
+    Ring("external_core", "intent_slot", limits.INTENT_SLOT_BYTES, limits.INTENT_RING_DEPTH, "the strategy outside waits"),
     Ring("control_io", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "gateway kill waits"),
     Ring("core_session", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "the gate rejects: RING"),
     Ring("control_session", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "gateway kill waits"),
@@ -73,6 +75,10 @@ REGIONS = (
     Region("session", "REGION_SESSION", "session_state", 0, header="session_state"),
     Region("gate", "REGION_GATE", "gate_row", limits.INSTRUMENTS_MAX, header="gate_account"),
     Region("orders", "REGION_ORDERS", "order", limits.ORDERS_MAX, header="order_table"),
+    Region("holdings", "REGION_HOLDINGS", "gate_holding", limits.STRATEGIES_MAX * limits.INSTRUMENTS_MAX),
+    Region("windows", "REGION_WINDOWS", "gate_window", limits.INSTRUMENTS_MAX),
+    Region("recent", "REGION_RECENT", "gate_recent", limits.RECENT_LINES),
+    Region("executions", "REGION_EXECUTIONS", "gate_executions", limits.STRATEGIES_MAX),
     Region("fills", "REGION_FILLS", "fill", limits.FILLS_MAX),
     Region("books", "REGION_BOOKS", "book", limits.INSTRUMENTS_MAX),
     Region("instruments", "REGION_INSTRUMENTS", "instrument", limits.INSTRUMENTS_MAX),
@@ -84,7 +90,10 @@ REGIONS = (
 STAGES = (
     Stage("io", "native/io.c", reads=("core_io", "control_io"), writes=("io_core", "io_recorder")),
     Stage(
-        "core", "gateway/core/loop.py", reads=("io_core", "session_core"), writes=("core_io", "core_session", "core_journal")
+        "core",
+        "gateway/core/loop.py",
+        reads=("io_core", "session_core", "external_core"),
+        writes=("core_io", "core_session", "core_journal"),
     ),
 )
 SESSION = Stage("session", "gateway/ops/session.py", reads=("core_session", "control_session"), writes=("session_core",))

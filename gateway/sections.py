@@ -1,7 +1,7 @@
 """The sections and keys of the configuration file: type, range, default and meaning of every key, once.
 
 `gateway show-config --markdown` prints docs/operating/configuration.md from here.
-Hard rule: no default lets an order out. Every limit of [risk] is unset until somebody writes it.
+Hard rule: no default lets an order out. What strategies may do stands in risk_sections.py.
 """
 
 import ipaddress
@@ -303,46 +303,6 @@ class Session(Section):
         "principal", description="Capacity of every order."
     )
     site: str = name("A", r"^[A-Z0-9]$", "one of A-Z 0-9", "Site letter in every client order id.")
-
-
-class Strategy(Section):
-    """The strategy that answers events."""
-
-    file: str = Field("", description="Python file that defines `on_event`; empty: no strategy, nothing is sent.")
-    parameters: dict[str, int | FiniteFloat] = Field(
-        default_factory=dict, description="Table of numbers handed to the strategy; it refuses names it does not know."
-    )
-
-
-class Risk(Section):
-    """Limits of the pre-trade gate. A strategy does not start while a required one is unset."""
-
-    quantity_max: int | None = required(QUANTITY_LAST, "QTY: largest quantity of one order.")
-    value_max: int | None = required(
-        VALUE_LAST, "VALUE: largest price times quantity of one order, in whole units of the currency."
-    )
-    position_max: int | None = required(
-        POSITION_LAST, "POSITION: largest position, open orders included, per instrument and side."
-    )
-    collar_ppm: int | None = required(
-        1_000_000, "PRICE: distance from the reference price, in parts per million (50000 is 5 %)."
-    )
-    stale_ms: int | None = required(3_600_000, "STALE: age of the book an order may be based on.")
-    rate_per_second: int | None = required(RATE_LAST, "RATE: messages per second.")
-    rate_burst: int | None = required(RATE_LAST, "RATE: messages that may leave at once.")
-    day_messages_max: int | None = required(1_000_000_000, "RATE: messages of one run.")
-    reserve_percent: int = Field(20, ge=0, le=90, description="RATE: part of the allowance kept for cancels.")
-    instruments: Symbols = Field(
-        default_factory=list,
-        description='STATE: symbols that may be traded, or `["*"]` for all; empty permits none.',
-        json_schema_extra={"required": True},
-    )
-    restricted: Symbols = Field(default_factory=list, description="STATE: symbols that may not be traded in any case.")
-
-    def unset(self) -> list[str]:
-        """Names of the required keys that nobody wrote."""
-        fields = type(self).model_fields
-        return [key for key, field in fields.items() if is_required(field) and getattr(self, key) in (None, [])]
 
 
 class Watch(Section):

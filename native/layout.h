@@ -76,11 +76,16 @@ static_assert(sizeof(struct order_frame) == 128, "a frame template is two lines"
 static_assert(sizeof(struct order_path) == 192, "the path is three lines");
 static_assert(sizeof(struct order_slot) == 64, "an order frame begins on its own line");
 static_assert(sizeof(struct note_slot) == 64, "a note is one line, its frame begins on the next");
+static_assert(sizeof(struct intent_slot) == 64, "an intent begins on its own line");
 static_assert(sizeof(struct journal_slot) == 128, "a journal record is two lines");
 static_assert(sizeof(struct heartbeat) == 64 && sizeof(struct clock_calibration) == 64, "one line each");
 static_assert(offsetof(struct control_block, kill_latch) == 64, "the latch has its own line");
 static_assert(offsetof(struct control_block, epoch) == 128, "the epoch has its own line");
-static_assert(sizeof(struct gate_row) == 128 && offsetof(struct gate_row, position) == 64, "limits, then state");
+static_assert(sizeof(struct gate_row) == 320 && offsetof(struct gate_row, position) == 128, "limits, state");
+static_assert(sizeof(struct gate_account) % 64 == 0 && offsetof(struct gate_account, bucket_ns) == 128, "whole lines");
+static_assert(sizeof(struct gate_strategy) == 128 && sizeof(struct gate_group) == 64, "control's line, core's line");
+static_assert(sizeof(struct gate_holding) == 64 && sizeof(struct gate_window) == 64, "one line");
+static_assert(sizeof(struct gate_recent) == 64 && sizeof(struct gate_executions) % 64 == 0, "one line of ways");
 static_assert(sizeof(struct venue_order) == 64 && sizeof(struct venue_symbol) == 256, "the venue's rows are whole lines");
 static_assert(GATE_REASONS <= 32 && FEED_REASONS <= 64, "reason counters fit");
 

@@ -12,7 +12,8 @@ from gateway import layout
 from gateway.config import Configuration, load
 from gateway.core import book_reader
 from gateway.instance import Instance
-from gateway.ops.appliance import CoreStage, io_stage, prepare_account
+from gateway.ops.appliance import CoreStage, io_stage
+from gateway.ops.limit_block import prepare_account
 from gateway.ops.replay import Replay
 from gateway.ops.summary import summary
 from gateway.port import open_port
@@ -33,7 +34,14 @@ LIMITS: dict[str, Any] = {
     "risk.rate_per_second": 1_000_000,
     "risk.rate_burst": 1_000_000,
     "risk.day_messages_max": 1_000_000_000,
+    "risk.capital": 5_000_000_000,
+    "risk.gross_max": 5_000_000_000,
+    "risk.net_max": 5_000_000_000,
+    "risk.window_ppm": 1_000_000,
     "risk.instruments": ["*"],
+    "strategy.instruments": ["*"],
+    "strategy.repeat_max": 1024,
+    "strategy.repeat_s": 1,
 }
 _numbers = itertools.count()
 

@@ -4,10 +4,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
 
+from tests.naive_portfolio import BOUND, ONE, NaivePortfolio, up
+
 LARGEST = 2**31 - 1
 SECOND_NS = 1_000_000_000
 LIVE = {"SENT", "ACCEPTED", "PARTIAL", "CANCELLING", "UNKNOWN"}
 NEW_KINDS = ("NEW", "REPLACE")
+SAME = ("instrument", "side", "quantity", "price", "strategy", "signal_id")
 
 
 @dataclass
@@ -20,6 +23,7 @@ class NaiveOrder:
     price: int
     quantity: int
     open: int
+    strategy: int = 0
     state: str = "SENT"
     filled: int = 0
     venue_order_id: int = 0
@@ -31,15 +35,25 @@ class NaiveGate:
 
     def __init__(self, instruments: int, rows: int):
         self.instruments, self.rows = instruments, rows
+        self.sums: dict[str, int] = {}
         self.account = {"rate_per_second": 0, "rate_burst": 0, "reserve_percent": 0, "day_messages_max": 0}
-        self.account.update(limits_version=0, session_lost=0, session_connection=0)
+        self.account.update(limits_version=0, session_lost=0, session_connection=0, halted=0, gross_max=0, net_max=0)
+        self.account.update(hours_open_ns=0, hours_close_ns=0, dup_ns=0, rate_age_ns=0, window_ns=0)
         self.control = {"kill_latch": 0, "epoch": 0, "lease_expires_ns": 0, "session_connection": 0}
         limits = ("permitted", "restricted", "limits_set", "tick", "lot", "quantity_max", "value_max", "position_max")
         book = ("bid_price", "bid_quantity", "ask_price", "ask_quantity", "last_price", "time_ns")
-        flags = ("valid", "stale", "crossed", "fault", "quiet", "open", "named")
-        self.limits = [dict.fromkeys((*limits, "collar_ppm", "stale_ns"), 0) for _ in range(instruments)]
+        flags = ("valid", "stale", "crossed", "fault", "quiet", "open", "auction", "named")
+        money = ("margin_fraction", "weight_fraction", "currency", "group", "permits", "auction")
+        prices = ("window_ppm", "window_price", "window_ns", "last_age_ns", "last_price", "last_price_ns")
+        names = (*limits, *money, *prices, "collar_ppm", "stale_ns")
+        self.limits = [dict.fromkeys(names, 0) for _ in range(instruments)]
+        fields = ("set", "halted", "position_max", "repeat_max", "repeat_ns", "repeated")
+        self.strategies = [dict.fromkeys(fields, 0) for _ in range(8)]
+        self.rates = [{"fraction": 0, "time_ns": 0} for _ in range(2)]
+        self.groups = [{"value_max": 0} for _ in range(2)]
+        self.portfolio = NaivePortfolio(self, instruments)
+        self.sent: list[tuple[tuple, int]] = []  # what left, and when
         self.books = [dict.fromkeys((*book, *flags), 0) for _ in range(instruments)]
-        self.position, self.cash = [0] * instruments, [0] * instruments
         self.epoch, self.halted = 0, False
         self.journal_room = self.ring_room = 1
         self.next_reference = 1
@@ -54,21 +68,27 @@ class NaiveGate:
         """Names of the controls that refuse."""
         if kind not in NEW_KINDS:
             return self.cancel_reasons(kind, intent)
+        self.sums = self.portfolio.sums()
         known = intent["instrument"] < self.instruments
         number = intent["instrument"] if known else 0
         limits, book = self.limits[number], self.books[number]
         failed = {
             "KILL": self.control["kill_latch"] != 0,
             "FENCE": self.fenced(now_ns),
-            "STATE": not known or self.account["limits_version"] % 2 == 1 or not self.tradable(limits, book),
+            "STATE": not known or self.account["limits_version"] % 2 == 1 or not self.tradable(limits, book, now_ns),
             "STALE": not self.fresh(limits, book, now_ns),
-            "PERM": intent["side"] not in (1, 2) or intent["time_in_force"] not in (0, 3),
+            "PERM": not self.permitted(limits, intent),
             "QTY": not self.quantity_allowed(limits, intent["quantity"]),
-            "PRICE": not self.price_allowed(limits, book, intent["price"]),
-            "VALUE": not self.value_allowed(limits, intent["price"], intent["quantity"]),
+            "PRICE": not self.price_allowed(limits, book, intent["price"], now_ns),
+            "VALUE": not self.value_allowed(limits, intent["price"], intent["quantity"], now_ns),
             "POSITION": not self.position_allowed(limits, number, intent),
+            "EXPOSURE": not self.exposure_allowed(number, intent),
+            "MARGIN": not self.margin_allowed(number, intent),
             "RATE": not self.rate_allowed(now_ns),
-            "DISABLED": self.halted,
+            "DUP": self.duplicate(intent, now_ns),
+            "SELF": self.meets_own(number, intent),
+            "REPEAT": not self.repeats_allowed(intent),
+            "DISABLED": self.disabled(intent),
             "JOURNAL": self.journal_room <= 0,
             "RING": self.ring_room <= 0,
             "ORDERS": not self.row_free(reference) or (kind == "REPLACE" and not self.replaceable(intent)),
@@ -82,7 +102,7 @@ class NaiveGate:
         failed = {
             "QTY": not 0 <= intent["quantity"] <= LARGEST,
             "RING": self.ring_room <= 0,
-            "ORDERS": kind == "CANCEL" and self.live(intent["order_reference"]) is None,
+            "ORDERS": kind == "CANCEL" and self.own(intent) is None,
             "STATE": kind == "MASS_CANCEL" and intent["instrument"] >= self.instruments,
         }
         return {name for name, fails in failed.items() if fails}
@@ -91,9 +111,44 @@ class NaiveGate:
         lease_ns = self.control["lease_expires_ns"]
         return self.epoch < 1 or self.control["epoch"] != self.epoch or (lease_ns != 0 and now_ns >= lease_ns)
 
-    def tradable(self, limits: dict, book: dict) -> bool:
+    def tradable(self, limits: dict, book: dict, now_ns: int) -> bool:
         allowed = limits["permitted"] and limits["limits_set"] and not limits["restricted"]
-        return bool(allowed and book["open"] and book["named"] and not book["crossed"] and not book["fault"])
+        auction = book["auction"] and limits["auction"]
+        going = auction or (book["open"] and not book["auction"] and not book["crossed"])
+        hours = self.account["hours_open_ns"] <= now_ns < self.account["hours_close_ns"]
+        return bool(allowed and going and hours and book["named"] and not book["fault"])
+
+    def permitted(self, limits: dict, intent: dict) -> bool:
+        if intent["side"] not in (1, 2) or intent["time_in_force"] not in (0, 3) or intent["strategy"] > 7:
+            return False
+        bit = limits["permits"] >> (2 * intent["strategy"] + intent["side"] - 1) & 1
+        return bool(bit and self.strategies[intent["strategy"]]["set"])
+
+    def strategy_of(self, intent: dict) -> dict:
+        return self.strategies[intent["strategy"] % 8]
+
+    def disabled(self, intent: dict) -> bool:
+        raised = self.halted and intent["strategy"] == 0
+        return bool(raised or self.account["halted"] or self.strategy_of(intent)["halted"])
+
+    def repeats_allowed(self, intent: dict) -> bool:
+        strategy = self.strategy_of(intent)
+        return 1 <= strategy["repeat_max"] <= 1024 and strategy["repeat_ns"] > 0 and not strategy["repeated"]
+
+    def key(self, intent: dict) -> tuple:
+        return tuple(intent[name] for name in (*SAME, "order_reference"))
+
+    def duplicate(self, intent: dict, now_ns: int) -> bool:
+        window_ns = self.account["dup_ns"]
+        if window_ns <= 0 or now_ns < window_ns:
+            return True
+        return any(key == self.key(intent) and now_ns - then_ns < window_ns for key, then_ns in self.sent)
+
+    def meets_own(self, number: int, intent: dict) -> bool:
+        buying = intent["side"] == 1
+        orders = [order for order in self.orders.values() if order.instrument == number and order.state in LIVE]
+        against = [order.price for order in orders if (order.side == 1) != buying]
+        return any(intent["price"] >= price if buying else intent["price"] <= price for price in against)
 
     def fresh(self, limits: dict, book: dict, now_ns: int) -> bool:
         if not book["valid"] or book["stale"] or book["quiet"] or book["time_ns"] <= 0 or now_ns >= 2**62:
@@ -105,29 +160,83 @@ class NaiveGate:
             return False
         return quantity <= limits["quantity_max"] and quantity % limits["lot"] == 0
 
-    def price_allowed(self, limits: dict, book: dict, price: int) -> bool:
+    def price_allowed(self, limits: dict, book: dict, price: int, now_ns: int) -> bool:
         if not 1 <= price <= LARGEST or not 1 <= limits["tick"] <= LARGEST or price % limits["tick"] != 0:
             return False
         if book["bid_quantity"] > 0 and book["ask_quantity"] > 0:
             prices = [book["bid_price"], book["ask_price"]]
         else:
             prices = [book["last_price"]]
+            age_ns = now_ns - limits["last_price_ns"]
+            if book["last_price"] != limits["last_price"] or not 0 <= age_ns <= limits["last_age_ns"]:
+                return False
         if any(not 0 <= known <= LARGEST for known in prices) or sum(prices) == 0:
             return False
         if not 1 <= limits["collar_ppm"] <= 1_000_000:
             return False
         reference = Fraction(sum(prices), len(prices))
-        return abs(price - reference) <= reference * Fraction(limits["collar_ppm"], 1_000_000)
+        if not 1 <= limits["window_ppm"] <= 1_000_000 or not 1 <= limits["window_price"] <= LARGEST:
+            return False
+        if not 0 <= now_ns - limits["window_ns"] <= self.account["window_ns"]:
+            return False
+        near = abs(price - limits["window_price"]) * 1_000_000 <= limits["window_price"] * limits["window_ppm"]
+        return near and abs(price - reference) <= reference * Fraction(limits["collar_ppm"], 1_000_000)
 
-    def value_allowed(self, limits: dict, price: int, quantity: int) -> bool:
-        return 1 <= price <= LARGEST and 1 <= quantity <= LARGEST and price * quantity <= limits["value_max"]
+    def worth(self, limits: dict, price: int, quantity: int) -> int:
+        """What the gate reads of an order's value when price or quantity are beyond bounds is refused by VALUE anyway."""
+        return up((price % 2**31) * (quantity % 2**31), self.rates[limits["currency"]]["fraction"] % 2**64)
+
+    def value_allowed(self, limits: dict, price: int, quantity: int, now_ns: int) -> bool:
+        rate = self.rates[limits["currency"]]
+        fresh = limits["currency"] == 0 or 0 <= now_ns - rate["time_ns"] <= self.account["rate_age_ns"]
+        if not (1 <= price <= LARGEST and 1 <= quantity <= LARGEST and 1 <= rate["fraction"] <= 2**40 and fresh):
+            return False
+        worth = self.worth(limits, price, quantity)
+        return price * quantity <= limits["value_max"] and worth < BOUND and worth <= self.sums["signal_value"]
+
+    def exposure_allowed(self, number: int, intent: dict) -> bool:
+        limits, account, sums = self.limits[number], self.account, self.sums
+        worth, buying = self.worth(limits, intent["price"], intent["quantity"]), intent["side"] == 1
+        before, after = self.exposure_change(number, worth, buying)
+        if after > before and sums["gross_value"] + after - before > account["gross_max"]:
+            return False
+        if sums["net_long" if buying else "net_short"] + worth > account["net_max"]:
+            return False
+        if account["gross_max"] <= 0 or account["net_max"] <= 0:
+            return False
+        if limits["group"] == 0:
+            return True
+        weight = limits["weight_fraction"]
+        there = self.portfolio.group(limits["group"])[0 if buying == (weight >= 0) else 1]
+        cap = min(self.groups[limits["group"]]["value_max"], sums["group_value"])
+        return abs(weight) <= ONE and there + up(worth, min(abs(weight), ONE)) <= cap
+
+    def exposure_change(self, number: int, worth: int, buying: bool) -> tuple[int, int]:
+        pair = self.portfolio.exposures[number]
+        return max(pair), max(pair[0] + worth * buying, pair[1] + worth * (not buying))
+
+    def margin_allowed(self, number: int, intent: dict) -> bool:
+        limits = self.limits[number]
+        worth = self.worth(limits, intent["price"], intent["quantity"])
+        before, after = self.exposure_change(number, worth, intent["side"] == 1)
+        more = self.portfolio.margin(number, after) - self.portfolio.margin(number, before)
+        return 1 <= limits["margin_fraction"] <= ONE and (after <= before or more <= self.sums["free_value"])
 
     def position_allowed(self, limits: dict, number: int, intent: dict) -> bool:
-        held = self.position[number] if intent["side"] == 1 else -self.position[number]
-        working = self.reserved(number, 1 if intent["side"] == 1 else 2)
-        if limits["position_max"] <= 0 or intent["quantity"] < 0 or intent["quantity"] >= 2**60:
+        side, whole = (1 if intent["side"] == 1 else 2), self.portfolio.whole[number]["position"]
+        strategy = intent["strategy"] % 8
+        own = self.portfolio.holdings[strategy, number]["position"]
+        reserved = self.portfolio.quantity[number, side, strategy]
+        caps = [
+            (whole, self.portfolio.quantity[number, side], limits["position_max"]),
+            (own, reserved, self.strategies[strategy]["position_max"]),
+        ]
+        quantity = intent["quantity"]
+        if not 0 <= quantity < 2**60:
             return False
-        return held + working + intent["quantity"] <= limits["position_max"]
+        return all(
+            limit > 0 and (held if side == 1 else -held) + working + quantity <= limit for held, working, limit in caps
+        )
 
     def interval_ns(self) -> int:
         rate, burst = self.account["rate_per_second"], self.account["rate_burst"]
@@ -153,8 +262,12 @@ class NaiveGate:
         order = self.orders.get(reference % self.rows)
         return 1 <= reference <= LARGEST and (order is None or order.state not in LIVE)
 
-    def replaceable(self, intent: dict) -> bool:
+    def own(self, intent: dict) -> NaiveOrder | None:
         order = self.live(intent["order_reference"])
+        return order if order and order.strategy == intent["strategy"] else None
+
+    def replaceable(self, intent: dict) -> bool:
+        order = self.own(intent)
         return order is not None and (order.instrument, order.side) == (intent["instrument"], intent["side"])
 
     def reserved(self, number: int, side: int) -> int:
@@ -167,6 +280,8 @@ class NaiveGate:
         if kind != "CANCEL":
             reference = self.next_reference
             self.next_reference += 1
+        if kind in NEW_KINDS:
+            self.portfolio.freshen(intent["instrument"], now_ns)
         failed = self.reasons(kind, intent, reference, now_ns)
         self.journal_room = max(self.journal_room - 1, 0)
         if failed:
@@ -177,7 +292,10 @@ class NaiveGate:
         self.busy_until_ns = min(self.busy_until_ns, now_ns + self.account["rate_burst"] * self.interval_ns())
         if kind in NEW_KINDS:
             terms = (intent["instrument"], intent["side"], intent["price"], intent["quantity"], intent["quantity"])
-            self.orders[reference % self.rows] = NaiveOrder(reference, *terms)
+            self.orders[reference % self.rows] = NaiveOrder(reference, *terms, strategy=intent["strategy"])
+            self.portfolio.settle(intent["instrument"])
+            self.sent = [(key, then_ns) for key, then_ns in self.sent if now_ns - then_ns < 2 * SECOND_NS]
+            self.sent.append((self.key(intent), now_ns))
         elif kind == "CANCEL" and intent["quantity"] == 0:
             self.live(reference).state = "CANCELLING"
         return set()
@@ -199,11 +317,12 @@ class NaiveGate:
             self.account["session_lost"] += 1
         elif order.state in LIVE and not order.venue_order_id:
             order.venue_order_id, order.price, order.quantity = venue_order_id, price, quantity
+            self.portfolio.settle(order.instrument)
             order.open = max(quantity - order.filled, 0)
             if order.state != "CANCELLING" or order.open == 0:
                 self.settle(order)
 
-    def executed(self, reference: int, match: int, price: int, quantity: int) -> None:
+    def executed(self, reference: int, match: int, price: int, quantity: int, now_ns: int) -> None:
         order = self.known(reference)
         if order is None:
             self.account["session_lost"] += 1
@@ -211,9 +330,9 @@ class NaiveGate:
         if (match, reference) in self.fills:
             return
         self.fills[match, reference] = (price, quantity)
-        signed = quantity if order.side == 1 else -quantity
-        self.position[order.instrument] += signed
-        self.cash[order.instrument] -= signed * price
+        self.portfolio.trade(order.strategy, order.instrument, quantity if order.side == 1 else -quantity, price)
+        self.note_execution(order.strategy, now_ns)
+        self.portfolio.settle(order.instrument)
         order.filled += quantity
         filled_whole = quantity >= order.open
         order.open = max(order.open - quantity, 0)
@@ -223,11 +342,20 @@ class NaiveGate:
             elif order.state != "CANCELLING":
                 order.state = "PARTIAL"
 
+    def note_execution(self, strategy: int, now_ns: int) -> None:
+        """The last one of so many within the window disables the strategy."""
+        limits, times = self.strategies[strategy], self.portfolio.executions[strategy]
+        times.append(now_ns)
+        count = limits["repeat_max"]
+        if 1 <= count <= 1024 and len(times) >= count and now_ns - times[-count] < limits["repeat_ns"]:
+            limits["repeated"] = 1
+
     def cancelled(self, reference: int, stamp_ns: int, quantity: int) -> None:
         order = self.known(reference)
         if order is None or order.state not in LIVE or order.cancel_stamps[-1:] == [stamp_ns]:
             return
         order.cancel_stamps.append(stamp_ns)
+        self.portfolio.settle(order.instrument)
         order.open = max(order.open - quantity, 0)
         if order.open == 0:
             order.state = "CANCELLED"
@@ -238,6 +366,7 @@ class NaiveGate:
         order = self.known(reference)
         if order is not None and order.state in LIVE:
             order.open, order.state = 0, "REJECTED"
+            self.portfolio.settle(order.instrument)
 
     def replaced(self, old: int, reference: int, venue_order_id: int, price: int, quantity: int) -> None:
         order, before = self.known(reference), self.live(old)
@@ -261,7 +390,6 @@ class NaiveGate:
             return
         self.broken.add((match, reference))
         price, quantity = self.fills[match, reference]
-        signed = quantity if order.side == 1 else -quantity
-        self.position[order.instrument] -= signed
-        self.cash[order.instrument] += signed * price
+        self.portfolio.trade(order.strategy, order.instrument, -quantity if order.side == 1 else quantity, price)
+        self.portfolio.settle(order.instrument)
         order.filled -= quantity

@@ -8,9 +8,12 @@ from numba import njit
 from gateway import kernel_cache, layout
 from gateway.core import ring
 from gateway.core.gate import decide_cancel, decide_new
-from gateway.core.memory import address_of
+from gateway.core.limit_units import ALWAYS_NS, multiple, rate_words
+from gateway.core.marks import look_at, sweep_marks
+from gateway.core.memory import FRACTION_ONE, address_of
 from gateway.core.order_frames import OrderFrames
 from gateway.core.order_path import OrderPath, make_order_path
+from gateway.core.portfolio import settle_equity, settle_row
 from gateway.core.reports import apply_refusal, apply_report
 from gateway.core.submit import submit_intents
 from gateway.native import address, ffi, lib, text
@@ -35,6 +38,14 @@ LIMITS = {
     "position_max": 5000,
     "collar_ppm": 50_000,
     "stale_ns": SECOND_NS,
+    "window_ppm": 1_000_000,
+    "window_price": 1_000_100,
+    "window_ns": NOW_NS,
+    "last_age_ns": SECOND_NS,
+    "last_price": 1_000_100,
+    "last_price_ns": NOW_NS,
+    "permits": 0b11,
+    "margin_fraction": FRACTION_ONE,
 }
 BOOK = {
     "bid_price": 1_000_000,
@@ -46,10 +57,27 @@ BOOK = {
     "flags": layout.value("BOOK_VALID"),
     "trading": layout.value("TRADING_OPEN"),
 }
-ACCOUNT = {"rate_per_second": 1000, "rate_burst": 100, "reserve_percent": 20, "day_messages_max": 1_000_000_000}
+RATE = {"rate_per_second": 1000, "rate_burst": 100, "reserve_percent": 20}
+WEALTH = 1 << 45  # of the account, and its caps: beyond what most tests reach
+ACCOUNT = {
+    **RATE,
+    "day_messages_max": 1_000_000_000,
+    "gross_max": WEALTH,
+    "net_max": WEALTH,
+    "hours_open_ns": ALWAYS_NS[0],
+    "hours_close_ns": ALWAYS_NS[1],
+    "dup_ns": SECOND_NS,
+    "rate_age_ns": SECOND_NS,
+    "window_ns": 300 * SECOND_NS,
+    "value_fraction": FRACTION_ONE,
+    "group_fraction": FRACTION_ONE,
+    "capital": WEALTH,
+}
+STRATEGY = {"flags": 1, "position_max": 10**12, "repeat_max": 1024, "repeat_ns": 1}
 REASONS = layout.names("gate_reason", "GATE_")
 BITS = {name: 1 << number for number, name in REASONS.items() if name != "REASONS"}
 SLOT_BYTES = layout.size("order_slot")
+RECENT_LINES = 256
 
 
 kernel_cache.prepare()
@@ -77,8 +105,28 @@ def _decide(path, intent, reference, now_ns, cancel):
 
 
 @njit(cache=True)
-def _submit(path, now_ns, ticks_receive, ticks_decode):
-    return submit_intents(path, now_ns, ticks_receive, ticks_decode)
+def _submit(path, intents, now_ns, ticks_receive, ticks_decode):
+    return submit_intents(path, intents, now_ns, ticks_receive, ticks_decode)
+
+
+@njit(cache=True)
+def _settle_equity(account):
+    settle_equity(account)
+
+
+@njit(cache=True)
+def _settle_row(path, row):
+    settle_row(path, row)
+
+
+@njit(cache=True)
+def _look_at(path, account, instrument, now_ns):
+    return look_at(path, account, instrument, now_ns)
+
+
+@njit(cache=True)
+def _sweep(path, used, now_ns):
+    return sweep_marks(path, used, now_ns)
 
 
 @njit(cache=True)
@@ -139,6 +187,12 @@ class Desk:
         self.table = self.table_bytes[: layout.size("order_table")].view(layout.dtype("order_table"))
         self.orders = self.table_bytes[layout.size("order_table") :].view(layout.dtype("order"))
         self.fills = np.zeros(fills_rows, dtype=layout.dtype("fill"))
+        strategies = layout.value("GATE_STRATEGIES")
+        self.holdings = np.zeros((strategies, instruments), dtype=layout.dtype("gate_holding"))
+        self.windows = np.zeros(instruments, dtype=layout.dtype("gate_window"))
+        self.recent = np.zeros(RECENT_LINES, dtype=layout.dtype("gate_recent"))
+        self.executions = np.zeros(strategies, dtype=layout.dtype("gate_executions"))
+        self.rate, self.signal = dict.fromkeys(RATE, 0), 0
         self.counters = np.zeros(1, dtype=layout.dtype("core_counters"))
         self.core_io, self.journal = Ring(16, 256), Ring(32, 128)
         self.frames = OrderFrames(**ENDPOINTS, epoch=EPOCH, site="A", firm=firm)
@@ -160,13 +214,22 @@ class Desk:
             instruments=len(self.rows),
             orders_rows=len(self.orders),
             fills_rows=len(self.fills),
+            holdings=address_of(self.holdings),
+            windows=address_of(self.windows),
+            recent=address_of(self.recent),
+            recent_lines=len(self.recent),
+            executions=address_of(self.executions),
         )
         self.intents = self.path.intents
 
     def open(self) -> "Desk":
         """Limits, books and control words of a market that trades."""
         self.control["epoch"] = EPOCH
+        self.account["rates"]["fraction"][0, 0] = FRACTION_ONE
+        self.account["groups"]["value_max"] = WEALTH
         self.set_account(**ACCOUNT)
+        self.set_strategy(0, **STRATEGY)
+        self.settle()
         for instrument in range(1, len(self.rows)):
             self.set_limits(instrument, **LIMITS)
             self.books["instrument"][instrument] = instrument
@@ -174,14 +237,45 @@ class Desk:
         return self
 
     def set_account(self, **fields: int) -> None:
-        """Fields of struct gate_account."""
-        for name, number in fields.items():
+        """Fields of struct gate_account; those of the rate as people write them."""
+        self.rate.update({name: number for name, number in fields.items() if name in RATE})
+        plain = {name: number for name, number in fields.items() if name not in RATE}
+        for name, number in {**rate_words(*self.rate.values()), **plain}.items():
             self.account[name] = number
 
+    def set_strategy(self, number: int, **fields: int) -> None:
+        """Fields of one struct gate_strategy."""
+        for name, value in fields.items():
+            self.account["strategies"][name][0, number] = value
+
+    def set_group(self, number: int, **fields: int) -> None:
+        """Fields of one struct gate_group."""
+        for name, value in fields.items():
+            self.account["groups"][name][0, number] = value
+
+    def settle(self) -> None:
+        """Works out what depends on equity."""
+        _settle_equity(address_of(self.gate))
+
+    def settle_rows(self) -> None:
+        """Works out anew what every row may cost, as the sweep does after a change of limits."""
+        for instrument in range(len(self.rows)):
+            _settle_row(self.path.address, address_of(self.rows[instrument : instrument + 1]))
+
+    def look_at(self, instrument: int, now_ns: int = NOW_NS) -> int:
+        """The sweep comes by one instrument."""
+        return int(_look_at(self.path.address, address_of(self.gate), instrument, now_ns))
+
+    def sweep(self, used: int, now_ns: int = NOW_NS) -> int:
+        """One turn of the sweep."""
+        return int(_sweep(self.path.address, used, now_ns))
+
     def set_limits(self, instrument: int, **fields: int) -> None:
-        """Fields of one struct gate_row."""
+        """Fields of one struct gate_row; a tick or lot brings what tells its multiples."""
         for name, number in fields.items():
             self.rows[name][instrument] = number
+            if name in ("tick", "lot"):
+                self.rows[f"{name}_multiple"][instrument] = multiple(number)
 
     def set_book(self, instrument: int, **fields: Any) -> None:
         """Fields of one struct book."""
@@ -190,7 +284,9 @@ class Desk:
 
     def intend(self, kind: str = "NEW", **fields: int) -> None:
         """Appends an intent; fields of struct intent, a small buy of instrument 1 at the ask unless said otherwise."""
-        given = {"side": 1, "time_in_force": 3, "instrument": 1, "price": 1_000_200, "quantity": 100, **fields}
+        self.signal += 1
+        terms = {"side": 1, "time_in_force": 3, "instrument": 1, "price": 1_000_200, "quantity": 100}
+        given = {**terms, "signal_id": self.signal, **fields}
         if kind in ("CANCEL", "MASS_CANCEL"):
             given = {"instrument": 1, **fields}
         rows, index = self.intents["rows"][0], int(self.intents["count"][0])
@@ -206,7 +302,7 @@ class Desk:
 
     def submit(self, now_ns: int = NOW_NS) -> int:
         """submit_intents; returns the messages published."""
-        return int(_submit(self.path.address, now_ns, 11, 22))
+        return int(_submit(self.path.address, self.path.intents_address, now_ns, 11, 22))
 
     def ask(self, kind: str = "NEW", now_ns: int = NOW_NS, **fields: int) -> set[str]:
         """The names of the reasons against one intent, decided alone: nothing is sent, but what passes is charged."""

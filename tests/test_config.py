@@ -67,7 +67,35 @@ def test_the_required_limits_are_those_of_the_gate():
         "rate_per_second",
         "rate_burst",
         "day_messages_max",
+        "capital",
+        "gross_max",
+        "net_max",
         "instruments",
+    ]
+
+
+def test_a_strategy_needs_its_permissions_and_every_missing_name_is_said():
+    values = {f"risk.{key}": value for key, value in load(EXAMPLE).model_dump()["risk"].items()}
+    configuration = load(None, {**values, "strategy.file": "x.py", "external.enabled": True})
+    with pytest.raises(ConfigurationError, match=r"write strategy\.instruments, external\.instruments \("):
+        configuration.require_limits()
+
+
+def test_names_that_stand_for_nothing_are_a_line_each(tmp_path: Path):
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        '[risk]\ninstruments = ["AAPL", "MSFT"]\n[risk.own.ZZZZ]\nquantity_max = 5\n[strategy]\n'
+        'instruments = ["AAPL", "QQQ"]\n'
+        '[portfolio]\ngroups = ["AAPL SPY@-0.5"]\n[external]\nenabled = true\nname = "main"\n'
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        load(path)
+    assert caught.value.exit_code == EXIT_CONFIGURATION
+    assert str(caught.value).splitlines() == [
+        f"{path}: risk.own: unknown instrument ZZZZ; write it into risk.instruments",
+        f"{path}: portfolio.groups: unknown instrument SPY; write it into risk.instruments",
+        f"{path}: strategy.instruments: unknown instrument QQQ; write it into risk.instruments",
+        f"{path}: strategy.name and external.name are both 'main'; give each its own",
     ]
 
 
@@ -108,6 +136,19 @@ def test_the_environment_overrides_the_file_and_an_option_overrides_both(monkeyp
         ('[strategy.parameters]\nspread = "wide"', "strategy.parameters = 'wide' is out of range: table of numbers"),
         ("[strategy.parameters]\nspread = nan", "strategy.parameters = nan is out of range: table of numbers"),
         ("[strategy.parameters]\nspread = inf", "strategy.parameters = inf is out of range: table of numbers"),
+        ("[risk]\ncapital = nan", "risk.capital = nan is out of range: 1 … 5000000000"),
+        ("[risk]\ngross_max = 5000000001", "risk.gross_max = 5000000001 is out of range: 1 … 5000000000"),
+        ("[risk.own.AAPL]\nquantity_max = 0", "risk.own = {'AAPL': {'quantity_max': 0}}: AAPL.quantity_max = 0 is out of"),
+        ("[risk.own.AAPL]\ncolor = 1", "risk.own = {'AAPL': {'color': 1}}: AAPL.color is no limit of an instrument"),
+        ('[portfolio]\ngroups = ["AAPL"]', "portfolio.groups = ['AAPL']: 'AAPL': a group has 2 symbols at least"),
+        ('[portfolio]\ngroups = ["A B@2"]', "portfolio.groups = ['A B@2']: 'B@2' is no SYMBOL or SYMBOL@WEIGHT"),
+        ('[portfolio]\ngroups = ["A B", "B C"]', "portfolio.groups = ['A B', 'B C']: B stands twice"),
+        ("[portfolio.rates]\nEUR = nan", "portfolio.rates = nan is out of range: 0 … 200 by currency"),
+        ("[portfolio.rates]\nEUR = 0", "portfolio.rates = {'EUR': 0}: EUR = 0.0: a rate is above 0 and at most 200"),
+        ('[portfolio.currencies]\nSAP = "EUR"', "[portfolio]: currencies.SAP = 'EUR' has no rate; write rates.EUR"),
+        ('[hours]\nopen = "09:30"', "[hours]: write open and close, and a day at least, or leave them out"),
+        ('[hours]\nzone = "Mars"', "hours.zone = 'Mars': no such time zone; write for example Europe/Paris"),
+        ("[strategy]\nrepeat_max = 0", "strategy.repeat_max = 0 is out of range: 1 … 1024"),
         ("[risk", "no valid TOML: "),
     ],
 )

@@ -188,6 +188,8 @@ def report(demo: Demo, whole: dict[str, Any], venue: dict[str, Any], check: Reco
         "orders_lost": core["orders_lost"],
         "orders_rejected": whole["decisions"] - whole["accepted"] - whole["cancels"],
         "rejects": whole["rejects"],
+        "rejects_by_control": whole["rejects_by_control"],
+        "portfolio": whole["portfolio"],
         "venue_orders_received": venue["orders_received"],
         "venue_orders_rejected": venue["orders_rejected"],
         "cancels_sent": whole["cancels_transmitted"],

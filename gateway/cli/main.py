@@ -26,6 +26,7 @@ VERBS = (
     "top",
     "capture",
     "kill",
+    "enable",
     "doctor",
     "nic",
     "tune",

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--interval {arguments.interval}: at least {INTERVAL_SECONDS_MIN} seconds")
     if arguments.books < 0:
         raise UsageError(f"--books {arguments.books}: 0 or more")
-    instance = Instance.attach(arguments.instance, arguments.folder)
+    instance = Instance.attach(arguments.instance, arguments.folder, writable=())
     try:
         if arguments.json:
             print_looks(instance, arguments)

@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 
 from gateway.core.kernel import kernel
-from gateway.core.memory import address_of, copy_bytes, load_i64, load_u32, store_i64
+from gateway.core.memory import address_of, copy_bytes, load_i64, load_u32, multiple_of, store_i64
 from gateway.layout import dtype, offsets, size, value
 
 ADMISSION = offsets("admission")
 EVENT = offsets("event")
 ROW = offsets("gate_row")
 ROW_BYTES = size("gate_row")
-LIMITS_BYTES = offsets("gate_row").position  # the line of limits; the line of state behind it is core's
+LIMITS_BYTES = offsets("gate_row").position  # the lines of limits; the lines of state behind them are core's
+FULL_WORD = (1 << 64) - 1  # every number is a multiple of 1
 PERMITTED, RESTRICTED = value("INSTRUMENT_PERMITTED"), value("INSTRUMENT_RESTRICTED")
 
 
 @kernel
 def admit(admission, gate_rows, event):
-    """Writes the limits line of the instrument that an EVENT_INSTRUMENT defines; its state line stays as it is."""
+    """Writes the limits of the instrument that an EVENT_INSTRUMENT defines; its state stays as it is."""
     symbol = load_i64(event + EVENT.order_id)
     row = gate_rows + load_u32(event + EVENT.instrument) * ROW_BYTES
     permitted = load_i64(admission + ADMISSION.permit_all) != 0 or contains(
@@ -29,8 +30,14 @@ def admit(admission, gate_rows, event):
     )
     if not permitted:
         return
-    copy_bytes(row, admission + ADMISSION.limits, LIMITS_BYTES)
-    store_i64(row + ROW.tick, load_i64(event + EVENT.price))
+    words, count = load_i64(admission + ADMISSION.named), load_i64(admission + ADMISSION.named_count)
+    place = place_of(words, count, symbol)
+    named = place < count and load_i64(words + place * 8) == symbol
+    limits = load_i64(admission + ADMISSION.named_limits) + place * ROW_BYTES if named else admission + ADMISSION.limits
+    copy_bytes(row, limits, LIMITS_BYTES)
+    tick = load_i64(event + EVENT.price)
+    store_i64(row + ROW.tick, tick)
+    store_i64(row + ROW.tick_multiple, multiple_of(tick))
     restricted = contains(
         load_i64(admission + ADMISSION.restricted), load_i64(admission + ADMISSION.restricted_count), symbol
     )
@@ -40,7 +47,14 @@ def admit(admission, gate_rows, event):
 
 @kernel
 def contains(words, count, word):
-    """Binary search in sorted signed words."""
+    """Whether sorted signed words hold one."""
+    place = place_of(words, count, word)
+    return place < count and load_i64(words + place * 8) == word
+
+
+@kernel
+def place_of(words, count, word):
+    """Binary search: the first place whose word is not smaller."""
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
@@ -48,7 +62,7 @@ def contains(words, count, word):
             low = middle + 1
         else:
             high = middle
-    return low < count and load_i64(words + low * 8) == word
+    return low
 
 
 def symbol_words(symbols: list[str]) -> np.ndarray:
@@ -57,15 +71,35 @@ def symbol_words(symbols: list[str]) -> np.ndarray:
     return np.sort(np.array([int.from_bytes(text, "little", signed=True) for text in texts], dtype=np.int64))
 
 
-def make_admission(instruments: list[str], restricted: list[str], limits: dict[str, int]) -> tuple[np.ndarray, list[Any]]:
-    """A struct admission (array of one) and what it points into, to be kept alive; `limits` are fields of gate_row."""
+def make_admission(
+    instruments: list[str],
+    restricted: list[str],
+    limits: dict[str, int],
+    named: dict[str, dict[str, int]] | None = None,
+) -> tuple[np.ndarray, list[Any]]:
+    """A struct admission (array of one) and what it points into, to be kept alive.
+
+    `limits` are fields of struct gate_row for every instrument that may be traded; `named` replaces some of them for
+    single symbols.
+    """
     record = np.zeros(1, dtype=dtype("admission"))
     permitted_words = symbol_words([symbol for symbol in instruments if symbol != "*"])
     restricted_words = symbol_words(restricted)
     record["permit_all"] = int("*" in instruments)
     record["permitted"], record["permitted_count"] = address_of(permitted_words), len(permitted_words)
     record["restricted"], record["restricted_count"] = address_of(restricted_words), len(restricted_words)
+    limits = {"lot": 1, "lot_multiple": FULL_WORD, **limits}  # Nasdaq trades odd lots
+    fill(record["limits"], limits)
+    symbols = sorted(named or {}, key=lambda symbol: int(symbol_words([symbol])[0]))
+    named_words, named_limits = symbol_words(symbols), np.zeros(max(1, len(symbols)), dtype=dtype("gate_row"))
+    for index, symbol in enumerate(symbols):
+        fill(named_limits[index : index + 1], {**limits, **(named or {})[symbol]})
+    record["named"], record["named_count"] = address_of(named_words), len(named_words)
+    record["named_limits"] = address_of(named_limits)
+    return record, [permitted_words, restricted_words, named_words, named_limits]
+
+
+def fill(row: np.ndarray, limits: dict[str, int]) -> None:
+    """Fields of a struct gate_row (array of one)."""
     for field, number in limits.items():
-        record["limits"][field] = number
-    record["limits"]["lot"] = 1  # Nasdaq trades odd lots
-    return record, [permitted_words, restricted_words]
+        row[field] = number

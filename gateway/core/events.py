@@ -19,6 +19,7 @@ EVENT = offsets("event")
 COUNTERS = offsets("core_counters")
 INTENTS = offsets("intents")
 EVENT_BYTES, BOOK_BYTES = size("event"), size("book")
+SIGNAL_OF_CALL = 1 << 62  # tells the signals that core numbers from those that a strategy names
 SNAPSHOTS = value("CHANNEL_SNAPSHOT")
 HEAL_PASS, HEAL_APPLY, HEAL_DONE = value("HEAL_PASS"), value("HEAL_APPLY"), value("HEAL_DONE")
 EVENT_GAP, EVENT_INFORMATION = value("EVENT_GAP"), value("EVENT_INFORMATION")
@@ -73,12 +74,15 @@ def on_event(core, event):
     """⑥ asks the strategy, ⑦ the gate judges what it intends, ⑧ what passes leaves."""
     book = load_i64(core + CORE.books) + load_u32(event + EVENT.instrument) * BOOK_BYTES
     intents = load_i64(core + CORE.intents)
-    add_to(load_i64(core + CORE.counters) + COUNTERS.strategy_calls, 1)
+    calls = load_i64(core + CORE.counters) + COUNTERS.strategy_calls
+    add_to(calls, 1)
+    store_i64(intents + INTENTS.signal_id, SIGNAL_OF_CALL | load_i64(calls))
     store_i64(intents + INTENTS.time_ns, load_i64(core + CORE.now_ns))
     call_strategy(load_i64(core + CORE.strategy), load_i64(core + CORE.strategy_state), event, book, intents)
     if load_u32(intents + INTENTS.count) != 0:
         submit_intents(
             load_i64(core + CORE.path),
+            intents,
             load_i64(core + CORE.now_ns),
             load_i64(core + CORE.ticks_receive),
             load_i64(core + CORE.ticks_decode),

@@ -17,8 +17,10 @@ from gateway.core import arbitrate, ring
 from gateway.core.channels import channel_at, deliver, drain_feed
 from gateway.core.counters import add_to, count_reason
 from gateway.core.events import on_event
+from gateway.core.external import take_external
 from gateway.core.kernel import kernel, leaf
 from gateway.core.lines import find_line
+from gateway.core.marks import sweep_marks
 from gateway.core.memory import (
     load_i64,
     load_u16,
@@ -43,6 +45,7 @@ MESSAGE = offsets("message_buffer")
 COUNTERS = offsets("core_counters")
 INTENTS = offsets("intents")
 QUALITY = offsets("quality")
+STORE = offsets("book_store")
 FRAME_BYTES, EVENT_BYTES = size("frame_slot"), size("event")
 END_OF_INPUT, ORDER_REFUSED = value("FRAME_END_OF_INPUT"), value("FRAME_ORDER_REFUSED")
 FRAME_TIME, FRAME_MESSAGE, FRAME_MORE = value("FRAME_TIME"), value("FRAME_MESSAGE"), value("FRAME_MORE")
@@ -60,6 +63,8 @@ def turn(core):
     if worked != 0:
         faults = load_u32(load_i64(core + CORE.intents) + INTENTS.faults)
         store_i64(load_i64(core + CORE.counters) + COUNTERS.strategy_faults, faults)
+    worked += take_external(core)
+    if worked != 0:
         return worked
     return -1 if load_i64(core + CORE.finished) != 0 else 0
 
@@ -150,6 +155,7 @@ def on_time(core):
         feed = channel_at(core, index)
         drain_feed(core, feed, arbitrate.next_ready(feed, now_ns, counters))
     take_reports(core, 0, 0)
+    sweep_marks(load_i64(core + CORE.path), load_i64(load_i64(core + CORE.store) + STORE.used), now_ns)
 
 
 @leaf

@@ -14,6 +14,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 I8, I32, I64 = (ir.IntType(bits) for bits in (8, 32, 64))
+FRACTION_BITS = 32  # of fixed point numbers: rates, margins, weights, shares
+FRACTION_ONE = 1 << FRACTION_BITS
+SCALED_MAX = 1 << 46  # what a scaled value is held at: 65,536 of them add up without an overflow
 
 
 def _pointer(builder: Any, address: Any, element: Any) -> Any:
@@ -264,6 +267,122 @@ def multiply_high(typing_context, first, second):
         return builder.trunc(builder.lshr(builder.mul(first, second), wide(64)), I64)
 
     return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def is_multiple(typing_context, value, multiple):
+    """1 when `value`, 32 bits wide, is a multiple of the divisor of which `multiple` is (2^64 - 1) / divisor.
+
+    One multiplication (Lemire, Kaser, Kurz: Faster remainder by direct computation). A `multiple` of 0 knows only 0.
+    """
+
+    def generate(context, builder, signature, arguments):
+        value, multiple = arguments
+        product = builder.mul(value, builder.add(multiple, I64(1)))
+        return builder.zext(builder.icmp_unsigned("<=", product, multiple), I64)
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def multiple_of(typing_context, divisor):
+    """What `is_multiple` takes for a divisor from 1 to 2^31 - 1; 0 for any other."""
+
+    def generate(context, builder, signature, arguments):
+        divisor = arguments[0]
+        usable = builder.icmp_unsigned("<", builder.sub(divisor, I64(1)), I64((1 << 31) - 1))
+        quotient = builder.udiv(I64(-1), builder.select(usable, divisor, I64(1)))
+        return builder.select(usable, quotient, I64(0))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def scale_down(typing_context, value, fraction):
+    """value * fraction / 2^32 with all 128 bits of the product, rounded down, held within SCALED_MAX of zero."""
+
+    def generate(context, builder, signature, arguments):
+        return _scaled(builder, arguments, 0)
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def scale_up(typing_context, value, fraction):
+    """The same, rounded up."""
+
+    def generate(context, builder, signature, arguments):
+        return _scaled(builder, arguments, FRACTION_ONE - 1)
+
+    return types.int64(types.int64, types.int64), generate
+
+
+def _scaled(builder: Any, arguments: Any, rounding: int) -> Any:
+    wide = ir.IntType(128)
+    value, fraction = (builder.sext(argument, wide) for argument in arguments)
+    scaled = builder.ashr(builder.add(builder.mul(value, fraction), wide(rounding)), wide(FRACTION_BITS))
+    for sign, beyond in ((1, ">"), (-1, "<")):
+        bound = wide(sign * SCALED_MAX)
+        scaled = builder.select(builder.icmp_signed(beyond, scaled, bound), bound, scaled)
+    return builder.trunc(scaled, I64)
+
+
+@intrinsic
+def share_up(typing_context, value, fraction):
+    """value * fraction / 2^32, rounded up, of two numbers that are not negative, the first at most 2^62; what is more than
+    SCALED_MAX becomes SCALED_MAX. Less to do than `scale_up`.
+    """
+
+    def generate(context, builder, signature, arguments):
+        wide = ir.IntType(128)
+        value, fraction = (builder.zext(argument, wide) for argument in arguments)
+        product = builder.add(builder.mul(value, fraction), wide(FRACTION_ONE - 1))
+        high = builder.trunc(builder.lshr(product, wide(64)), I64)
+        scaled = builder.trunc(builder.lshr(product, wide(FRACTION_BITS)), I64)
+        fits = builder.icmp_unsigned("<", high, I64(SCALED_MAX >> (64 - FRACTION_BITS)))
+        return builder.select(fits, scaled, I64(SCALED_MAX))
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def settled(typing_context, word):
+    """The same word, worked out before the compiler begins with anything behind it: keeps long straight code from being
+    interleaved until registers spill. The processor still overlaps what it likes.
+    """
+
+    def generate(context, builder, signature, arguments):
+        nothing = ir.InlineAsm(ir.FunctionType(I64, [I64]), "", "=r,0,~{memory}", side_effect=True)
+        return builder.call(nothing, arguments)
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def young_ways(typing_context, times, fingerprints, now, window, fingerprint):
+    """Four ways at once, of the words at `times` and `fingerprints`: bit i, way i is younger than the window; bit 4 + i, and
+    carries the fingerprint.
+    """
+
+    def generate(context, builder, signature, arguments):
+        four = ir.VectorType(I64, 4)
+
+        def spread(word: Any) -> Any:
+            vector = ir.Constant(four, ir.Undefined)
+            for lane in range(4):
+                vector = builder.insert_element(vector, word, I32(lane))
+            return vector
+
+        def bits(truths: Any) -> Any:
+            return builder.zext(builder.bitcast(truths, ir.IntType(4)), I64)
+
+        then, prints = (builder.load(_pointer(builder, argument, four), align=8) for argument in arguments[:2])
+        now, window, fingerprint = (spread(argument) for argument in arguments[2:])
+        young = builder.icmp_signed("<", builder.sub(now, then), window)
+        same = builder.and_(young, builder.icmp_signed("==", prints, fingerprint))
+        return builder.or_(bits(young), builder.shl(bits(same), I64(4)))
+
+    return types.int64(*[types.int64] * 5), generate
 
 
 @intrinsic

@@ -48,21 +48,29 @@ def make_order_path(
     instruments: int,
     orders_rows: int,
     fills_rows: int,
+    holdings: int,
+    windows: int,
+    recent: int,
+    recent_lines: int,
+    executions: int,
     strategy: int = 0,
     requests_out: int = 0,
+    gate_view: int = 0,
+    orders_view: int = 0,
     keep: tuple[Any, ...] = (),
 ) -> OrderPath:
     """The path over regions that exist already; every argument but the counts is an address.
 
+    holdings  struct gate_holding rows, strategies times instruments    windows  struct gate_window row 0
+    recent    struct gate_recent lines                                  executions   struct gate_executions per strategy
     gate      struct gate_account, struct gate_row rows behind it      books    struct book row 0
     orders    struct order_table, struct order rows behind it          fills    struct fill row 0
     core_io, journal   struct ring_writer of the orders and of core_journal   counters struct core_counters
     requests_out       struct ring_writer of core_io; 0: that of the orders
     frames    struct order_template                                    control  struct control_block
+    gate_view, orders_view   what a strategy reads instead of gate and orders: read-only mappings of the same files
     """
-    for name, rows in (("orders", orders_rows), ("fills", fills_rows)):
-        if rows < 2 or rows & (rows - 1):
-            raise ConfigurationError(f"the table of {name} has {rows} rows; give it a power of two")
+    _require_powers(orders=orders_rows, fills=fills_rows, recent=recent_lines)
     path = np.zeros(1, dtype=layout.dtype("order_path"))
     intents = np.zeros(1, dtype=layout.dtype("intents"))
     table: Any = at(orders, "struct order_table *")
@@ -85,10 +93,23 @@ def make_order_path(
         "counters": counters,
         "frames": frames,
         "requests_out": requests_out or core_io,
+        "holdings": holdings,
+        "windows": windows,
+        "recent": recent,
+        "recent_mask": recent_lines - 1,
+        "executions": executions,
     }
     for name, number in given.items():
         path[name] = number
-    intents["table"], intents["orders_mask"] = given["orders"], given["orders_mask"]
-    intents["gate"], intents["instruments"] = given["rows"], instruments
+    intents["table"] = (orders_view or orders) + layout.size("order_table")
+    intents["gate"] = (gate_view or gate) + layout.size("gate_account")
+    intents["orders_mask"], intents["instruments"] = given["orders_mask"], instruments
     intents["next_reference"], intents["strategy"] = table.next_reference, strategy
     return OrderPath(path, intents, keep)
+
+
+def _require_powers(**rows: int) -> None:
+    """A row of these tables is found by the low bits of a number."""
+    for name, count in rows.items():
+        if count < 2 or count & (count - 1):
+            raise ConfigurationError(f"the table of {name} has {count} rows; give it a power of two")

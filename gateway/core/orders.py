@@ -6,8 +6,9 @@
                              ▼         ▼          ▼             │
                           REJECTED   CANCELLED ◄────────────────┘       UNKNOWN: a live row whose fate is being asked
 
-Hard rule: `open` of every live row is reserved in its instrument's open_buy or open_sell. It shrinks only by what a report
-proves: a fill moves it to the position, a cancel or reject gives it back. What is not proven stays reserved.
+Hard rule: `open` of every live row is reserved in its instrument's open_buy or open_sell, and with it exposure and margin
+(portfolio.py). It shrinks only by what a report proves: a fill moves it to the position, a cancel or reject gives it back.
+What is not proven stays reserved.
 """
 
 from typing import Any
@@ -18,6 +19,17 @@ from numba import int64
 from gateway.core.counters import add_to
 from gateway.core.kernel import kernel
 from gateway.core.memory import load_i64, load_u8, load_u32, multiply_wrapping, shift_right, store_i64, store_u8, store_u32
+from gateway.core.portfolio import (
+    HOLDING,
+    STRATEGY,
+    holding_at,
+    note_execution,
+    note_open,
+    note_trade,
+    settle_row,
+    strategy_at,
+)
+from gateway.core.working import delist, enlist, reprice
 from gateway.layout import offsets, size, value
 
 PATH = offsets("order_path")
@@ -103,32 +115,63 @@ def open_order(path, intent, reference, now_ns):
     store_u8(order + ORDER.side, load_u8(intent + INTENT.side))
     store_u8(order + ORDER.time_in_force, load_u8(intent + INTENT.time_in_force))
     store_u8(order + ORDER.state, SENT)
+    enlist(path, order)
     reserve(path, order, quantity)
     row = gate_row_of(path, order)
     store_i64(row + ROW.time_last_order_ns, now_ns)
     add_to(row + ROW.orders_sent, 1)
+    strategy = strategy_at(load_i64(path + PATH.account), load_u32(intent + INTENT.strategy))
+    add_to(strategy + STRATEGY.orders_sent, 1)
     return order
 
 
 @kernel
-def reserve(path, order, quantity):
-    """Moves `open` of a row, and the reservation behind it, by `quantity` (negative: gives back)."""
-    row = gate_row_of(path, order)
-    buying = load_u8(order + ORDER.side) == SIDE_BUY
-    add_to(row + (ROW.open_buy if buying else ROW.open_sell), quantity)
+def move_open(path, order, quantity):
+    """Moves `open` of a row and what is reserved behind it by `quantity`; exposure and margin are settled by the caller."""
+    note_open(path, order, quantity, load_i64(order + ORDER.price))
     add_to(order + ORDER.open, quantity)
+
+
+@kernel
+def reserve(path, order, quantity):
+    """Moves `open` of a row, and everything reserved behind it, by `quantity` (negative: gives back)."""
+    move_open(path, order, quantity)
+    settle_row(path, gate_row_of(path, order))
+
+
+@kernel
+def set_price(path, order, price):
+    """The venue works the order at another price: what is reserved for it follows."""
+    before, open_quantity = load_i64(order + ORDER.price), load_i64(order + ORDER.open)
+    if price == before:
+        return
+    note_open(path, order, -open_quantity, before)
+    store_i64(order + ORDER.price, price)
+    note_open(path, order, open_quantity, price)
+    if is_live(order) == 1:
+        reprice(path, order, before, price)
+    settle_row(path, gate_row_of(path, order))
+
+
+@kernel
+def set_state(path, order, state):
+    """Another state; an order that is over leaves the list of working ones."""
+    was_live = is_live(order)
+    store_u8(order + ORDER.state, state)
+    if was_live == 1 and is_live(order) == 0:
+        delist(path, order)
 
 
 @kernel
 def finish(path, order, state, now_ns):
     """A terminal state: whatever is still open is given back."""
     reserve(path, order, -load_i64(order + ORDER.open))
-    store_u8(order + ORDER.state, state)
+    set_state(path, order, state)
     store_i64(order + ORDER.time_last_ns, now_ns)
 
 
 @kernel
-def resume(order, now_ns):
+def resume(path, order, now_ns):
     """The state the facts speak for: after an accept, or after a cancel that did not end the order."""
     some = load_i64(order + ORDER.filled) > 0
     state = PARTIAL if some else ACCEPTED
@@ -136,7 +179,7 @@ def resume(order, now_ns):
         state = SENT
     if load_i64(order + ORDER.open) == 0:
         state = FILLED if some else CANCELLED
-    store_u8(order + ORDER.state, state)
+    set_state(path, order, state)
     store_i64(order + ORDER.time_last_ns, now_ns)
 
 
@@ -148,7 +191,7 @@ def decrement(path, order, quantity, now_ns):
         finish(path, order, CANCELLED, now_ns)
     else:
         reserve(path, order, -quantity)
-        resume(order, now_ns)
+        resume(path, order, now_ns)
 
 
 @kernel
@@ -189,15 +232,6 @@ def remember_fill(path, match, reference, price, quantity):
 
 
 @kernel
-def move_position(path, order, price, quantity):
-    """Position and cash of an instrument by one fill; a negative quantity takes one back."""
-    row = gate_row_of(path, order)
-    signed = quantity if load_u8(order + ORDER.side) == SIDE_BUY else -quantity
-    add_to(row + ROW.position, signed)
-    add_to(row + ROW.cash, -signed * price)
-
-
-@kernel
 def apply_fill(path, order, match, price, quantity, now_ns):
     """One execution. 1 when it was news, 0 for a duplicate. More than was open is a fact too: absorbed and counted."""
     if remember_fill(path, match, load_i64(order + ORDER.reference), price, quantity) == 0:
@@ -207,21 +241,24 @@ def apply_fill(path, order, match, price, quantity, now_ns):
     if quantity > left:
         add_to(counters + COUNTERS.reasons + 8 * QUANTITY_EXCESS, 1)
     was_live = is_live(order)
-    reserve(path, order, -min(quantity, left))
-    move_position(path, order, price, quantity)
+    move_open(path, order, -min(quantity, left))
+    note_trade(path, order, price, quantity)
+    settle_row(path, gate_row_of(path, order))
+    note_execution(path, order, now_ns)
     add_to(order + ORDER.filled, quantity)
     add_to(order + ORDER.notional_filled, price * quantity)
     store_u32(order + ORDER.fills, load_u32(order + ORDER.fills) + 1)
     store_i64(order + ORDER.last_match, match)
     store_i64(order + ORDER.time_last_ns, now_ns)
     add_to(gate_row_of(path, order) + ROW.fills, 1)
+    add_to(holding_at(path, load_u32(order + ORDER.strategy), load_u32(order + ORDER.instrument)) + HOLDING.fills, 1)
     add_to(counters + COUNTERS.fills, 1)
     add_to(counters + COUNTERS.fill_quantity, quantity)
     if was_live == 1:
         if quantity >= left:
-            store_u8(order + ORDER.state, FILLED)
+            set_state(path, order, FILLED)
         elif load_u8(order + ORDER.state) != CANCELLING:
-            store_u8(order + ORDER.state, PARTIAL)
+            set_state(path, order, PARTIAL)
     return 1
 
 
@@ -236,7 +273,8 @@ def break_fill(path, order, match, now_ns):
         return 0
     price, quantity = load_i64(fill + FILL.price), load_u32(fill + FILL.quantity)
     store_u32(fill + FILL.broken, 1)
-    move_position(path, order, price, -quantity)
+    note_trade(path, order, price, -quantity)
+    settle_row(path, gate_row_of(path, order))
     add_to(order + ORDER.filled, -quantity)
     add_to(order + ORDER.notional_filled, -price * quantity)
     store_i64(order + ORDER.time_last_ns, now_ns)

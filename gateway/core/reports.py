@@ -26,6 +26,7 @@ from gateway.core.orders import (
     known_row,
     reserve,
     resume,
+    set_price,
 )
 from gateway.core.submit import journal
 from gateway.layout import offsets, value
@@ -114,9 +115,12 @@ def on_rare(path, order, kind, message, now_ns):
         return count(path, DUPLICATE)
     if kind == IS_CANCEL_REJECT:
         if load_u8(order + ORDER.state) == CANCELLING:
-            resume(order, now_ns)
+            resume(path, order, now_ns)
     elif kind == IS_PRIORITY:
-        store_i64(order + ORDER.price, load_be64(message + PRIORITY.price))
+        price = load_be64(message + PRIORITY.price)
+        if (price <= 0) | (price > PRICE_MAX):
+            return lose(path, FIELD)
+        set_price(path, order, price)
         store_i64(order + ORDER.venue_order_id, load_be64(message + PRIORITY.order_reference_number))
     else:
         take_open(path, order, load_be32(message + MODIFY.quantity), now_ns)
@@ -144,7 +148,7 @@ def on_accepted(path, order, message, now_ns):
         return lose(path, FIELD)
     add_to(load_i64(path + PATH.counters) + COUNTERS.venue_accepts, 1)
     store_i64(order + ORDER.venue_order_id, load_be64(message + ACCEPT.order_reference_number))
-    store_i64(order + ORDER.price, price)
+    set_price(path, order, price)
     store_i64(order + ORDER.quantity, quantity)
     if load_u8(message + ACCEPT.order_state) == ORDER_DEAD:
         finish(path, order, CANCELLED, now_ns)
@@ -162,7 +166,7 @@ def on_replaced(path, order, message, now_ns):
     if (quantity > QUANTITY_MAX) | (price <= 0) | (price > PRICE_MAX):
         return lose(path, FIELD)
     store_i64(order + ORDER.venue_order_id, load_be64(message + REPLACE.order_reference_number))
-    store_i64(order + ORDER.price, price)
+    set_price(path, order, price)
     old = known_row(path, load_be32(message + REPLACE.orig_user_ref_num))
     if old != 0 and is_live(old) == 1:
         finish(path, old, CANCELLED, now_ns)
@@ -178,7 +182,7 @@ def take_open(path, order, quantity, now_ns):
     """What is open is what the venue says, more or less than we reserved; a cancel on its way stays on its way."""
     reserve(path, order, max(quantity, 0) - load_i64(order + ORDER.open))
     if (load_u8(order + ORDER.state) != CANCELLING) | (quantity <= 0):
-        resume(order, now_ns)
+        resume(path, order, now_ns)
 
 
 @kernel

@@ -105,6 +105,15 @@ def cancel_all(orders, instrument):
 
 
 @kernel
+def signal(orders, identifier):
+    """Says which signal the intents of this call that follow come from; the same order of the same signal is a duplicate.
+
+    Without it every call is a signal of its own.
+    """
+    store_i64(address_of_record(orders) + INTENTS.signal_id, int64(identifier))
+
+
+@kernel
 def position(orders, instrument):
     """What is held: bought minus sold by the fills reported so far."""
     row = _gate_row(address_of_record(orders), instrument)
@@ -162,6 +171,7 @@ def _intend(address, kind, side, instrument, quantity, price, time_in_force, mea
     store_i64(row + INTENT.price, int64(price))
     store_i64(row + INTENT.quantity, int64(quantity))
     store_i64(row + INTENT.order_reference, int64(meant))
+    store_i64(row + INTENT.signal_id, load_i64(address + INTENTS.signal_id))
     store_u32(row + INTENT.strategy, load_u32(address + INTENTS.strategy))
     store_u32(address + INTENTS.count, count + 1)
     if kind == CANCEL:

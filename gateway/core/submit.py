@@ -10,6 +10,7 @@ from gateway.core import ring
 from gateway.core.counters import add_to
 from gateway.core.gate import decide_cancel, decide_new
 from gateway.core.kernel import kernel
+from gateway.core.marks import freshen
 from gateway.core.memory import (
     copy_bytes,
     load_i64,
@@ -25,6 +26,7 @@ from gateway.core.memory import (
     ticks,
 )
 from gateway.core.orders import CANCELLING, live_row, open_order
+from gateway.core.recent import remember
 from gateway.layout import offsets, size, value
 from gateway.protocols.ouch50 import offsets_of
 
@@ -55,12 +57,12 @@ WORD = 0xFFFFFFFF
 
 
 @kernel
-def submit_intents(path, now_ns, ticks_receive, ticks_decode):
-    """Empties struct intents through the gate into core_io; returns the messages published.
+def submit_intents(path, intents, now_ns, ticks_receive, ticks_decode):
+    """Empties a struct intents through the gate into core_io; returns the messages published.
 
     `now_ns` is the receive time of the frame being answered, the two tick stamps are copied into the order slot.
     """
-    intents, table = load_i64(path + PATH.intents), load_i64(path + PATH.table)
+    table = load_i64(path + PATH.table)
     count = min(load_u32(intents + INTENTS.count), INTENTS_MAX)
     sent = 0
     for index in range(count):
@@ -95,10 +97,12 @@ def judge(path, intent, reference, now_ns):
             if (kind == CANCEL) & (load_i64(intent + INTENT.quantity) == 0):
                 store_u8(live_row(path, reference) + ORDER.state, CANCELLING)
         return mask
+    freshen(path, load_u32(intent + INTENT.instrument), now_ns)
     mask = decide_new(path, intent, reference, now_ns)
     journal(path, JOURNAL_DECISION, now_ns, reference, mask, intent, 0)
     if mask == 0:
         open_order(path, intent, reference, now_ns)
+        remember(path, intent, now_ns)
         add_to(counters + COUNTERS.orders_sent, 1)
     return mask
 

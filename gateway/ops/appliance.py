@@ -1,6 +1,6 @@
 """Builds the appliance's stages from a configuration and an instance: io over its port, core over its kernels.
 
-      Configuration ─┬─► prepare_account   gate limits, epoch              (control, once)
+      Configuration ─┬─► limit_block.py    gate limits, epoch              (control)
                      ├─► io_stage          native/io.c over the port        (process io)
                      └─► CoreStage         gateway/core/loop.py over memory (process core)
 
@@ -32,7 +32,8 @@ from gateway.instance import Instance, handle_address
 from gateway.native import ffi
 from gateway.ops.channels import Channels
 from gateway.ops.exception import lines_of, open_beside, ours_of
-from gateway.sections import MICROSECOND_NS, PRICE_EXPONENT, PRICE_UNITS, endpoint, mac
+from gateway.ops.limit_block import EPOCH_SINGLE_NODE, EXTERNAL_ROW, STRATEGY_ROW, instrument_limits, named_limits
+from gateway.sections import MICROSECOND_NS, PRICE_EXPONENT, endpoint, mac
 from gateway.stages import Io, Stage
 from gateway.venues.definition_file import load_definition
 from gateway.venues.feed import Feed, itch50
@@ -40,7 +41,6 @@ from gateway.venues.sbe_feed import sbe, schema_of
 from gateway.venues.websocket import VENUES, websocket_feed
 
 MILLISECOND_NS = 1_000_000
-EPOCH_SINGLE_NODE = 1
 NULL_STRATEGY = Path(__file__).resolve().parent.parent / "strategies" / "null.py"
 
 
@@ -56,41 +56,6 @@ def io_stage(instance: Instance, configuration: Configuration, port: str | None 
     if configuration.exception.tap and not io.patient:
         open_beside(io, configuration)
     return io
-
-
-def prepare_account(instance: Instance, configuration: Configuration) -> None:
-    """Writes epoch and account limits; an unset limit stays 0, which denies."""
-    instance.control[0]["epoch"] = EPOCH_SINGLE_NODE
-    account = instance.regions["gate"].view("gate_account")[0]
-    risk = configuration.risk
-    account["limits_version"] += 1  # odd: half-written, the gate denies
-    account["rate_per_second"] = risk.rate_per_second or 0
-    account["rate_burst"] = risk.rate_burst or 0
-    account["reserve_percent"] = risk.reserve_percent
-    account["day_messages_max"] = risk.day_messages_max or 0
-    account["session_connection"] = order_frames(configuration).connection_first
-    account["limits_version"] += 1
-
-
-def instrument_limits(configuration: Configuration) -> dict[str, int]:
-    """The limits line of every admitted instrument, in the units of struct gate_row."""
-    risk = configuration.risk
-    if risk.unset():
-        return {}
-    return {
-        "flags": layout.value("INSTRUMENT_LIMITS_SET"),
-        "quantity_max": risk.quantity_max or 0,
-        "value_max": (risk.value_max or 0) * PRICE_UNITS,
-        "position_max": risk.position_max or 0,
-        "collar_ppm": risk.collar_ppm or 0,
-        "stale_ns": stale_after_ns(configuration),
-    }
-
-
-def stale_after_ns(configuration: Configuration) -> int:
-    """Age of a book that the gate refuses: the shorter of the bounds that are written; 0 without one."""
-    bounds = [bound for bound in (configuration.quality.stale_after_ms, configuration.risk.stale_ms) if bound]
-    return min(bounds, default=0) * MILLISECOND_NS
 
 
 def quality_settings(configuration: Configuration) -> QualitySettings:
@@ -157,6 +122,7 @@ class CoreStage:
     def _attach_rings(self) -> None:
         self.core.frames = self.instance.reader("io_core")[0]
         self.core.session = self.instance.reader("session_core")[0]
+        self.core.external = self.instance.reader("external_core")[0]
         self.core_io = self.instance.writer("core_io")
         self.core_session = self.instance.writer("core_session")
         self.core_journal = self.instance.writer("core_journal")
@@ -212,6 +178,8 @@ class CoreStage:
         instance = self.instance
         frames = order_frames(configuration)
         orders = {"core_io": self.core_io, "core_session": self.core_session}[frames.orders_ring]
+        views = {name: instance.read_only(name) for name in ("gate", "orders")}
+        self._keep += views.values()
         self.path = make_order_path(
             gate=instance.address("gate"),
             books=instance.body("books"),
@@ -227,14 +195,27 @@ class CoreStage:
             instruments=limits.INSTRUMENTS_MAX,
             orders_rows=limits.ORDERS_MAX,
             fills_rows=limits.FILLS_MAX,
+            holdings=instance.body("holdings"),
+            windows=instance.body("windows"),
+            recent=instance.body("recent"),
+            recent_lines=limits.RECENT_LINES,
+            executions=instance.body("executions"),
+            strategy=STRATEGY_ROW,
+            gate_view=views["gate"].address,
+            orders_view=views["orders"].address,
             keep=(frames, self.core_io, self.core_session, self.core_journal),
         )
         self.core.path = self.path.address
         self.core.intents = self.path.intents_address
+        if configuration.external.enabled:
+            external = np.zeros(1, dtype=layout.dtype("intents"))
+            external["strategy"] = EXTERNAL_ROW
+            self.core.external_intents = self._kept(external)
 
     def _make_scratch(self, configuration: Configuration) -> None:
         core, instance, risk = self.core, self.instance, configuration.risk
-        admission, keep = make_admission(risk.instruments, risk.restricted, instrument_limits(configuration))
+        own = instrument_limits(configuration), named_limits(configuration)
+        admission, keep = make_admission(risk.instruments, risk.restricted, *own)
         self._keep += keep
         core.admission = self._kept(admission)
         core.datagram = self._kept(np.zeros(1, dtype=layout.dtype("datagram")))

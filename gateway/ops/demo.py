@@ -118,7 +118,7 @@ class Demo:
     def _appliance_runs(self) -> bool:
         with contextlib.suppress(AttachError):
             if self.instance is None:
-                self.instance = Instance.attach(self.instance_name)
+                self.instance = Instance.attach(self.instance_name, writable=())
             beats = self.instance.control[0]["heartbeats"]
             running = layout.value("PROCESS_RUNNING")
             names = ["PROCESS_IO"] if self.options.together else ["PROCESS_IO", "PROCESS_CORE"]

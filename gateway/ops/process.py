@@ -25,7 +25,8 @@ MILLISECOND_NS = 1_000_000
 # What each stage touches between a frame and its order: a page fault there costs more than the whole corridor.
 POPULATED = {
     "io": ("io_core", "core_io", "control_io", "io_recorder"),
-    "core": ("io_core", "core_io", "core_journal", "gate", "orders", "fills", "books", "levels", "book_orders"),
+    "core": ("io_core", "core_io", "core_journal", "gate", "orders", "fills", "books", "levels", "book_orders")
+    + ("holdings", "windows", "recent", "executions"),
     "session": ("core_session", "control_session", "session_core"),
 }
 HEARTBEATS = {"io": "PROCESS_IO", "core": "PROCESS_CORE", "session": "PROCESS_SESSION"}

@@ -18,8 +18,9 @@ from gateway.core.instrument_reader import instrument_of
 from gateway.errors import GatewayError, PortError
 from gateway.instance import Instance
 from gateway.native import lib
-from gateway.ops.appliance import CoreStage, io_stage, prepare_account
+from gateway.ops.appliance import CoreStage, io_stage
 from gateway.ops.channel_report import channel_report
+from gateway.ops.limit_block import prepare_account
 from gateway.ops.recordings import Recording
 from gateway.sections import Orders
 from gateway.stages import Io, Placement, run_loop

@@ -15,6 +15,7 @@ from gateway.port import words_of
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "p999": 0.999}
 NOT_ROOM = ("reserved",)
 QUALITY = ("judged", "outliers", "accepted", "quiet", "divergences", "groups_apart")
+PORTFOLIO = ("equity", "gross_value", "net_long", "net_short", "margin_value", "free_value")  # in price units
 REPORT_PACKETS = ("packets", "heartbeats", "sessions", "reordered", "gaps", "gap_messages", "end_of_session")
 
 
@@ -28,6 +29,12 @@ def reasons(record: np.ndarray, enum: str, prefix: str) -> dict[str, int]:
     """Counts by reason name; reasons that never happened are left out."""
     names = layout.names(enum, prefix)
     return {names[index].lower(): int(count) for index, count in enumerate(record) if count and index in names}
+
+
+def rejects_by_control(account: np.void) -> dict[str, int]:
+    """How often each control refused, those that never did included, by the id of the specification."""
+    names = layout.names("gate_reason", "GATE_")
+    return {name: int(account["rejects"][index]) for index, name in sorted(names.items()) if name != "REASONS"}
 
 
 def messages_by_type(core: np.void) -> dict[str, int]:
@@ -102,6 +109,8 @@ def summary(instance: Instance) -> dict[str, Any]:
         "accepted": int(account["accepted"]),
         "cancels": int(account["cancels"]),
         "rejects": reasons(account["rejects"], "gate_reason", "GATE_"),
+        "rejects_by_control": rejects_by_control(account),
+        "portfolio": {name: int(account[name]) for name in PORTFOLIO},
         "quality": {name: int(quality[name]) for name in QUALITY},
         "order_session": order_session(instance),
         "orders_transmitted": int(carrier["io"]["orders_transmitted"]),

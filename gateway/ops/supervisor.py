@@ -24,10 +24,11 @@ from gateway import clock, layout, pipeline
 from gateway.config import Configuration
 from gateway.errors import AttachError, CapabilityError, ConfigurationError, GatewayError
 from gateway.instance import Instance, is_held
-from gateway.ops import kill, kill_file
-from gateway.ops.appliance import order_frames, prepare_account
+from gateway.ops import disabled, kill, kill_file
+from gateway.ops.appliance import order_frames
 from gateway.ops.joined import Joined, require_apart
 from gateway.ops.journal import Journal
+from gateway.ops.limit_block import deny_new_risk, follow_hours, prepare_account
 from gateway.ops.notification import Notification, without_notification
 from gateway.ops.privileges import hand_over, user_of
 from gateway.ops.process import CONFIGURATION_FILE, HEARTBEATS, PROBLEM_FILE
@@ -76,7 +77,8 @@ class Supervisor:
         end_left_over(self.instance.folder)
         document = json.dumps(configuration.model_dump(mode="json", by_alias=True))
         (self.instance.folder / CONFIGURATION_FILE).write_text(document)
-        prepare_account(self.instance, configuration)
+        prepare_account(self.instance, configuration, clock.now_ns(self.instance.clock_address))
+        disabled.restore(self.instance, configuration)
         self.frames = order_frames(configuration)
         self.journal = Journal(self.instance, configuration.journal_folder)
         if self.user is not None:
@@ -161,6 +163,10 @@ class Supervisor:
     def tick(self) -> None:
         """One turn of control: heartbeat, journal, latch to disk, dead children."""
         self._live()
+        follow_hours(self.instance, self.configuration, clock.now_ns(self.instance.clock_address))
+        for name in disabled.follow(self.instance, self.configuration):
+            mend = f"look why, then: gateway enable CONFIG {name}"
+            print(f"gateway run: strategy {name} is disabled by REPEAT; {mend}", file=sys.stderr, flush=True)
         latch = int(self.instance.control[0]["kill_latch"])
         if latch and kill_file.reason(self.state) is None:
             kill_file.set_latch(self.state, layout.names("kill_reason", "KILL_")[latch])
@@ -212,7 +218,7 @@ class Supervisor:
         try:
             self._end_starting()
             if self.children:
-                self._deny_new_risk()
+                deny_new_risk(self.instance)
                 with contextlib.suppress(AttachError):
                     report = kill.KillReport()
                     kill.cancel_all(self.instance, self.frames, report, CANCEL_SECONDS, self._live)
@@ -241,9 +247,6 @@ class Supervisor:
     def close(self) -> None:
         """Removes the shared folder; views onto it are gone after this."""
         self.instance.close(remove=True)
-
-    def _deny_new_risk(self) -> None:
-        self.instance.regions["gate"].view("gate_account")[0]["rate_per_second"] = 0
 
 
 def _ending(code: int) -> str:

@@ -10,6 +10,8 @@ struct admission {
     uint64_t restricted;
     uint64_t restricted_count;
     uint64_t permit_all;      /* 1: "*" */
-    uint64_t reserved[3];
+    uint64_t named;           /* sorted words of the symbols that have limits of their own, */
+    uint64_t named_count;
+    uint64_t named_limits;    /* and their struct gate_row, in the same order */
     struct gate_row limits;   /* what every admitted instrument starts with */
 };

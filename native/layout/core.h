@@ -29,5 +29,7 @@ struct core {
     int64_t checked_ns;        /* when every channel's timers were last looked at */
     int64_t ticks_receive;
     int64_t ticks_decode;
+    struct ring_reader external; /* external_core */
+    uint64_t external_intents; /* struct intents that its records are copied into; 0: nobody may send any */
     uint64_t finished;         /* the input ended and everything held was delivered */
 };

@@ -47,6 +47,8 @@ struct intents {
     uint32_t halted;      /* 1: the strategy raised; it is not asked again, the gate denies what it left */
     uint32_t faults;      /* times it raised, since start */
     struct intent rows[16];
+    uint64_t signal_id; /* what the intents of this call carry: core gives every call its own, a strategy may say another */
+    uint64_t reserved[7];
 };
 
 enum order_state {
@@ -83,13 +85,14 @@ struct order {
     uint32_t fills;
     uint64_t last_match;
     int64_t time_cancel_venue_ns; /* the venue's stamp of the last cancel report: the same stamp again is a duplicate */
-    uint64_t reserved;
+    uint32_t next;     /* own working orders of the instrument and side: one plus a row, 0: the end */
+    uint32_t previous;
 };
 
 enum order_constant {
     ORDER_REFERENCE_MAX = 0x7fffffff, /* OUCH UserRefNum is 4 bytes wide; half of them is more than a day needs */
     ORDER_QUANTITY_MAX = 0x7fffffff,  /* above these bounds nothing is multiplied and nothing is sent */
-    ORDER_PRICE_MAX = 0x7fffffff
+    ORDER_PRICE_MAX = 0x7fffffff      /* a book may hold negative prices, an order may not carry them */
 };
 
 /*
@@ -148,7 +151,23 @@ struct order_path {
     uint64_t counters;    /* struct core_counters */
     uint64_t frames;      /* struct order_template */
     uint64_t requests_out; /* struct ring_writer of core_io: where requests for market data leave */
-    uint64_t reserved[7];
+
+    uint64_t holdings;    /* struct gate_holding 0 */
+    uint64_t windows;     /* struct gate_window 0 */
+    uint64_t recent;      /* struct gate_recent 0 */
+    uint64_t recent_mask;
+    uint64_t executions;  /* struct gate_executions 0, one per strategy */
+    uint64_t reserved[2];
+};
+
+/* The record of external_core: a struct intent follows. Writer: a strategy in another process; nothing in it is believed. */
+struct intent_slot {
+    uint64_t sequence;
+    uint32_t size;
+    uint16_t kind;
+    uint16_t flags;
+    int64_t time_ns; /* when it was meant, by the instance's clock: core refuses one that is too old */
+    uint64_t reserved[5];
 };
 
 enum order_slot_kind {

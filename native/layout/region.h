@@ -23,7 +23,11 @@ enum region_kind {
     REGION_FILLS = 11,
     REGION_INSTRUMENTS = 12,
     REGION_QUALITY = 13,
-    REGION_SESSION = 14
+    REGION_SESSION = 14,
+    REGION_HOLDINGS = 15,
+    REGION_WINDOWS = 16,
+    REGION_RECENT = 17,
+    REGION_EXECUTIONS = 18
 };
 
 struct region_header {

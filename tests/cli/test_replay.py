@@ -25,6 +25,11 @@ stale_ms = 1000
 rate_per_second = 1000
 rate_burst = 1000
 day_messages_max = 1_000_000
+capital = 1_000_000_000
+gross_max = 1_000_000_000
+net_max = 1_000_000_000
+instruments = ["*"]
+[strategy]
 instruments = ["*"]
 """
 RAISES = """

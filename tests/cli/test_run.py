@@ -102,7 +102,7 @@ def test_a_port_that_does_not_exist_is_named(setup, port, code, said):
 )
 def test_a_strategy_that_cannot_be_compiled_is_named_with_its_line(setup, text, said):
     (setup.folder / "strategy.py").write_text(text)
-    setup.tables |= {"strategy": f'file = "{setup.folder}/strategy.py"\n', "risk": RISK}
+    setup.tables |= {"strategy": f'file = "{setup.folder}/strategy.py"\ninstruments = ["*"]\n', "risk": RISK}
     setup.refused(3, said, "could not start")
 
 

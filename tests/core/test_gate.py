@@ -27,7 +27,8 @@ def test_an_ordinary_order_passes_every_control(desk):
 
 def test_memory_full_of_zeros_denies_everything():
     desk = Desk()
-    expected = {"FENCE", "STATE", "STALE", "QTY", "PRICE", "VALUE", "POSITION", "RATE"}
+    expected = {"FENCE", "STATE", "STALE", "PERM", "QTY", "PRICE", "VALUE", "POSITION", "EXPOSURE", "MARGIN", "RATE"}
+    expected |= {"DUP", "REPEAT"}
     assert desk.ask() == expected
     assert desk.ask("CANCEL", order_reference=1) == {"ORDERS"}
     assert desk.ask("REPLACE", order_reference=1) == expected | {"ORDERS"}
@@ -105,13 +106,13 @@ def test_a_book_is_stale_one_nanosecond_after_its_limit(desk):
 
 
 def test_a_time_that_runs_backwards_or_is_absurd_is_stale(desk):
-    assert desk.ask(now_ns=NOW_NS - 1) == {"STALE"}
+    assert desk.ask(now_ns=NOW_NS - 1) == {"STALE", "PRICE"}
     desk.set_book(1, time_ns=0)
     assert desk.ask() == {"STALE"}
     desk.set_book(1, time_ns=INT64_MIN)
     assert desk.ask() == {"STALE"}
     desk.set_book(1, time_ns=NOW_NS)
-    assert desk.ask(now_ns=0) == {"STALE", "RATE"}
+    assert desk.ask(now_ns=0) == {"STATE", "STALE", "PRICE", "DUP", "RATE"}
     assert "STALE" in desk.ask(now_ns=INT64_MAX)
 
 
@@ -179,6 +180,7 @@ def test_the_collar_keeps_the_half_of_an_odd_spread(desk):
 def test_the_last_trade_is_the_reference_where_a_side_is_missing(desk):
     desk.set_limits(1, tick=1)
     desk.set_book(1, ask_quantity=0, ask_price=0, last_price=500_000)
+    desk.set_limits(1, last_price=500_000)
     assert desk.ask(price=525_000) == set()
     assert desk.ask(price=525_001) == {"PRICE"}
     assert desk.ask(price=1_000_200) == {"PRICE"}
@@ -194,7 +196,7 @@ def test_an_order_without_a_reference_price_is_denied(desk):
 
 
 def test_a_collar_that_is_unset_or_absurd_denies(desk):
-    for collar in (0, -1, 1_000_001, 2**20 + 50_000, INT64_MAX):
+    for collar in (0, 1_000_001, 2**20 + 50_000, 2**32 - 1):
         desk.set_limits(1, collar_ppm=collar)
         assert desk.ask() == {"PRICE"}
     desk.set_limits(1, collar_ppm=1_000_000)
@@ -220,11 +222,14 @@ def test_a_number_beyond_all_bounds_never_passes_by_overflow(desk, number):
 
 def test_the_largest_price_and_quantity_multiply_without_overflow(desk):
     largest = 2**31 - 1
-    desk.set_limits(1, tick=1, quantity_max=INT64_MAX, value_max=largest * largest, position_max=INT64_MAX)
+    desk.set_limits(1, tick=1, quantity_max=INT64_MAX, value_max=INT64_MAX, position_max=INT64_MAX, window_price=largest)
     desk.set_book(1, bid_price=largest, ask_price=largest)
-    assert desk.ask(price=largest, quantity=largest) == set()
-    desk.set_limits(1, value_max=largest * largest - 1)
-    assert desk.ask(price=largest, quantity=largest) == {"VALUE"}
+    desk.set_account(signal_value=INT64_MAX, gross_max=INT64_MAX, net_max=INT64_MAX, free_value=INT64_MAX)
+    desk.set_strategy(0, position_max=INT64_MAX)
+    assert desk.ask(price=largest, quantity=largest) == {"VALUE"}, "what does not fit is never small"
+    assert desk.ask(price=largest, quantity=2**15) == set()
+    desk.set_limits(1, value_max=largest * 2**15 - 1)
+    assert desk.ask(price=largest, quantity=2**15) == {"VALUE"}
 
 
 def test_position_counts_what_is_held_what_is_open_and_this_order(desk):
@@ -326,7 +331,10 @@ def test_only_a_live_order_of_the_same_side_and_instrument_is_replaced(desk):
     assert desk.ask("REPLACE", order_reference=1) == set()
     assert desk.ask("REPLACE", order_reference=2) == {"ORDERS"}
     assert desk.ask("REPLACE", order_reference=0) == {"ORDERS"}
-    assert desk.ask("REPLACE", order_reference=1, side=SELL) == {"ORDERS"}
+    assert desk.ask("REPLACE", order_reference=1, side=SELL, price=1_000_300) == {"ORDERS"}
+    desk.orders["strategy"][1] = 1
+    assert desk.ask("REPLACE", order_reference=1) == {"ORDERS"}
+    desk.orders["strategy"][1] = 0
     assert desk.ask("REPLACE", order_reference=1, instrument=2) == {"ORDERS"}
     desk.orders["state"][1] = layout.value("ORDER_FILLED")
     assert desk.ask("REPLACE", order_reference=1) == {"ORDERS"}
@@ -339,6 +347,8 @@ def test_only_a_live_order_is_cancelled(desk):
     assert desk.ask("CANCEL", order_reference=1, quantity=-1) == {"QTY"}
     assert desk.ask("CANCEL", order_reference=1 + len(desk.orders)) == {"ORDERS"}
     assert desk.ask("CANCEL", order_reference=2**63) == {"ORDERS"}
+    desk.orders["strategy"][1] = 1
+    assert desk.ask("CANCEL", order_reference=1) == {"ORDERS"}, "another strategy's"
 
 
 def test_a_mass_cancel_names_an_instrument_of_the_table(desk):
@@ -356,7 +366,7 @@ def test_a_decision_counts_under_every_reason_that_failed(desk):
 
 def test_every_limit_of_a_row_is_required(desk):
     for name in LIMITS:
-        if name == "stale_ns":
+        if name in ("stale_ns", "last_age_ns", "last_price", "last_price_ns"):
             continue  # zero is a limit too: only a book of this very instant
         desk.set_limits(1, **{**LIMITS, name: 0})
         assert desk.ask() != set(), name

@@ -71,7 +71,7 @@ def test_fills_move_what_was_reserved_to_the_position(desk):
 
 
 def test_a_sale_makes_the_position_smaller_and_the_cash_larger(desk):
-    desk.send(side=SELL)
+    desk.send(side=SELL, price=PRICE + 100)
     accept(desk, reference=2)
     fill(desk, 100, match=1, reference=2)
     assert desk.rows["position"][1] == -100 and desk.rows["cash"][1] == 100 * PRICE
@@ -91,7 +91,7 @@ def test_the_same_match_number_is_the_same_fill(desk):
 
 
 def test_both_sides_of_a_trade_with_ourselves_count(desk):
-    desk.send(side=SELL)
+    desk.send(side=SELL, price=PRICE + 100)
     accept(desk), accept(desk, reference=2)
     assert fill(desk, 100, match=5) == 1 and fill(desk, 100, match=5, reference=2) == 1
     assert desk.rows["position"][1] == 0 and desk.state(2) == "FILLED"

@@ -88,8 +88,8 @@ def test_references_are_known_before_anything_is_sent(write):
         STATE = [("first", "i8"), ("second", "i8"), ("left", "i8"), ("again", "i8")]
         def on_event(state, event, book, orders):
             if state.first == 0:
-                state.first = buy(orders, 1, 100, book.ask_price, DAY)
-                state.second = sell(orders, 1, 100, book.bid_price, IOC)
+                state.first = buy(orders, 1, 100, book.bid_price, DAY)
+                state.second = sell(orders, 1, 100, book.ask_price, IOC)
             else:
                 state.left = order_open(orders, state.first)
                 state.again = cancel(orders, state.first)

@@ -82,9 +82,11 @@ def test_a_seeded_thousand_of_orders_all_carry_right_checksums():
     draw = random.Random(7)
     desk = Desk(orders_rows=2048, firm="FIRM").open()
     desk.set_limits(1, tick=1, quantity_max=10**6, value_max=2**62, position_max=2**40)
-    desk.set_account(rate_per_second=10**9, rate_burst=10**6)
+    desk.set_account(rate_per_second=10**9, rate_burst=10**6, capital=2**60, gross_max=2**60, net_max=2**60)
+    desk.settle()
     desk.table["next_reference"] = 2**31 - 1 - 1500
     for _ in range(1000):
+        desk.recent["times_ns"] = 0
         assert desk.send(price=draw.randrange(950_100, 1_050_000), quantity=draw.randrange(1, 10**6)) == set()
         ((_, frame),) = desk.sent()
         desk.journal.drain()

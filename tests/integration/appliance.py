@@ -41,6 +41,10 @@ stale_ms = 60_000
 rate_per_second = 1_000_000
 rate_burst = 1_000_000
 day_messages_max = 1_000_000
+capital = 5_000_000_000
+gross_max = 5_000_000_000
+net_max = 5_000_000_000
+window_ppm = 1_000_000
 instruments = ["*"]
 """
 
@@ -55,7 +59,8 @@ class Appliance:
         self.path.write_text(
             f'[instance]\nname = "{self.name}"\nstate = "{folder}/state"\n[port]\nname = "pair:{self.name}"\n'
             f'[placement]\ntogether = {str(together).lower()}\nidle = "sleep"\n'
-            f'[strategy]\nfile = "{folder}/strategy.py"\n[risk]{RISK}{more}'
+            f'[strategy]\nfile = "{folder}/strategy.py"\n'
+            f'instruments = ["*"]\nrepeat_max = 1024\nrepeat_s = 1\n[risk]{RISK}{more}'
         )
         self.reports = 0
         self.start()

@@ -111,7 +111,7 @@ def test_an_instrument_outside_the_table_never_becomes_an_intent(probe):
 
 def test_an_instrument_that_is_not_permitted_or_restricted_refuses(probe):
     probe.ring()
-    refused(probe.run(risk__instruments=["BELL"]), "state", "qty", "price", "value", "position", "stale")
+    refused(probe.run(risk__instruments=["BELL"]), "state", "qty", "price", "value", "position", "stale", "perm", "margin")
     refused(probe.run(risk__restricted=["TEST"]), "state")
     passed(probe.run(risk__instruments=["TEST"]))
 

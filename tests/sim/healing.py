@@ -20,7 +20,8 @@ from gateway import layout
 from gateway.core import book_reader, ring
 from gateway.core.memory import address_of
 from gateway.instance import Instance, handle_address
-from gateway.ops.appliance import CoreStage, prepare_account
+from gateway.ops.appliance import CoreStage
+from gateway.ops.limit_block import prepare_account
 from gateway.protocols import itch50, moldudp64, ouch50
 from gateway.protocols.headers import carried_by
 from gateway.venues.simulator.flow import Bench

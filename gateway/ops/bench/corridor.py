@@ -19,9 +19,10 @@ from gateway.config import Configuration, load
 from gateway.errors import CapabilityError, GatewayError
 from gateway.instance import Instance
 from gateway.native import lib
-from gateway.ops.appliance import CoreStage, io_stage, prepare_account
+from gateway.ops.appliance import CoreStage, io_stage
 from gateway.ops.bench import compiled
 from gateway.ops.bench.pinning import pinned
+from gateway.ops.limit_block import prepare_account
 from gateway.ops.process import POPULATED
 from gateway.stages import Placement, run_loop
 
@@ -38,14 +39,22 @@ RISK: dict[str, Any] = {
     "rate_per_second": 1_000_000,
     "rate_burst": 1_000_000,
     "day_messages_max": 1_000_000_000,
+    "capital": 5_000_000_000,
+    "gross_max": 5_000_000_000,
+    "net_max": 5_000_000_000,
+    "signal_ppm": 1_000_000,
+    "window_ppm": 1_000_000,
 }
+
+
+PERMITS: dict[str, Any] = {"strategy.instruments": ["*"], "strategy.repeat_max": 1024, "strategy.repeat_s": 1}
 
 
 def configuration_of(name: str) -> Configuration:
     """An appliance that lets every order of the echo strategy pass."""
     strategy = str(Path(__file__).with_name("echo.py"))
     risk = {f"risk.{key}": value for key, value in RISK.items()}
-    return load(None, {"instance.name": name, "port.name": f"pair:{name}", "strategy.file": strategy, **risk})
+    return load(None, {"instance.name": name, "port.name": f"pair:{name}", "strategy.file": strategy, **PERMITS, **risk})
 
 
 def stage_timer() -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway import kernel_cache
 
-SUITES = ("decode", "book", "sbe", "json", "ring", "ports", "tick-to-order", "capture")
+SUITES = ("decode", "book", "sbe", "json", "ring", "gate", "ports", "tick-to-order", "capture")
 
 
 @dataclass(frozen=True)
