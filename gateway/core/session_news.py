@@ -46,4 +46,4 @@ def settle_order(path, order, first, last, now_ns):
         finish(path, order, REJECTED, now_ns)
         add_to(load_i64(path + PATH.counters) + COUNTERS.orders_lost, 1)
     elif load_u8(order + ORDER.state) == CANCELLING:
-        resume(order, now_ns)  # an answered cancel has ended its order by now; one still on its way ends it later
+        resume(path, order, now_ns)  # an answered cancel has ended its order by now; one still on its way ends it later
