@@ -75,29 +75,19 @@ def make_order_path(
     intents = np.zeros(1, dtype=layout.dtype("intents"))
     table: Any = at(orders, "struct order_table *")
     table.next_reference = max(1, table.next_reference)
-    given = {
+    same_name = {"books": books, "instruments": instruments, "control": control, "epoch": epoch, "core_io": core_io}
+    same_name |= {"journal": journal, "fills": fills, "counters": counters, "frames": frames, "holdings": holdings}
+    same_name |= {"windows": windows, "recent": recent, "executions": executions}
+    given = same_name | {
         "account": gate,
         "rows": gate + layout.size("gate_account"),
-        "books": books,
-        "instruments": instruments,
-        "control": control,
-        "epoch": epoch,
         "intents": address_of(intents),
-        "core_io": core_io,
-        "journal": journal,
         "table": orders,
         "orders": orders + layout.size("order_table"),
         "orders_mask": orders_rows - 1,
-        "fills": fills,
         "fills_mask": fills_rows - 1,
-        "counters": counters,
-        "frames": frames,
         "requests_out": requests_out or core_io,
-        "holdings": holdings,
-        "windows": windows,
-        "recent": recent,
         "recent_mask": recent_lines - 1,
-        "executions": executions,
     }
     for name, number in given.items():
         path[name] = number
