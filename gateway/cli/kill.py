@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     name, folder = arguments.instance or "gateway", FOLDER
     if chosen is not None:
         name, folder = arguments.instance or chosen.instance.name, Path(chosen.instance.folder)
-    instance = Instance.attach(name, folder, writable=("control", "control_io"))
+    instance = Instance.attach(name, folder, writable=("control", "control_io", "control_session"))
     kill.latch(instance, "KILL_COMMAND")  # before anything that can fail
     configuration = stored_configuration(instance)
     report = kill.kill(instance, configuration.state_folder, order_frames(configuration))
