@@ -242,10 +242,12 @@ def ping(row: Row, wire: Link, guest: Machine) -> None:
     subprocess.run(warm, capture_output=True, timeout=90)  # ARP, and the first turn of everything
     before = icmp(guest)
     words = [*wire.prefix, "ping", "-n", "-c", str(PINGS), "-i", "0.3", "-W", "10", NEAR_ADDRESS]
-    said = subprocess.run(words, capture_output=True, text=True, timeout=120).stdout
+    said = subprocess.run(words, capture_output=True, text=True, timeout=120)
     after = icmp(guest)
-    found = re.search(r"(\d+) packets transmitted, (\d+) received", said)
-    row.host_sent, row.host_echoed = (int(found[1]), int(found[2])) if found else (0, 0)
+    found = re.search(r"(\d+) packets transmitted, (\d+) received", said.stdout)
+    if found is None:
+        raise GatewayError(f"ping on the host: {last_line(said.stderr)}")
+    row.host_sent, row.host_echoed = int(found[1]), int(found[2])
     row.guest_received, row.guest_echoed = (after[name] - before[name] for name in ("InEchos", "OutEchoReps"))
     four = {row.host_sent, row.guest_received, row.guest_echoed, row.host_echoed}
     row.require(four == {PINGS}, "pings of both sides do not agree")
