@@ -28,7 +28,7 @@ from vagrant.testbed.guest_tree import GuestTree, cache_folder
 
 QEMU = "qemu-system-x86_64"
 DATA_PLANE = "0000:00:10.0"
-BOOT_SECONDS, ANSWER_SECONDS, END_SECONDS, LOCK_SECONDS = 90.0, 60.0, 30.0, 1800.0
+BOOT_SECONDS, ANSWER_SECONDS, END_SECONDS, LOCK_SECONDS = 180.0, 120.0, 60.0, 1800.0  # on a busy host
 GUEST_FILES = Path(__file__).with_name("guest")
 PR_SET_PDEATHSIG = 1
 
