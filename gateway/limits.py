@@ -1,7 +1,7 @@
 """Every bound in one place, with the relations that must hold between them."""
 
 # Frames and rings
-FRAME_BYTES_MAX = 2016  # what a frame slot carries: Ethernet, two tags, 1,500 bytes and room
+FRAME_BYTES_MAX = 2080  # what a frame slot carries: Ethernet, two tags, 1,500 bytes and room
 FRAME_SLOT_BYTES = 33 * 64  # an odd number of lines: slots spread over every set of a cache
 FRAME_RING_DEPTH = 8192
 ORDER_SLOT_BYTES = 256
@@ -116,7 +116,7 @@ for _bytes in (
     INTENT_SLOT_BYTES,
 ):
     assert _bytes % 64 == 0, "slots are whole cache lines"
-assert FRAME_BYTES_MAX <= FRAME_SLOT_BYTES - 32
+assert FRAME_BYTES_MAX == FRAME_SLOT_BYTES - 32, "io takes what a slot holds behind its header"
 assert EXCEPTION_MTU + 22 <= FRAME_BYTES_MAX
 assert SEEN_PACKETS_MAX & (SEEN_PACKETS_MAX - 1) == 0
 assert REORDER_PACKETS_MAX < RECOVERY_PACKETS_MAX <= POOL_PACKETS_MAX // 2

@@ -18,7 +18,7 @@ enum frame_flag {
 };
 
 enum frame_constant {
-    FRAME_PART_BYTES = 2016 /* parts of a message are cut at this size: what a slot of io_core holds */
+    FRAME_PART_BYTES = 2080 /* parts of a message are cut at this size: what a slot of io_core holds */
 };
 
 enum refusal_reason {

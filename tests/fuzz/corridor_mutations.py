@@ -3,10 +3,10 @@
 import random
 from collections.abc import Callable, Iterator
 
+from gateway.limits import FRAME_BYTES_MAX
 from gateway.protocols import moldudp64, udp
 from gateway.protocols.headers import carried_by
 
-FRAME_BYTES_MAX = 2016
 PAD = 60
 
 

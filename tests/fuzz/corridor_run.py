@@ -7,9 +7,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from gateway.limits import FRAME_BYTES_MAX
 from gateway.venues.simulator.flow import frames
 from tests.corridor_bench import FRAME_REASONS, configuration, pcap_of, replay
-from tests.fuzz.corridor_mutations import FRAME_BYTES_MAX, Mutator
+from tests.fuzz.corridor_mutations import Mutator
 from tests.naive_corridor import NaiveCorridor
 
 MESSAGES, SYMBOLS, WINDOW_US = 12_000, 6, 2_000

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.limits import FRAME_BYTES_MAX
 from gateway.protocols import udp
 from tests.corridor_bench import Feed, configuration, count_of, pcap_of, replay
 from tests.fuzz.corridor_run import account
@@ -82,7 +83,8 @@ def test_a_frame_the_capture_cut_is_dropped_by_io(tmp_path: Path) -> None:
 def test_a_frame_longer_than_a_slot_is_dropped_by_io_and_one_that_just_fits_is_read(tmp_path: Path) -> None:
     feed = small_feed()
     (first_ns, first), (time_ns, whole) = feed.frames
-    frames = [(first_ns, first), (time_ns, whole + bytes(2017 - len(whole))), (time_ns, whole + bytes(2016 - len(whole)))]
+    longest = whole + bytes(FRAME_BYTES_MAX - len(whole))
+    frames = [(first_ns, first), (time_ns, longest + b"\0"), (time_ns, longest)]
     result = run(tmp_path, frames)
     assert result["io"]["drop_oversized"] == 1 and result["core"]["messages"] == 4
     assert result["books"][1]["bids"] == [(1_000_000, 100, 1)]
