@@ -37,7 +37,7 @@ def agree(frame: bytes, flags: int = 0) -> int:
     reason, datagram = naive_frames.parse_frame(frame, flags)
     assert kernel(frame, flags) == (reason, datagram), (frame.hex(), flags)
     try:
-        carried = carried_by(frame, bool(flags & UNREADY))
+        carried = carried_by(frame, bool(flags & (UNREADY | GOOD)))
     except Refused as refusal:
         if refusal.reason != "tcp_header" and reason != REASONS["NOT_UDP"]:
             assert refusal.reason == NAMES[reason].lower(), frame.hex()
