@@ -50,7 +50,7 @@ def left_over(pid):
 
 
 def check(outcome, loses=False):
-    """The venue and the appliance agree. On a busy host a packet may come behind its window: one gap more, which heals too."""
+    """The venue and the appliance agree. On a busy host a packet may come behind its window: one gap more, healed too."""
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     result = json.loads(outcome.stdout.splitlines()[-1])
     assert set(result) >= FIELDS
