@@ -44,6 +44,7 @@ RISK: dict[str, Any] = {
     "net_max": 5_000_000_000,
     "signal_ppm": 1_000_000,
     "window_ppm": 1_000_000,
+    "dup_ms": 100,  # 25,000 orders a second: a full second of them would fill lines of the table of recent orders
 }
 
 

@@ -21,7 +21,7 @@ struct record {
     uint64_t words[WORDS];
 };
 
-struct line {
+struct bare_line {
     struct record record __attribute__((aligned(128)));
 };
 
@@ -84,18 +84,18 @@ static inline int late(uint64_t *spins, int64_t deadline_ticks)
     }                                                                                                               \
     return wrong ? -1 - done : done;
 
-static inline void line_send(struct line *line, uint64_t round)
+static inline void line_send(struct bare_line *line, uint64_t round)
 {
     fill(line->record.words, round);
     __atomic_store_n(&line->record.sequence, round + 1, __ATOMIC_RELEASE);
 }
 
-static inline const uint64_t *line_receive(const struct line *line, uint64_t round)
+static inline const uint64_t *line_receive(const struct bare_line *line, uint64_t round)
 {
     return __atomic_load_n(&line->record.sequence, __ATOMIC_ACQUIRE) == round + 1 ? line->record.words : NULL;
 }
 
-int64_t hop_line(struct line *out, const struct line *in, int side, int64_t rounds, int64_t *ticks,
+int64_t hop_line(struct bare_line *out, const struct bare_line *in, int side, int64_t rounds, int64_t *ticks,
                  int64_t deadline_ticks)
 {
     HOP(line_send(out, round), words = line_receive(in, round), (void)0)
@@ -204,7 +204,7 @@ int64_t burst_ring(struct ring_writer *out, struct ring_reader *in, int side, in
 /* Sizes and the depth, so that the caller lays the shared memory out without knowing the structs. */
 int64_t line_bytes(void)
 {
-    return sizeof(struct line);
+    return sizeof(struct bare_line);
 }
 
 int64_t classic_bytes(void)
