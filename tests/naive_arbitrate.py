@@ -69,7 +69,7 @@ class NaiveFeed:
                 continue
             if 0 < self.window_ns and now_ns - self.held[0].since_ns <= self.window_ns:
                 return
-            if self.recoverable and count <= limits.RECOVERY_MESSAGES_MAX:
+            if self.recoverable and count <= limits.RECOVERY_MESSAGES_MAX and len(self.held) < KEPT_MAX:
                 self.output.append(("gap", first, count, 0))
                 self.hole_end, self.partly, self.give_up_ns = first + count, False, now_ns + limits.RECOVERY_DEADLINE_NS
                 return
@@ -84,13 +84,13 @@ class NaiveFeed:
             if row.sequence == sequence and len(row.messages) >= len(messages):
                 row.lines += [(line, now_ns)] if messages else []
                 return
-        if len(self.held) >= (KEPT_MAX if self.hole_end else HELD_MAX):
-            self.held[0].since_ns, self.give_up_ns = now_ns - self.window_ns - 1, now_ns
-            return
+        is_full = len(self.held) >= (KEPT_MAX if self.hole_end else HELD_MAX)
         self.held.append(Row(sequence, messages, now_ns, now_ns, [(line, now_ns)]))
         self.held.sort(key=lambda row: (row.sequence, len(row.messages)))
         for before, behind in reversed(list(zip(self.held, self.held[1:], strict=False))):
             before.since_ns = min(before.since_ns, behind.since_ns)
+        if is_full:
+            self.held[0].since_ns, self.give_up_ns = now_ns - self.window_ns - 1, now_ns
 
     def _deliver(self, sequence: int, messages: list[bytes], lines: list[tuple[int, int]]) -> None:
         first = max(sequence, self.next_sequence)

@@ -190,10 +190,9 @@ class NaiveCorridor:
         self.heard_ns = now_ns
         if any(other.sequence == row.sequence and other.count >= row.count for other in self.held):
             self.reasons["duplicate"] += 1
-        elif len(self.held) == HELD_MAX:
-            self.reasons["reorder_full"] += 1
-            self.held[0].since_ns = now_ns - self.window_ns - 1
         else:
+            is_full = len(self.held) == HELD_MAX
+            self.reasons["reorder_full"] += is_full
             row.since_ns = now_ns
             self.held.append(row)
             self.held.sort(key=lambda held: (held.sequence, held.count))
@@ -201,6 +200,8 @@ class NaiveCorridor:
                 other.since_ns = min(other.since_ns, now_ns)
             row.since_ns = min([now_ns] + [other.since_ns for other in self.held[self.held.index(row) :]])
             self.counts["reordered"] += 1
+            if is_full:
+                self.held[0].since_ns = now_ns - self.window_ns - 1
 
     def drain(self, now_ns: int, over: bool = False) -> None:
         while self.held:

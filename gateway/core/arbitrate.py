@@ -14,7 +14,7 @@ from gateway import limits
 from gateway.core.counters import add_to, count_reason
 from gateway.core.follow import RETRANSMISSIONS, SEQUENCE_MAX, follows, is_silent_type, persists, renew, restarts
 from gateway.core.gaps import flush, make_ready, next_ready
-from gateway.core.held_packets import find_place, has_room, insert, row_of
+from gateway.core.held_packets import HELD_BYTES, find_place, has_room, insert, row_of
 from gateway.core.kernel import kernel, leaf
 from gateway.core.line_statistics import (
     is_expected_copy,
@@ -191,7 +191,10 @@ def refuse_old(feed, sequence, count, counters):
 
 @kernel
 def hold(feed, payload, size_bytes, sequence, count, end, line, now_ns, counters):
-    """Keeps a packet that is ahead; the same packet of the other line is a duplicate."""
+    """Keeps a packet that is ahead; the same packet of the other line is a duplicate.
+
+    One that finds no room is kept all the same, in the spare row: its other copy may never come.
+    """
     store_i64(feed + FEED.heard_ns, now_ns)
     behind = find_place(feed, sequence, count)
     if behind != 0 and load_i64(row_of(feed, behind) + HELD.sequence) == sequence:
@@ -203,20 +206,25 @@ def hold(feed, payload, size_bytes, sequence, count, end, line, now_ns, counters
         missing, first_ns = load_u32(row + HELD.missing), load_i64(row + HELD.time_receive_ns)
         store_u32(row + HELD.missing, note_copy(feed, line, missing, load_u32(row + HELD.line), first_ns, now_ns))
         return
-    if not has_room(feed, size_bytes):
+    is_full = not has_room(feed, load_u32(feed + FEED.recovery))
+    if is_full or size_bytes > HELD_BYTES:
         count_reason(counters, FULL)
-        wait_no_longer(feed, now_ns)
-        return
+        if size_bytes > HELD_BYTES:
+            wait_no_longer(feed, now_ns)
+            return
     row = insert(feed, behind, payload, size_bytes, sequence, count, now_ns)
     store_u32(row + HELD.line, line)
     store_u32(row + HELD.missing, load_u32(feed + FEED.expected) & ~(1 << line))
     store_u32(row + HELD.end_of_session, 1 if end != 0 else 0)
     add_to(counters + COUNTERS.reordered, 1)
+    if is_full:
+        wait_no_longer(feed, now_ns)
 
 
 @kernel
 def wait_no_longer(feed, now_ns):
-    """There is no room to wait longer: the hole in front is a gap, and one that is being filled is given up."""
+    """There is no room to wait longer: the hole in front is a gap, and one that is being filled is given up. Either way, or
+    because at_hole finds no room to ask, the first waiting packet leaves before another one comes."""
     store_i64(feed + FEED.give_up_ns, now_ns)
     first = load_u32(feed + FEED.held_first)
     if first != 0:

@@ -13,7 +13,7 @@ Hard rule: nothing behind a hole leaves before the hole was declared, and while 
 
 from gateway import limits
 from gateway.core.counters import add_to
-from gateway.core.held_packets import payload_of, row_of, take_first
+from gateway.core.held_packets import has_room, payload_of, row_of, take_first
 from gateway.core.kernel import kernel, leaf
 from gateway.core.line_statistics import LINE as LINE_STATISTICS
 from gateway.core.line_statistics import STATISTICS, enter, line_of, settle
@@ -100,7 +100,8 @@ def at_hole(feed, now_ns, counters):
     add_to(counters + COUNTERS.gap_messages, count)
     add_to(statistics + STATISTICS.gaps, 1)
     add_to(statistics + STATISTICS.gap_messages, count)
-    if load_i64(feed + FEED.request) == 0 or count > limits.RECOVERY_MESSAGES_MAX or window_ns == ENDED:
+    in_vain = load_i64(feed + FEED.request) == 0 or count > limits.RECOVERY_MESSAGES_MAX or window_ns == ENDED
+    if in_vain or not has_room(feed, ASKING):
         return lose(feed, first, count)
     store_u32(feed + FEED.recovery, ASKING)
     store_i64(feed + FEED.hole_end, first + count)

@@ -1,7 +1,8 @@
 """Packets that wait for an earlier one: a list per channel in the order of their sequence, in a pool all channels share.
 
-Beside arbitrate.py, between ④ and ⑤. Hard rule: a packet enters only while there is room for it, and the walk to its place
-is bounded by the packets its channel may hold. The state: struct packet_pool, held_packet (layout/feed.h).
+Beside arbitrate.py, between ④ and ⑤. Hard rule: a packet that was read is never dropped for want of room: one row is kept
+spare, the packet that takes it ends the waiting, and the walk to a place is bounded by the packets a channel may hold. The
+state: struct packet_pool, held_packet (layout/feed.h).
 """
 
 from typing import Any
@@ -19,15 +20,16 @@ HELD = offsets("held_packet")
 ROW_BYTES, HELD_BYTES = size("held_packet"), value("FEED_HELD_BYTES")
 HELD_MAX, KEPT_MAX = value("FEED_HELD_MAX"), value("FEED_KEPT_MAX")
 NONE = value("RECOVERY_NONE")
+SPARE_ROWS = 1  # for the packet that finds no room: what it ends frees a row before the next one comes
 assert HELD_MAX == limits.REORDER_PACKETS_MAX and KEPT_MAX == limits.RECOVERY_PACKETS_MAX
 
 
 def make_pool(packets: int = limits.POOL_PACKETS_MAX) -> tuple[np.ndarray, list[Any]]:
     """A struct packet_pool (array of one) with room for so many packets, and what it points into."""
-    rows = np.zeros(packets + 1, dtype("held_packet"))
-    data = np.zeros((packets + 1) * HELD_BYTES, np.uint8)
+    rows_max = packets + 1 + SPARE_ROWS
+    rows, data = np.zeros(rows_max, dtype("held_packet")), np.zeros(rows_max * HELD_BYTES, np.uint8)
     pool = np.zeros(1, dtype("packet_pool"))
-    pool["rows"], pool["bytes"], pool["rows_max"] = address_of(rows), address_of(data), packets + 1
+    pool["rows"], pool["bytes"], pool["rows_max"] = address_of(rows), address_of(data), rows_max
     return pool, [rows, data]
 
 
@@ -76,18 +78,19 @@ def is_behind(feed, index, sequence, count):
 
 
 @kernel
-def has_room(feed, size_bytes):
-    """Whether one more packet may wait: of its channel, of the pool, and half of the pool stays for the others."""
+def has_room(feed, recovery):
+    """Whether one more packet may wait while the channel's recovery is in this state: of the channel, of the pool, and half
+    of the pool stays for the others."""
     pool, held = load_i64(feed + FEED.pool), load_u32(feed + FEED.held)
-    taken, room = load_u32(pool + POOL.taken), load_u32(pool + POOL.rows_max) - 1
-    if size_bytes > HELD_BYTES or taken >= room or held >= KEPT_MAX:
+    taken, room = load_u32(pool + POOL.taken), load_u32(pool + POOL.rows_max) - 1 - SPARE_ROWS
+    if taken >= room or held >= KEPT_MAX:
         return False
-    return held < HELD_MAX or (load_u32(feed + FEED.recovery) != NONE and taken * 2 < room)
+    return held < HELD_MAX or (recovery != NONE and taken * 2 < room)
 
 
 @kernel
 def insert(feed, behind, payload, size_bytes, sequence, count, now_ns):
-    """Takes a packet in before the waiting packet `behind` (0: as the last); there is room. Returns its row's address."""
+    """Takes a packet in before the waiting packet `behind` (0: as the last). Returns its row's address."""
     pool = load_i64(feed + FEED.pool)
     index = load_u32(pool + POOL.free)
     if index != 0:

@@ -104,7 +104,7 @@ def test_without_a_window_a_hole_is_a_gap_at_once():
     assert feed.output[1:] == [("gap", 2, 2, 1), (4, b"m4")]
 
 
-def test_a_full_waiting_room_declares_the_gap_at_once_and_counts_what_found_no_place():
+def test_a_full_waiting_room_declares_the_gap_at_once_and_counts_it():
     feed, twin = Feed(window_ns=10**12), NaiveFeed(10**12)
     feed.offer(1, messages_of(1, 1), 0)
     twin.offer(1, messages_of(1, 1), 0)
@@ -113,6 +113,26 @@ def test_a_full_waiting_room_declares_the_gap_at_once_and_counts_what_found_no_p
         twin.offer(10 + 2 * index, messages_of(10 + 2 * index, 1), 1)
     assert feed.reason("FEED_REORDER_FULL") == 1
     assert feed.output == twin.output and ("gap", 2, 8, 1) in feed.output
+
+
+@pytest.mark.parametrize("recoverable", [0, 1])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_packet_that_finds_no_place_is_delivered_though_it_never_comes_again(seed, recoverable):
+    """A stall lets thousands of packets gather behind a hole; many of them came on one line alone."""
+    generator, window_ns = random.Random(seed), 10**12
+    feed = Feed(window_ns=window_ns, request=recoverable, **({"deadline_ns": window_ns} if recoverable else {}))
+    twin = NaiveFeed(window_ns, recoverable=bool(recoverable))
+    lost, now_ns = {generator.randint(2, 40)} | {generator.randint(41, 6000) for _ in range(6)}, 1
+    for sequence in range(1, 6001):
+        for line in (0, 1):
+            if sequence not in lost and (line == 1 or generator.random() < 0.5):
+                now_ns += 1
+                feed.offer(sequence, messages_of(sequence, 1), now_ns, line)
+                twin.offer(sequence, messages_of(sequence, 1), now_ns, line)
+    declared = [number for row in feed.output if row[0] == "gap" for number in range(row[1], row[1] + row[2])]
+    assert feed.reason("FEED_REORDER_FULL") > 1 and set(declared) <= lost, f"seed {seed}"
+    assert feed.output == twin.output, f"seed {seed}"
+    assert int(feed.counters[0]["gap_messages"]) == len(set(declared)), f"seed {seed}"
 
 
 @pytest.mark.parametrize("size", range(20))

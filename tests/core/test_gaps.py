@@ -91,14 +91,14 @@ def test_a_gap_too_large_to_ask_for_is_lost_at_once():
     assert feed.output[1:] == [("gap", 2, behind - 2, 1), (behind, messages_of(behind, 1)[0])] and feed.requests == []
 
 
-def test_when_no_more_packets_can_be_kept_the_hole_is_given_up_and_nothing_kept_is_lost():
+def test_when_no_more_packets_can_be_kept_the_hole_is_given_up_and_no_packet_is_lost():
     feed = asking()
     now_ns = hole(feed)
-    for number in range(6, 7 + limits.RECOVERY_PACKETS_MAX):
+    last = 6 + limits.RECOVERY_PACKETS_MAX
+    for number in range(6, last + 1):
         feed.offer(number, messages_of(number, 1), now_ns + 1)
     assert feed.reason("FEED_REORDER_FULL") == 1
-    assert [row[0] for row in feed.output][:5] == [1, "gap", "gap", 5, 6]
-    assert len(feed.output) == 3 + limits.RECOVERY_PACKETS_MAX
+    assert [row[0] for row in feed.output] == [1, "gap", "gap", *range(5, last + 1)]
 
 
 def test_a_channel_that_begins_anew_forgets_the_hole_it_was_filling():
@@ -115,6 +115,33 @@ def test_a_pool_is_shared_and_one_channel_that_recovers_leaves_half_of_it_to_oth
     for number in range(6, 400):
         feed.offer(number, messages_of(number, 1), now_ns + 1)
     assert feed.reason("FEED_REORDER_FULL") > 0 and int(feed.keep[-2]["taken"][0]) <= 256
+    assert [row[0] for row in feed.output] == [1, "gap", "gap", *range(5, 400)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_pool_that_several_channels_exhaust_never_drops_a_packet(seed):
+    generator, count = random.Random(seed), 6
+    feeds = [asking(packets=64) for _ in range(count)]
+    pool = int(feeds[0].feed[0]["pool"])
+    for feed in feeds[1:]:
+        feed.feed[0]["pool"] = pool
+    following, lost = [1] * count, [set() for _ in range(count)]
+    for now_ns in range(MORNING_NS, MORNING_NS + 3000):
+        index = generator.randrange(count)
+        if following[index] > 1 and generator.random() < 0.02:
+            lost[index].add(following[index])
+        else:
+            feeds[index].offer(following[index], messages_of(following[index], 1), now_ns)
+        following[index] += 1
+    for index, feed in enumerate(feeds):
+        feed.offer(following[index], messages_of(following[index], 1), MORNING_NS + 3000)
+        for step in range(1, 2 * len(lost[index]) + 2):
+            feed.tick(MORNING_NS + step * (DEADLINE_NS + MILLISECOND_NS))
+        delivered = [row[0] for row in feed.output if isinstance(row[0], int)]
+        assert delivered == [number for number in range(1, following[index] + 1) if number not in lost[index]], (
+            f"seed {seed}"
+        )
+    assert sum(feed.reason("FEED_REORDER_FULL") for feed in feeds) > 0
 
 
 class Simulation:
