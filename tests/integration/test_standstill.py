@@ -1,4 +1,4 @@
-"""io and core stand still while copies wait in the port: what was not read yet is not missing. The whole corridor on a pair."""
+"""io and core stand still while copies wait in the port: what was not read yet is not missing. The whole corridor, live."""
 
 import random
 import time
