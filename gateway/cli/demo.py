@@ -173,6 +173,7 @@ def report(demo: Demo, whole: dict[str, Any], venue: dict[str, Any], check: Reco
         "messages_decoded": core["messages"],
         "duplicates": whole["feed_reasons"].get("duplicate", 0),
         "reordered": core["reordered"],
+        "feed_reasons": whole["feed_reasons"],
         "gaps": core["gaps"],
         "gap_messages": core["gap_messages"],
         "gap_messages_on_purpose": venue["lost_messages"],
