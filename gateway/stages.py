@@ -61,7 +61,6 @@ class Io:
         if not self.patient:
             per_second = int(instance.control[0]["clock"]["ticks_per_second"])
             self.io.time_interval_ticks = per_second * TIME_INTERVAL_NS // 1_000_000_000
-            self.io.standstill_ticks = per_second * lib.IO_STANDSTILL_NS // 1_000_000_000
 
     def _open(self, name: str) -> None:
         error = ffi.new("char[]", lib.PORT_ERROR_BYTES)

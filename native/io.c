@@ -72,30 +72,6 @@ __attribute__((noinline)) static int accept_sorted(struct io *io, const struct p
     return io->exception->waiting_count;
 }
 
-/* The time of what this look at the port brought. After a standstill of ours nobody knows when the backlog came; only that
-   the port was empty before. It counts as come then, until the port is empty again: no hole is judged, and no order is taken
-   for fresh, by time in which nothing was read. */
-static int64_t stamp_of(struct io *io, uint16_t index, int count, int64_t ticks)
-{
-    int64_t looked = io->looked_ticks[index] ? io->looked_ticks[index] : ticks, stamp = ticks;
-    int stood = io->standstill_ticks && ticks - looked > io->standstill_ticks;
-    if (count <= 0)
-        io->empty_ticks[index] = looked;
-    if (stood && io->backlog[index] == 0)
-        io->backlog[index] = IO_BACKLOG_FRAMES;
-    if (io->backlog[index] > 0) {
-        stamp = io->empty_ticks[index];
-        io->backlog[index] -= count > 0 ? count : 0;
-        if (io->backlog[index] <= 0)
-            io->empty_ticks[index] = ticks;
-        if (io->backlog[index] < 0 || (count <= 0 && !stood))
-            io->backlog[index] = 0;
-    }
-    io->looked_ticks[index] = ticks;
-    io->stamp_ticks[index] = stamp > io->told_ticks ? stamp : io->told_ticks;
-    return io->stamp_ticks[index];
-}
-
 static int64_t receive(struct io *io, uint16_t index)
 {
     struct port *port = &io->ports[index];
@@ -103,13 +79,12 @@ static int64_t receive(struct io *io, uint16_t index)
     if (port->operations->patient && ring_room(&io->frames) < PORT_BURST_MAX)
         return 0;
     int count = port->operations->receive(port, frames, (int)io->burst);
-    int64_t ticks = clock_ticks(), stamp = stamp_of(io, index, count, ticks);
     if (count <= 0) {
         io->ended[index] = count < 0;
         return 0;
     }
-    io->told_ticks = stamp;
-    int64_t now_ns = clock_ticks_to_ns(&io->control->clock, stamp);
+    int64_t ticks = clock_ticks();
+    int64_t now_ns = clock_ticks_to_ns(&io->control->clock, ticks);
     if (io->exception && index == 0) {
         if (accept_sorted(io, frames, count, now_ns, ticks) > 0)
             return count;
@@ -125,16 +100,13 @@ static int64_t receive(struct io *io, uint16_t index)
 /* A quiet port still has a clock: core's timers run on the records it gets, in replay as in life. */
 static void publish_time(struct io *io)
 {
-    int64_t ticks = clock_ticks(), stamp = io->stamp_ticks[0];
-    for (uint32_t index = 1; index < io->port_count; index++)
-        stamp = io->stamp_ticks[index] < stamp ? io->stamp_ticks[index] : stamp;
+    int64_t ticks = clock_ticks();
     if (!io->time_interval_ticks || ticks - io->time_published_ticks < io->time_interval_ticks)
         return;
     io->time_published_ticks = ticks;
     if (ring_room(&io->frames) < io->frames.depth / 2)
         return; /* core is behind: frames need the room more than it needs the time */
-    io->told_ticks = stamp > io->told_ticks ? stamp : io->told_ticks;
-    publish(io, "", 0, FRAME_TIME, 0, clock_ticks_to_ns(&io->control->clock, io->told_ticks), ticks);
+    publish(io, "", 0, FRAME_TIME, 0, clock_ticks_to_ns(&io->control->clock, ticks), ticks);
 }
 
 /* Tells core, once, that nothing will follow. */
@@ -180,8 +152,7 @@ static void refuse(struct io *io, const struct order_slot *order, uint64_t reaso
     counters->orders_failed += reason == REFUSAL_PORT;
     if (reason == REFUSAL_KILL && counters->observed_kill_ns == 0)
         counters->observed_kill_ns = (uint64_t)clock_ticks_to_ns(&io->control->clock, ticks);
-    int64_t told = io->told_ticks ? io->told_ticks : ticks;
-    publish(io, &refusal, sizeof refusal, FRAME_ORDER_REFUSED, 0, clock_ticks_to_ns(&io->control->clock, told), ticks);
+    publish(io, &refusal, sizeof refusal, FRAME_ORDER_REFUSED, 0, clock_ticks_to_ns(&io->control->clock, ticks), ticks);
 }
 
 static void record_spans(struct io *io, const struct order_slot *order)

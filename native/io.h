@@ -9,10 +9,6 @@
 
 /* cdef: begin */
 enum io_limit { IO_PORTS_MAX = 2, IO_ORDER_RINGS_MAX = 2, IO_ORDERS_PER_TURN = 32, IO_TRANSMIT_TRIES = 100000 };
-enum io_standstill {
-    IO_STANDSTILL_NS = 1000000, /* a port that was not looked at for so long has a backlog */
-    IO_BACKLOG_FRAMES = 8192    /* frames of a backlog at most: a port that is never empty has the time of now again */
-};
 
 struct io {
     struct port ports[2];                 /* orders leave through the first */
@@ -29,12 +25,6 @@ struct io {
     uint32_t ended[2];                    /* the port will never deliver again */
     uint32_t end_published;
     uint32_t transmit_tries;              /* of the cancel at the head of a ring */
-    int64_t looked_ticks[2];              /* when the port was last looked at; 0: never */
-    int64_t empty_ticks[2];               /* whatever came before had been taken from the port when it was last empty */
-    int64_t stamp_ticks[2];               /* the time of what the last look brought */
-    int64_t backlog[2];                   /* frames that may have come while nobody looked */
-    int64_t told_ticks;                   /* the newest time core was told: it never goes back */
-    int64_t standstill_ticks;             /* IO_STANDSTILL_NS; 0: the port waits for us */
     int64_t time_published_ticks;         /* when core last heard from us */
     int64_t time_interval_ticks;          /* how long it may hear nothing while the port is quiet; 0: for ever */
     struct exception *exception;          /* beside the first port; NULL: every frame is core's */
