@@ -38,3 +38,9 @@ class AttachError(GatewayError):
 
 class PortError(GatewayError):
     """A port cannot be opened."""
+
+
+class PortNameError(PortError):
+    """The name of a port is off: a kind, a key or a value that there is not."""
+
+    exit_code = EXIT_CONFIGURATION

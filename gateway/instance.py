@@ -5,9 +5,7 @@
 Hard rule: nobody looks behind a region header before native `region_check` has accepted it.
 """
 
-import contextlib
 import fcntl
-import mmap
 import os
 import re
 import shutil
@@ -23,7 +21,6 @@ from gateway.native import address, ffi, lib, text
 
 FOLDER = Path("/dev/shm")
 PREFIX = "gateway-"
-MADV_POPULATE_WRITE = 23  # Linux 5.14; module mmap does not name it yet
 POPULATE_ROOM_TIMES = 2  # free memory of the file system, at least, for what is faulted in
 POPULATED_BYTES = {  # of those that are not brought in whole
     "levels": 64 << 20,  # nodes are handed out in order: these are the first ones
@@ -59,6 +56,14 @@ def is_held(name: str, parent: Path = FOLDER) -> bool:
     return False
 
 
+def _map(file: int, size_bytes: int, writable: bool) -> Any:
+    """The file in memory (cdata) until nothing refers to it any more. Raises OSError."""
+    base = lib.region_map(file, size_bytes, int(writable))
+    if base == ffi.NULL:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+    return ffi.gc(base, lambda gone, unmap=lib.region_unmap: unmap(gone, size_bytes), size_bytes)
+
+
 class Mapping:
     """A shared file mapped whole; `address` is its first byte. What is mapped read-only faults when it is written."""
 
@@ -70,23 +75,22 @@ class Mapping:
                 if size_bytes:
                     os.ftruncate(file, size_bytes)
                 self.size_bytes = os.fstat(file).st_size
-                access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
-                self._map = mmap.mmap(file, self.size_bytes, access=access)
+                self._map = _map(file, self.size_bytes, writable)
             finally:
                 os.close(file)
-        except (OSError, ValueError) as problem:
-            raise AttachError(f"{path}: {getattr(problem, 'strerror', problem)}") from problem
+        except OSError as problem:
+            raise AttachError(f"{path}: {problem.strerror}") from problem
         self.path = path
-        self.bytes = np.frombuffer(self._map, dtype=np.uint8)
-        self.address = int(self.bytes.ctypes.data)
+        self.bytes = np.frombuffer(ffi.buffer(self._map, self.size_bytes), dtype=np.uint8)  # keeps the map alive
+        self.bytes.flags.writeable = writable
+        self.address = address(self._map)
 
     def populate(self, size_bytes: int | None = None) -> None:
-        """Faults pages in for writing, so that no frame meets the fault; where memory is short they wait for their use."""
+        """Faults pages in, huge ones where the kernel can; where memory is short they wait for their use."""
         wanted_bytes = min(size_bytes or self.size_bytes, self.size_bytes)
         room = os.statvfs(self.path)
         if room.f_bavail * room.f_frsize > POPULATE_ROOM_TIMES * wanted_bytes:
-            with contextlib.suppress(OSError):  # an older kernel does not know it
-                self._map.madvise(MADV_POPULATE_WRITE, 0, wanted_bytes)
+            lib.region_populate(self._map, wanted_bytes)
 
     def view(self, struct: str, offset: int = 0, rows: int | None = None) -> np.ndarray:
         """Rows of a struct at `offset`, or one record (as an array of one) when `rows` is None."""

@@ -14,7 +14,7 @@ from functools import cache
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from gateway.errors import CapabilityError, PortError
+from gateway.errors import CapabilityError, GatewayError, PortError, PortNameError
 from gateway.native import address, ffi, lib, text
 
 IDLE_SECONDS = 0.0005  # between two empty polls of an iteration
@@ -28,6 +28,20 @@ class Frame(NamedTuple):
     time_ns: int  # hardware or capture time; 0: the port does not stamp
     size_wire: int  # bytes on the wire; larger than len(data): cut by the port
     flags: int  # enum frame_flag
+
+
+def open_error(outcome: int, why: str) -> GatewayError:
+    """What `port_open` refused, as the error with its exit code."""
+    kinds: dict[int, type[GatewayError]] = {lib.PORT_INCAPABLE: CapabilityError, lib.PORT_MISNAMED: PortNameError}
+    return kinds.get(outcome, PortError)(why)
+
+
+def check_port(name: str) -> None:
+    """Raises what can be said against a name before anything is opened: it takes no time and changes nothing."""
+    error = ffi.new("char[]", lib.PORT_ERROR_BYTES)
+    outcome = lib.port_check(os.fsencode(name), error)
+    if outcome != 0:
+        raise open_error(outcome, text(error))
 
 
 @cache
@@ -49,7 +63,7 @@ class Port:
         outcome = lib.port_open(self._port, os.fsencode(name), _clock(), error)
         self._open = outcome == 0
         if not self._open:
-            raise (CapabilityError if outcome == lib.PORT_INCAPABLE else PortError)(text(error))
+            raise open_error(outcome, text(error))
 
     @property
     def _operations(self) -> Any:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from gateway import layout, limits
-from gateway.errors import CapabilityError, GatewayError, PortError
+from gateway.errors import GatewayError, PortError
 from gateway.instance import Instance
 from gateway.native import ffi, lib, text
+from gateway.port import open_error
 
 TIME_INTERVAL_NS = 1_000_000  # a quiet port tells core the time this often
 ENDS = {0: "stopped", 1: "finished", 2: "turns"}
@@ -67,7 +68,7 @@ class Io:
         outcome = lib.port_open(self.io.ports + self.io.port_count, name.encode(), self._clock, error)
         if outcome != 0:
             self.close()
-            raise (CapabilityError if outcome == lib.PORT_INCAPABLE else PortError)(text(error))
+            raise open_error(outcome, text(error))
         self.io.port_count += 1
 
     def follow(self, destinations: list[tuple[int, int]]) -> None:

@@ -21,9 +21,9 @@ static uint64_t ring_room(struct ring_writer *writer)
     return writer->depth - (writer->position - writer->cursor_cached);
 }
 
-/* A record of `flags` with `size` bytes; 0 when the ring is full. */
-static int publish(struct io *io, const void *data, uint32_t size, uint16_t flags, uint16_t port, int64_t time_ns,
-                   int64_t ticks)
+/* A record of `flags` with `size` bytes; 0 when the ring is full. Inlined by order: as a call it cost 4 to 6 ns a frame. */
+static inline __attribute__((always_inline)) int publish(struct io *io, const void *data, uint32_t size, uint16_t flags,
+                                                         uint16_t port, int64_t time_ns, int64_t ticks)
 {
     struct frame_slot *slot = (struct frame_slot *)ring_claim(&io->frames);
     if (!slot) {
@@ -40,7 +40,8 @@ static int publish(struct io *io, const void *data, uint32_t size, uint16_t flag
     return 1;
 }
 
-static void accept_frame(struct io *io, uint16_t port, const struct port_frame *frame, int64_t now_ns, int64_t ticks)
+static inline __attribute__((always_inline)) void
+accept_frame(struct io *io, uint16_t port, const struct port_frame *frame, int64_t now_ns, int64_t ticks)
 {
     struct io_counters *counters = &io->counters->io;
     counters->frames_received++;

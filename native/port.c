@@ -33,25 +33,44 @@ static int refuse_unknown(const char *name, char *error)
         return PORT_INCAPABLE;
     }
     snprintf(error, PORT_ERROR_BYTES, "port %.80s: no such kind; write KIND:ARGUMENT with one of: %s", name, port_kinds());
-    return PORT_REFUSED;
+    return PORT_MISNAMED;
+}
+
+/* The kind in front of the colon; `argument` is what follows. NULL: there is no such kind. */
+static const struct port_operations *find(const char *name, const char **argument)
+{
+    for (int index = 0; index < KINDS; index++) {
+        size_t length = strlen(kinds[index]->kind);
+        *argument = name + length + 1;
+        if (strncmp(name, kinds[index]->kind, length) == 0 && name[length] == ':')
+            return kinds[index];
+    }
+    return NULL;
+}
+
+int port_check(const char *name, char *error)
+{
+    const char *argument;
+    const struct port_operations *operations = find(name, &argument);
+    error[0] = '\0';
+    if (operations == NULL)
+        return refuse_unknown(name, error);
+    return operations->check ? operations->check(argument, error) : 0;
 }
 
 int port_open(struct port *port, const char *name, const struct clock_calibration *clock, char *error)
 {
+    const char *argument;
     memset(port, 0, sizeof *port);
     error[0] = '\0';
-    for (int index = 0; index < KINDS; index++) {
-        size_t length = strlen(kinds[index]->kind);
-        if (strncmp(name, kinds[index]->kind, length) == 0 && name[length] == ':') {
-            port->clock = clock;
-            port->operations = kinds[index];
-            int outcome = kinds[index]->open(port, name + length + 1, error);
-            if (outcome != 0)
-                port->operations = NULL;
-            return outcome;
-        }
-    }
-    return refuse_unknown(name, error);
+    port->operations = find(name, &argument);
+    if (port->operations == NULL)
+        return refuse_unknown(name, error);
+    port->clock = clock;
+    int outcome = port->operations->open(port, argument, error);
+    if (outcome != 0)
+        port->operations = NULL;
+    return outcome;
 }
 
 void port_close(struct port *port)

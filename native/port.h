@@ -17,8 +17,9 @@
 
 /* What `open` returns beside 0. */
 enum port_outcome {
-    PORT_REFUSED = -1,  /* the argument or the file is off */
-    PORT_INCAPABLE = -2 /* the host lacks a privilege, a device or a library */
+    PORT_REFUSED = -1,   /* the file is off, or somebody else has what is named */
+    PORT_INCAPABLE = -2, /* the host lacks a privilege, a device or a library */
+    PORT_MISNAMED = -3   /* the name is off, wherever it stands: a kind, a key or a value that there is not */
 };
 
 /* What is known of the wire behind a port. */
@@ -67,6 +68,8 @@ struct port_operations {
     int (*hardware_address)(struct port *port, uint8_t *address);
     /* How the port was set up, as KEY=VALUE words (PORT_TEXT_BYTES). NULL: there is nothing to choose. */
     void (*describe)(struct port *port, char *text);
+    /* What can be said against an argument before anything is opened: 0, or enum port_outcome. NULL: nothing. */
+    int (*check)(const char *argument, char *error);
     /* What core follows, each address << 16 | UDP port: the device may sort by it. NULL: it cannot. */
     void (*follow)(struct port *port, const uint64_t *destinations, int count);
 };
@@ -81,6 +84,8 @@ struct port {
 
 /* `name` is "kind:argument". Returns 0, or enum port_outcome with one line in `error` (PORT_ERROR_BYTES). */
 int port_open(struct port *port, const char *name, const struct clock_calibration *clock, char *error);
+/* The same without opening anything, as far as that can tell. Nobody waits for kernels to learn of a typing error. */
+int port_check(const char *name, char *error);
 void port_close(struct port *port);
 /* The hardware address of the device behind an open port: 0, or -1 where none is known. */
 int port_hardware_address(struct port *port, uint8_t *address);

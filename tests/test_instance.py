@@ -1,6 +1,8 @@
 """The instance folder: attach what this build made, refuse everything else with the reason."""
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +72,31 @@ def test_every_region_of_the_map_is_mapped_whole(instance):
     for region in pipeline.REGIONS:
         expected = layout.size(region.header) + region.rows * layout.size(region.struct)
         assert instance.regions[region.name].size_bytes == expected
+
+
+def test_a_ring_begins_where_huge_pages_begin_and_populating_it_changes_no_byte(instance):
+    mapping = instance.rings["io_core"]
+    assert mapping.address % (2 << 20) == 0
+    mapping.bytes[-4096:] = 7
+    before = bytes(mapping.bytes[: 1 << 16]), bytes(mapping.bytes[-8192:])
+    other = Instance.attach(instance.name, instance.folder.parent).rings["io_core"]
+    mapping.populate()
+    other.bytes[64 << 10] = 9
+    assert (bytes(mapping.bytes[: 1 << 16]), bytes(mapping.bytes[-8192:])) == before
+    assert mapping.bytes[64 << 10] == 9
+
+
+def test_a_populated_ring_lies_on_huge_pages_where_the_kernel_makes_them(instance):
+    mapping = instance.rings["io_core"]
+    mapping.populate()
+    told = Path("/proc/self/smaps").read_text().split(f"{mapping.address:x}-", 1)[1]
+    kib = int(re.search(r"ShmemPmdMapped:\s+(\d+) kB", told)[1])
+    if kib == 0:
+        pytest.skip("this kernel makes no huge pages of shared memory on demand (Linux 6.1), or has none to spare")
+    assert kib >= mapping.size_bytes // (2 << 20) * 2048
+
+
+def test_what_is_mapped_read_only_is_not_written(instance):
+    mapping = instance.read_only("control")
+    with pytest.raises(ValueError, match="read-only"):
+        mapping.bytes[0] = 1

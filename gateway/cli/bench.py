@@ -4,7 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
-from gateway.cli.output import print_json, print_note, print_table, progress, to_json
+from gateway.cli.output import print_json, print_note, print_table, progress, tell_left_overs, to_json
+from gateway.cli.termination import leave_in_order
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, UsageError
 from gateway.ops.bench.suite import SUITES
 
@@ -38,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json and arguments.json != "-" and not Path(arguments.json).absolute().parent.is_dir():
         raise UsageError(f"--json {arguments.json}: the folder does not exist; make it first")
     data = recorded_data(arguments.data)
+    leave_in_order()
+    tell_left_overs()
     facts, before = machine.facts(), machine.cpu_seconds()
     results: list[Result] = []
     suites = arguments.suite or list(SUITES)

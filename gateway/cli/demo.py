@@ -2,22 +2,20 @@
 
 import argparse
 import os
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from gateway import kernel_cache
-from gateway.cli.output import print_json, print_note, progress
+from gateway.cli.output import print_json, print_note, progress, tell_left_overs
+from gateway.cli.termination import leave_in_order
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, UsageError
 from gateway.instance import Instance
 from gateway.ops.demo import STRATEGY, Demo, DemoOptions, appliance_books, appliance_positions, open_references
-from gateway.ops.left_overs import remove_left_overs
 from gateway.ops.reconciliation import Reconciliation, compare_orders, reconcile
 from gateway.ops.screen import Screen
 from gateway.ops.summary import summary
@@ -91,9 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
         cut=arguments.cut,
         keep_orders=arguments.keep_orders,
     )
-    signal.signal(signal.SIGTERM, _leave)
-    for name in remove_left_overs():
-        print_note(f"removed {name}, left by a demo that was killed")
+    leave_in_order()
+    tell_left_overs()
     with wire(arguments.port) as wiring, tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
         demo = Demo(wiring, options, Path(folder))
         try:
@@ -105,11 +102,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print_summary(result, check)
     return EXIT_DONE if result["ok"] else EXIT_CHECK_FAILED
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    """SIGTERM leaves like Ctrl-C, so that everything the demo made is removed."""
-    raise KeyboardInterrupt
 
 
 def trade(demo: Demo, view: bool) -> tuple[dict[str, Any], Reconciliation]:

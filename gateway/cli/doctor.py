@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 
-from gateway.cli.output import print_json, print_table
+from gateway.cli.output import print_json, print_table, tell_left_overs
 from gateway.errors import EXIT_CAPABILITY, EXIT_DONE, UsageError
 from gateway.ops.examination import examine
 from gateway.ops.finding import FAIL, OK, WARN, Finding
@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the findings; exit code 4 when something fails that the chosen port needs."""
     if arguments.port.partition(":")[0] not in KINDS or ":" not in arguments.port:
         raise UsageError(f"port {arguments.port}: write KIND:ARGUMENT with one of: {' '.join(KINDS)}")
+    tell_left_overs()
     findings = examine(Host(), arguments.port)
     failed = [finding for finding in findings if finding.status == FAIL]
     if arguments.json:

@@ -40,6 +40,14 @@ def print_note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def tell_left_overs() -> None:
+    """Removes what killed demos and benchmarks left behind, and says so."""
+    from gateway.ops.left_overs import remove_left_overs
+
+    for name in remove_left_overs():
+        print_note(f"removed {name}, left by a demo or a benchmark that was killed")
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], numeric: Sequence[str] = ()) -> None:
     """Prints a table to stdout; the columns named in `numeric` stand on the right."""
     from rich.console import Console

@@ -13,6 +13,7 @@ from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE
 from gateway.ops.joined import join
 from gateway.ops.summary import summary
 from gateway.ops.supervisor import TICK_SECONDS, Supervisor
+from gateway.port import check_port
 
 HELP = "run the appliance that a configuration file describes, until SIGTERM or Ctrl-C"
 
@@ -52,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     configuration = load(arguments.file, {"port.name": arguments.port})
     if arguments.process in ("io", "core"):
         join(configuration, arguments.process)
+    elif not arguments.process:
+        check_port(configuration.port.name)
     stop = StopRequest()
     supervisor = Supervisor(configuration, joined=arguments.process == "control")
     name = configuration.instance.name

@@ -4,10 +4,10 @@ import argparse
 import json
 import signal
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli.output import print_json, print_note, waiting
+from gateway.cli.termination import leave_in_order
 from gateway.errors import EXIT_DONE, UsageError
 from gateway.sections import host_and_port
 
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.report is not None and not arguments.report.resolve().parent.is_dir():
         raise UsageError(f"--report: there is no folder {arguments.report.resolve().parent}")
-    signal.signal(signal.SIGTERM, _leave)  # until the loop takes the signals over
+    leave_in_order()  # until the loop takes the signals over
     with waiting("preparing the venue's kernels"):
         from gateway.venues.simulator.process import VenueProcess
 
@@ -99,11 +99,6 @@ def _order_settings(arguments: argparse.Namespace) -> "OrderSettings | None":
     except ValueError as problem:
         raise UsageError(f"--orders: {problem}") from None
     return OrderSettings(host, port, arguments.username, arguments.password, not arguments.keep_orders, faults)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    """SIGTERM leaves like Ctrl-C, so that the folder is removed."""
-    raise KeyboardInterrupt
 
 
 def _print(account: dict[str, Any], as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""What demos that were killed left behind: shared memory and network namespaces that carry the number of a dead process.
+"""What killed demos and benchmarks left behind: shared memory and network namespaces with the number of a dead process.
 
 Hard rule: only names this program gives, and only where their process is gone and nobody holds the instance.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gateway.instance import FOLDER, is_held
 
-SHARED = re.compile(r"gateway-(?:pair-)?demo-(\d+)(?:-venue|\.[ab])?")
+SHARED = re.compile(r"gateway-(?:pair-)?(demo|bench)-(\d+)(?:-venue|-[a-z]+-\w+(?:-\d)?)?(?:\.[ab])?")
 SPACE = re.compile(r"gw(\d+)")
 
 
@@ -30,16 +30,16 @@ def _is_gone(pid: int) -> bool:
     return False
 
 
-def _runs(pid: str, parent: Path) -> bool:
-    """Whether the appliance or the venue of that demo outlived it."""
-    return is_held(f"demo-{pid}", parent) or is_held(f"demo-{pid}-venue", parent)
+def _runs(stem: str, parent: Path) -> bool:
+    """Whether the appliance or the venue of that demo (or benchmark) outlived it."""
+    return is_held(stem, parent) or is_held(f"{stem}-venue", parent)
 
 
 def _remove_shared(parent: Path) -> list[str]:
     removed = []
-    for path in sorted(parent.glob("gateway-*demo-*")):
+    for path in sorted(parent.glob("gateway-*")):
         name = SHARED.fullmatch(path.name)
-        if name is None or not _is_gone(int(name[1])) or _runs(name[1], parent):
+        if name is None or not _is_gone(int(name[2])) or _runs(f"{name[1]}-{name[2]}", parent):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

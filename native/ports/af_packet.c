@@ -142,6 +142,18 @@ static void af_packet_close(struct port *port)
     port->state = NULL;
 }
 
+static int af_packet_check(const char *argument, char *error)
+{
+    char name[OPTION_TEXT_BYTES];
+    struct option options[] = {{.key = "frames"}};
+    long slots = 0;
+    unsigned index = 0;
+    if (option_parse("af_packet", argument, name, options, 1, error) != 0 ||
+        option_number("af_packet", &options[0], 16, SLOTS_MAX, SLOTS_DEFAULT, &slots, error) != 0)
+        return PORT_MISNAMED;
+    return interface_check("af_packet", name, &index, error);
+}
+
 static int af_packet_open(struct port *port, const char *argument, char *error)
 {
     char name[OPTION_TEXT_BYTES];
@@ -149,7 +161,7 @@ static int af_packet_open(struct port *port, const char *argument, char *error)
     long slots = 0;
     if (option_parse("af_packet", argument, name, options, 1, error) != 0 ||
         option_number("af_packet", &options[0], 16, SLOTS_MAX, SLOTS_DEFAULT, &slots, error) != 0)
-        return PORT_REFUSED;
+        return PORT_MISNAMED;
     struct af_packet_state *state = calloc(1, sizeof *state);
     if (state == NULL)
         return refuse(error, PORT_REFUSED, name, "out of memory");
@@ -267,4 +279,5 @@ const struct port_operations port_af_packet = {
     .transmit = af_packet_transmit,
     .statistics = af_packet_statistics,
     .close = af_packet_close,
+    .check = af_packet_check,
 };

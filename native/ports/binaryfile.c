@@ -156,7 +156,7 @@ static int binaryfile_open(struct port *port, const char *argument, char *error)
 {
     char path[OPTION_TEXT_BYTES];
     if (option_parse("binaryfile", argument, path, NULL, 0, error) != 0)
-        return PORT_REFUSED;
+        return PORT_MISNAMED;
     struct binaryfile_state *state = calloc(1, sizeof *state);
     const char *problem = state ? mapping_open(&state->mapping, path) : "out of memory";
     if (problem) {

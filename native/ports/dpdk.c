@@ -201,4 +201,5 @@ const struct port_operations port_dpdk = {
     .hardware_address = dpdk_hardware_address,
     .describe = dpdk_describe,
     .follow = dpdk_follow,
+    .check = dpdk_check,
 };

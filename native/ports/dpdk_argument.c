@@ -32,7 +32,7 @@ static int split_argument(const char *argument, char *device, struct option *opt
 {
     size_t used = strcspn(argument, ","), length = 0;
     if (strlen(argument) >= OPTION_TEXT_BYTES)
-        return refuse(error, PORT_REFUSED, argument, "the argument is longer than 511 bytes");
+        return refuse(error, PORT_MISNAMED, argument, "the argument is longer than 511 bytes");
     snprintf(device, OPTION_TEXT_BYTES, "%.*s", (int)used, argument);
     for (const char *pair = argument + used; *pair == ','; pair += length) {
         length = strcspn(++pair, ",");
@@ -66,7 +66,7 @@ static int tell_queues(struct dpdk_argument *argument, char *error)
         return 0;
     int more = snprintf(argument->device + used, sizeof argument->device - used, ",%s=%u", key, argument->queues);
     if (more < 0 || (size_t)more >= sizeof argument->device - used)
-        return refuse(error, PORT_REFUSED, argument->device, "the argument is longer than 511 bytes");
+        return refuse(error, PORT_MISNAMED, argument->device, "the argument is longer than 511 bytes");
     return 0;
 }
 
@@ -78,7 +78,7 @@ static int choose(const struct option *options, struct dpdk_argument *argument, 
                                   .is_pci = dpdk_name_is_pci(argument->device),
                                   .extra = argument->extra};
     if (huge[0] && strcmp(huge, "yes") != 0 && strcmp(huge, "no") != 0)
-        return refuse(error, PORT_REFUSED, argument->device, "huge= is yes or no");
+        return refuse(error, PORT_MISNAMED, argument->device, "huge= is yes or no");
     choice->huge_pages = huge[0] ? huge[0] == 'y' : host_free_huge_mib() >= HOST_HUGE_MIB_MIN;
     return option_number("dpdk", &options[OPTION_MEMORY], 64, 65536, DPDK_MEMORY_MIB_DEFAULT, &choice->memory_mib,
                          error);
@@ -92,7 +92,7 @@ static int choose_promiscuous(const char *value, struct dpdk_argument *argument,
             argument->promiscuous = (enum dpdk_promiscuous)word;
             return 0;
         }
-    return refuse(error, PORT_REFUSED, argument->device, "promiscuous= is auto, yes or no");
+    return refuse(error, PORT_MISNAMED, argument->device, "promiscuous= is auto, yes or no");
 }
 
 static int choose_numbers(const struct option *options, struct dpdk_argument *argument, char *error)
@@ -102,7 +102,7 @@ static int choose_numbers(const struct option *options, struct dpdk_argument *ar
                       &descriptors, error) != 0 ||
         option_number("dpdk", &options[OPTION_QUEUES], 1, DPDK_QUEUES_MAX, 1, &queues, error) != 0 ||
         option_number("dpdk", &options[OPTION_MTU], DPDK_MTU_MIN, DPDK_MTU_MAX, 0, &mtu, error) != 0)
-        return PORT_REFUSED;
+        return PORT_MISNAMED;
     argument->descriptors = (uint16_t)descriptors;
     argument->queues = (uint16_t)queues;
     argument->mtu = (uint16_t)mtu;
@@ -117,12 +117,12 @@ int dpdk_argument_read(const char *text, struct dpdk_argument *argument, char *e
         [OPTION_QUEUES] = {.key = "queues"},       [OPTION_MTU] = {.key = "mtu"},
         [OPTION_PROMISCUOUS] = {.key = "promiscuous"}};
     if (split_argument(text, argument->device, options, error) != 0)
-        return PORT_REFUSED;
+        return PORT_MISNAMED;
     memcpy(argument->extra, options[OPTION_EAL].value, sizeof argument->extra);
     if (choose(options, argument, error) != 0 || choose_numbers(options, argument, error) != 0 ||
         choose_promiscuous(options[OPTION_PROMISCUOUS].value, argument, error) != 0 || tell_queues(argument, error) != 0 ||
         eal_check_words(&argument->choice, error) != 0)
-        return PORT_REFUSED;
+        return PORT_MISNAMED;
     argument->is_memif = is_driver(argument->device, "net_memif");
     argument->waits_for_peer = argument->is_memif && !dpdk_name_listens(argument->device);
     return 0;

@@ -166,6 +166,17 @@ static int find(const char *device, uint16_t *ethernet)
     return rte_eth_dev_get_port_by_name(name, ethernet);
 }
 
+/* EAL says "failed to parse" of a name whose driver it does not know. */
+static const char *why_not_probed(const struct eal_choice *choice)
+{
+    if (strstr(log_line, "failed to parse"))
+        return "no installed driver has this name; check it, or: apt-get install dpdk";
+    if (geteuid() != 0 && (strncmp(choice->device, "net_tap", 7) == 0 || strncmp(choice->device, "net_af_packet", 13) == 0))
+        return "its driver refuses it; it needs CAP_NET_RAW and CAP_NET_ADMIN, run as root";
+    return choice->is_pci ? "no installed driver takes this device; ask: gateway nic which VENDOR:DEVICE"
+                          : "its driver refuses it; check the driver's keys";
+}
+
 int eal_probe(const struct eal_choice *choice, uint16_t *ethernet, char *error)
 {
     eal_forget_log();
@@ -183,7 +194,7 @@ int eal_probe(const struct eal_choice *choice, uint16_t *ethernet, char *error)
         return refuse(error, choice, "already open in this process; give it another number", EEXIST);
     int outcome = rte_dev_probe(choice->device);
     if (outcome < 0)
-        return refuse(error, choice, "the driver refuses the device", outcome);
+        return refuse(error, choice, why_not_probed(choice), outcome);
     if (find(choice->device, ethernet) != 0)
         return refuse(error, choice, "the driver made no Ethernet port", ENODEV);
     return 0;

@@ -95,7 +95,7 @@ static int refuse_word(char *error, const struct eal_choice *choice, const char 
 {
     snprintf(error, PORT_ERROR_BYTES, "port dpdk:%.*s: eal=%.60s: %.120s",
              (int)RTE_MIN(strcspn(choice->device, ","), 40u), choice->device, word, text);
-    return PORT_REFUSED;
+    return PORT_MISNAMED;
 }
 
 static const struct eal_option *find(const char *word)
@@ -203,7 +203,7 @@ int eal_check_words(const struct eal_choice *choice, char *error)
     for (int at = 0; at < count; at++) {
         int taken = check_word(choice, words[at], words[at + 1], seen, error);
         if (taken < 0)
-            return PORT_REFUSED;
+            return PORT_MISNAMED;
         at += taken;
     }
     return 0;

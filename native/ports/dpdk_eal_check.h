@@ -8,7 +8,7 @@
 
 #include "dpdk_eal.h"
 
-/* 0, or PORT_REFUSED with one line in `error`. */
+/* 0, or PORT_MISNAMED with one line in `error`. */
 int eal_check_words(const struct eal_choice *choice, char *error);
 
 #endif

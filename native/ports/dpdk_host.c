@@ -89,17 +89,25 @@ static int has_folder(const char *root)
     return (mkdir(folder, 0700) == 0 || errno == EEXIST) && access(folder, W_OK | X_OK) == 0;
 }
 
-int host_check(const struct eal_choice *choice, char *error)
+int host_check_memory(const struct eal_choice *choice, char *error)
 {
     char line[PORT_ERROR_BYTES];
     if (choice->huge_pages && host_free_huge_mib() < HOST_HUGE_MIB_MIN)
         return refuse(error, choice,
-                      "fewer than 16 MiB of huge pages are free; reserve some with: gateway tune --apply, or write huge=no");
+                      "fewer than 16 MiB of huge pages are free; write huge=no, or: gateway tune --apply --huge-pages 128");
     long free_mib = available_mib();
     if (!choice->huge_pages && choice->memory_mib > free_mib) {
         snprintf(line, sizeof line, "memory=%ld, but this host has %ld MiB free; write less", choice->memory_mib, free_mib);
         return refuse(error, choice, line);
     }
+    return 0;
+}
+
+int host_check(const struct eal_choice *choice, char *error)
+{
+    char line[PORT_ERROR_BYTES];
+    if (host_check_memory(choice, error) != 0)
+        return PORT_INCAPABLE;
     if (!has_descriptors())
         return refuse(error, choice, "fewer than 64 files may still be opened; raise it with: ulimit -n 1024");
     if (has_folder(runtime_root()))

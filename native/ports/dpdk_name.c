@@ -112,11 +112,11 @@ static int check_interface(const char *device, char *error)
     value_of(device, "iface", name);
     unsigned index = name[0] ? if_nametoindex(name) : 0;
     if (name[0] && strlen(name) >= IFNAMSIZ)
-        return refuse(error, PORT_REFUSED, device, "iface= is longer than a name of an interface may be (15 bytes)");
+        return refuse(error, PORT_MISNAMED, device, "iface= is longer than a name of an interface may be (15 bytes)");
     if (is_tap && index != 0)
         return refuse(error, PORT_INCAPABLE, device, "an interface of this name exists already; write another iface=");
     if (!is_tap && index == 0)
-        return refuse(error, name[0] ? PORT_INCAPABLE : PORT_REFUSED, device,
+        return refuse(error, name[0] ? PORT_INCAPABLE : PORT_MISNAMED, device,
                       name[0] ? "no such interface; list them with: ip link" : "name the interface: iface=NAME");
     return 0;
 }
@@ -124,16 +124,19 @@ static int check_interface(const char *device, char *error)
 /* An absent PCI device, or one that the kernel still drives. */
 static int check_pci(const char *device, char *error)
 {
-    char path[128], driver[256] = "";
+    char path[128], driver[256] = "", text[128];
     snprintf(path, sizeof path, "/sys/bus/pci/devices/%.12s", device);
     if (access(path, F_OK) != 0)
         return refuse(error, PORT_INCAPABLE, device, "no such PCI device; list them with: gateway nic list");
     snprintf(path, sizeof path, "/sys/bus/pci/devices/%.12s/driver", device);
     if (readlink(path, driver, sizeof driver - 1) < 0)
-        return refuse(error, PORT_INCAPABLE, device, "no driver; bind it with: gateway nic bind ADDRESS");
+        snprintf(driver, sizeof driver, "no driver has it");
     if (strstr(driver, "/vfio-pci") || strstr(driver, "uio") || strstr(driver, "/mlx"))
         return 0;
-    return refuse(error, PORT_INCAPABLE, device, "the kernel drives it; bind it with: gateway nic bind ADDRESS");
+    const char *name = strrchr(driver, '/');
+    snprintf(text, sizeof text, "%.32s%s; bind it with: gateway nic bind %.12s", name ? name + 1 : driver,
+             name ? " of the kernel drives it" : "", device);
+    return refuse(error, PORT_INCAPABLE, device, text);
 }
 
 int dpdk_name_check(const char *device, char *error)
@@ -141,7 +144,7 @@ int dpdk_name_check(const char *device, char *error)
     if (dpdk_name_is_pci(device))
         return check_pci(device, error);
     if (strncmp(device, "net_", 4) != 0)
-        return refuse(error, PORT_REFUSED, device,
+        return refuse(error, PORT_MISNAMED, device,
                       "name a PCI address such as 0000:3b:00.0, or a driver such as net_memif0");
     int outcome = check_interface(device, error);
     return outcome ? outcome : check_socket(device, error);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dpdk_host.h"
 #include "dpdk_name.h"
 
 enum { NET_RING_BUFFERS = 1024 /* net_ring's own queue, whatever `descriptors` says */ };
@@ -150,6 +151,15 @@ static struct dpdk_state *make_state(const struct dpdk_argument *argument)
         return state;
     free(state);
     return NULL;
+}
+
+int dpdk_check(const char *text, char *error)
+{
+    struct dpdk_argument argument;
+    int outcome = dpdk_argument_read(text, &argument, error);
+    if (outcome == 0)
+        outcome = dpdk_name_check(argument.device, error);
+    return outcome ? outcome : host_check_memory(&argument.choice, error);
 }
 
 int dpdk_set_up(struct port *port, const char *text, char *error)

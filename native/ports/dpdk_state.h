@@ -30,6 +30,9 @@ struct dpdk_state {
     struct port_statistics statistics;
 };
 
+/* What can be said against the argument before EAL starts: 0, or enum port_outcome with one line in `error`. */
+int dpdk_check(const char *text, char *error);
+
 /* Fills `port->state`. 0, or enum port_outcome with one line in `error`. */
 int dpdk_set_up(struct port *port, const char *text, char *error);
 

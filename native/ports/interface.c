@@ -22,7 +22,7 @@ int interface_check_name(const char *kind, const char *name, char *error)
         return 0;
     snprintf(error, PORT_ERROR_BYTES, "port %s:%.32s: an interface name has 1 to %d characters, none of / %% : or space",
              kind, name, IFNAMSIZ - 1);
-    return PORT_REFUSED;
+    return PORT_MISNAMED;
 }
 
 /* One netdevice question; the answer is in `request`. 0, or -1 with errno. */
@@ -42,7 +42,7 @@ int interface_check(const char *kind, const char *name, unsigned *index, char *e
 {
     struct ifreq flags = {0}, hardware = {0};
     if (interface_check_name(kind, name, error) != 0)
-        return PORT_REFUSED;
+        return PORT_MISNAMED;
     *index = if_nametoindex(name);
     if (*index == 0 || ask(SIOCGIFFLAGS, name, &flags) != 0 || ask(SIOCGIFHWADDR, name, &hardware) != 0) {
         snprintf(error, PORT_ERROR_BYTES, "port %s:%s: no such interface; list them with: ip link", kind, name);

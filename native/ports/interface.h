@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* A name that the kernel would take. 0, or PORT_REFUSED with one line in `error`. */
+/* A name that the kernel would take. 0, or PORT_MISNAMED with one line in `error`. */
 int interface_check_name(const char *kind, const char *name, char *error);
 
 /* Exists, is up, carries Ethernet. 0 and its index, or enum port_outcome with one line in `error`. */

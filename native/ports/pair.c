@@ -65,7 +65,8 @@ static int end_open(struct pair_end *end, const char *name, char side, int lock,
     snprintf(end->path, sizeof end->path, "/dev/shm/gateway-pair-%s.%c", name, side);
     end->file = open(end->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (end->file < 0 || ftruncate(end->file, (off_t)PAIR_BYTES)) {
-        snprintf(error, PORT_ERROR_BYTES, "port pair:%s: %s: %s", name, end->path, strerror(errno));
+        snprintf(error, PORT_ERROR_BYTES, "port pair:%s: %s: %s%s", name, end->path, strerror(errno),
+                 errno == EACCES ? "; another user has it, choose another name" : "");
         return -1;
     }
     if (lock && flock(end->file, LOCK_EX | LOCK_NB)) {
@@ -134,7 +135,7 @@ static int pair_open(struct port *port, const char *argument, char *error)
     if (parse_argument(argument, name, sizeof name, &side)) {
         snprintf(error, PORT_ERROR_BYTES,
                  "port pair:%s: write pair:NAME or pair:NAME,side=b (NAME: up to 63 characters, no /)", argument);
-        return -1;
+        return PORT_MISNAMED;
     }
     struct pair *pair = calloc(1, sizeof *pair);
     if (!pair) {

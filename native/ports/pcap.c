@@ -40,6 +40,13 @@ static int refuse(char *error, const char *path, const char *text)
     return -1;
 }
 
+/* The argument, not a file, is off. */
+static int misname(char *error, const char *text)
+{
+    refuse(error, "", text);
+    return PORT_MISNAMED;
+}
+
 static int parse_speed(struct port *port, const char *text, char *error)
 {
     struct pcap_state *state = port->state;
@@ -48,8 +55,8 @@ static int parse_speed(struct port *port, const char *text, char *error)
         return 0;
     state->speed = strcmp(text, "recorded") == 0 ? 1.0 : strtod(text, &end);
     if (!(state->speed >= 1e-6 && state->speed <= 1e9) || (end && *end != '\0'))
-        return refuse(error, "", "speed= is max, recorded, or a factor from 0.000001 to 1000000000");
-    return port->clock ? 0 : refuse(error, "", "speed= needs a clock; open the port with one");
+        return misname(error, "speed= is max, recorded, or a factor from 0.000001 to 1000000000");
+    return port->clock ? 0 : misname(error, "speed= needs a clock; open the port with one");
 }
 
 static int map_capture(struct pcap_state *state, const char *path, char *error)
@@ -68,11 +75,11 @@ static int open_both(struct port *port, const char *argument, char *error)
     const char *out = options[0].value, *direction = options[2].value;
     char path[OPTION_TEXT_BYTES];
     if (option_parse("pcap", argument, path, options, 3, error) != 0 || parse_speed(port, options[1].value, error) != 0)
-        return -1;
+        return PORT_MISNAMED;
     if (direction[0] && strcmp(direction, "in") != 0)
-        return refuse(error, "", "direction= is in, or left away");
+        return misname(error, "direction= is in, or left away");
     if (path[0] == '\0' && out[0] == '\0')
-        return refuse(error, "", "name a capture to read, or out=FILE to write");
+        return misname(error, "name a capture to read, or out=FILE to write");
     if (path[0] != '\0' && map_capture(state, path, error) != 0)
         return -1;
     state->capture.inbound_only = direction[0] != 0;
@@ -97,10 +104,10 @@ static int pcap_open(struct port *port, const char *argument, char *error)
     state->mapping.file = -1;
     state->writer.file = -1;
     port->state = state;
-    if (open_both(port, argument, error) == 0)
-        return 0;
-    pcap_close(port);
-    return -1;
+    int outcome = open_both(port, argument, error);
+    if (outcome != 0)
+        pcap_close(port);
+    return outcome;
 }
 
 /* Puts the next frame into `next`. 1, 0 after too many blocks without one, -1 at the end. */

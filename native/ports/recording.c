@@ -186,7 +186,7 @@ static int recording_open(struct port *port, const char *argument, char *error)
 {
     char path[OPTION_TEXT_BYTES];
     if (option_parse("recording", argument, path, NULL, 0, error) != 0)
-        return PORT_REFUSED;
+        return PORT_MISNAMED;
     struct recording_state *state = calloc(1, sizeof *state);
     const char *problem = state ? mapping_open(&state->mapping, path) : "out of memory";
     if (problem) {

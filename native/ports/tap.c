@@ -85,11 +85,19 @@ static void tap_close(struct port *port)
     port->state = NULL;
 }
 
+static int tap_check(const char *argument, char *error)
+{
+    char name[OPTION_TEXT_BYTES];
+    int outcome = option_parse("tap", argument, name, NULL, 0, error);
+    return outcome != 0 || interface_check_name("tap", name, error) != 0 ? PORT_MISNAMED : 0;
+}
+
 static int tap_open(struct port *port, const char *argument, char *error)
 {
     char name[OPTION_TEXT_BYTES];
-    if (option_parse("tap", argument, name, NULL, 0, error) != 0 || interface_check_name("tap", name, error) != 0)
-        return PORT_REFUSED;
+    if (tap_check(argument, error) != 0)
+        return PORT_MISNAMED;
+    snprintf(name, sizeof name, "%s", argument);
     struct tap_state *state = calloc(1, sizeof *state);
     if (state == NULL)
         return refuse(error, PORT_REFUSED, name, "out of memory");
@@ -169,4 +177,5 @@ const struct port_operations port_tap = {
     .transmit = tap_transmit,
     .statistics = tap_statistics,
     .close = tap_close,
+    .check = tap_check,
 };

@@ -1,4 +1,4 @@
-"""What killed demos leave is removed by the next one; what lives, or is not a demo's, stays."""
+"""What killed demos and benchmarks leave is removed by the next one; what lives, or is not a demo's, stays."""
 
 import os
 import subprocess
@@ -32,6 +32,19 @@ def test_shared_memory_of_a_killed_demo_is_removed_and_of_a_living_one_kept(tmp_
     kept = {path.name for path in tmp_path.iterdir()}
     living = {f"gateway-demo-{alive}", f"gateway-demo-{alive}-venue", f"gateway-pair-demo-{alive}.a"}
     assert kept == living | {f"gateway-prod-{dead}", "gateway-demo-mine"}
+
+
+def test_shared_memory_of_a_killed_benchmark_is_removed_and_of_a_living_one_kept(tmp_path):
+    dead, alive = dead_pid(), os.getpid()
+    for pid in (dead, alive):
+        for folder in (f"gateway-bench-{pid}", f"gateway-bench-{pid}-ports-abc_d1-0", f"gateway-bench-{pid}-ring-x1y2z3"):
+            (tmp_path / folder).mkdir()
+        (tmp_path / f"gateway-pair-bench-{pid}.b").write_bytes(b"")
+        (tmp_path / f"gateway-pair-bench-{pid}-ports-abc_d1-1.a").write_bytes(b"")
+    (tmp_path / f"gateway-benchmark-{dead}").mkdir()
+    assert len([name for name in remove_left_overs(tmp_path) if str(dead) in name]) == 5
+    assert sorted(path.name for path in tmp_path.iterdir() if str(dead) in path.name) == [f"gateway-benchmark-{dead}"]
+    assert len([path for path in tmp_path.iterdir() if str(alive) in path.name]) == 5
 
 
 def test_an_instance_that_somebody_still_holds_is_kept(tmp_path):

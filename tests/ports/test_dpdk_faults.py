@@ -78,7 +78,7 @@ def test_every_bad_word_for_eal_is_one_line_before_eal_sees_it():
     lines = run(program, *arguments[:-1]).splitlines()
     assert len(lines) == len(WORDS) - 1
     for line, (words, said) in zip(lines, WORDS[:-1], strict=True):
-        assert line.startswith("PortError port dpdk:net_null0: eal=") and said in line, (words, line)
+        assert line.startswith("PortNameError port dpdk:net_null0: eal=") and said in line, (words, line)
     assert "longer than 511" in run(REFUSE, arguments[-1])
 
 

@@ -24,7 +24,7 @@ from gateway.ops.bench import compiled
 from gateway.ops.bench.pinning import pinned
 from gateway.ops.limit_block import prepare_account
 from gateway.ops.process import POPULATED
-from gateway.stages import Placement, run_loop
+from gateway.stages import Io, Placement, run_loop
 
 SEED = 20260
 TURNS_MAX = 20_000_000  # a loop without its feeder ends by itself
@@ -72,8 +72,15 @@ class Appliance:
     def __init__(self, name: str, cpus: tuple[int, int]) -> None:
         self.cpus, self.real_time = cpus, True
         self.feeder: subprocess.Popen[str] | None = None
-        configuration = configuration_of(name)
+        self.io: Io | None = None
         self.instance = Instance.create(name)
+        try:
+            self._set_up(name, configuration_of(name))
+        except BaseException:  # also when it is interrupted: kernels may compile for a minute
+            self.close()
+            raise
+
+    def _set_up(self, name: str, configuration: Configuration) -> None:
         prepare_account(self.instance, configuration)
         self.io = io_stage(self.instance, configuration)
         self.core = CoreStage(self.instance, configuration)
@@ -86,10 +93,13 @@ class Appliance:
             "gateway.ops.bench.feeder",
             f"pair:{name},side=b",
             name,
-            str(cpus[1]),
+            str(self.cpus[1]),
             str(SEED),
         ]
-        self.feeder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # a session of its own: Ctrl-C in a terminal reaches the suite alone, which then ends the feeder in order
+        self.feeder = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         self._expect("attached")
 
     def _line(self) -> str:
@@ -143,11 +153,19 @@ class Appliance:
     def close(self) -> None:
         """Ends the feeder and removes everything shared."""
         if self.feeder is not None and self.feeder.stdin is not None and self.feeder.stdout is not None:
+            self.instance.control[0]["stop"] = 1  # of a run that was broken off
             self.feeder.stdin.close()
-            self.feeder.wait(FEEDER_SECONDS_MAX)
+            try:
+                self.feeder.wait(FEEDER_SECONDS_MAX)
+            except subprocess.TimeoutExpired:
+                self.feeder.kill()
+                self.feeder.wait()
             self.feeder.stdout.close()
-        self.io.close()
+        if self.io is not None:
+            self.io.close()
         self.instance.close(remove=True)
+        for side in "ab":
+            Path(f"/dev/shm/gateway-pair-{self.instance.name}.{side}").unlink(missing_ok=True)
 
 
 @contextmanager
@@ -162,5 +180,3 @@ def corridor() -> Iterator[Appliance]:
         yield appliance
     finally:
         appliance.close()
-        for side in "ab":
-            Path(f"/dev/shm/gateway-pair-{name}.{side}").unlink(missing_ok=True)

@@ -26,7 +26,10 @@ class Peer:
 
     def __init__(self, side: int, cpu: int, folder: Path) -> None:
         command = [sys.executable, "-m", "gateway.ops.bench.port_side", str(side), str(cpu), str(folder)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # a session of its own: Ctrl-C in a terminal reaches the suite alone, which then ends the sides in order
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         self.facts = self.hear()
 
     def hear(self) -> dict[str, Any]:
@@ -156,7 +159,7 @@ def bench() -> Iterator[Bench]:
     usable = sorted(os.sched_getaffinity(0))
     if len(usable) < 2:
         raise CapabilityError("an echo needs two CPUs; this process may use one")
-    with tempfile.TemporaryDirectory(prefix="gateway-ports-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"bench-{os.getpid()}-ports-") as folder:
         both = Bench(Path(folder), (usable[-1], usable[-2]))
         try:
             yield both

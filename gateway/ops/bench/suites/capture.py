@@ -20,12 +20,14 @@ from gateway.ops.bench.suite import Contender, Plan, Reading, Result, Target
 from gateway.ops.histogram import percentile
 
 TITLE = "Capture: the corridor with and without a recorder beside it"
-QUICK, MANY = (7, 800), (21, 3000)  # rounds, paced frames of each
+QUICK, MANY = (7, 800), (21, 1500)  # rounds, paced frames of each; all orders stay open and must find room
 WARM_UP_FRAMES = 2000
 ALONE, RECORDED = "no recorder", "recorder"
 UNITS = {"io": "ns/frame", "core": "ns/frame", "tick → order p50": "ns", "tick → order p99": "ns"}
 BURST_FRAMES = 64 * 20
 TARGET_TIMES = 1.05
+TRIES = 3
+ANSWERED_MIN = 0.9  # a frame that adds an order is answered; one that arrives too old is not
 WHOLE = layout.value("SPAN_TICK_TO_ORDER")
 
 
@@ -63,9 +65,7 @@ def _measure(result: Result, plan: Plan, appliance: Appliance, path: str) -> Non
 
 def _contender(appliance: Appliance, name: str, frames: int, path: str | None) -> Contender:
     def run_round() -> Reading:
-        before = appliance.spans()
-        paced = appliance.run(frames, path)
-        passed = _difference(before, appliance.spans())
+        paced, passed = _paced(appliance, frames, path)
         burst, ns, work = appliance.burst(BURST_FRAMES, path)
         values = {
             "io": ns[0] / BURST_FRAMES,
@@ -73,10 +73,31 @@ def _contender(appliance: Appliance, name: str, frames: int, path: str | None) -
             "tick → order p50": float(percentile(passed, 0.5)),
             "tick → order p99": float(percentile(passed, 0.99)),
         }
-        whole = paced["sent"] == frames and burst["sent"] == BURST_FRAMES and work[0] >= BURST_FRAMES
+        whole = (
+            _is_answered(paced, passed)
+            and paced["sent"] == frames
+            and burst["sent"] == BURST_FRAMES
+            and work[0] >= BURST_FRAMES
+        )
         return Reading(values, "whole" if whole and _is_sound(paced, path) and _is_sound(burst, path) else "not whole")
 
     return Contender(name, True, run_round)
+
+
+def _paced(appliance: Appliance, frames: int, path: str | None) -> tuple[dict[str, Any], Any]:
+    """A paced run and its histogram. On a crowded host the feeder may get its CPU after the loop has ended: once more."""
+    for _ in range(TRIES):
+        before = appliance.spans()
+        told = appliance.run(frames, path)
+        passed = _difference(before, appliance.spans())
+        if _is_answered(told, passed):
+            break
+    return told, passed
+
+
+def _is_answered(told: dict[str, Any], passed: Any) -> bool:
+    """Whether the times are those of the frames that were sent."""
+    return int(passed["count"]) >= ANSWERED_MIN * told["answerable"] > 0
 
 
 def _is_sound(told: dict[str, Any], path: str | None) -> bool:

@@ -57,7 +57,10 @@ class Pair:
         lib.clock_calibrate(calibration, CALIBRATION_NS)
         self.ticks_per_second = int(calibration.ticks_per_second)
         command = [sys.executable, "-m", "gateway.ops.bench.ring_peer", str(file), str(cpus[1])]
-        self.peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # a session of its own: Ctrl-C in a terminal reaches the suite alone, which then ends its peer in order
+        self.peer = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         self.real_time = True
         self._expect("attached")
 
@@ -97,7 +100,7 @@ def _pair() -> Iterator[Pair]:
     usable = sorted(os.sched_getaffinity(0))
     if len(usable) < 2:
         raise CapabilityError("a hop needs two CPUs; this process may use one")
-    with tempfile.TemporaryDirectory(prefix="gateway-bench-", dir="/dev/shm") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"gateway-bench-{os.getpid()}-ring-", dir="/dev/shm") as folder:
         pair = Pair(Path(folder), (usable[-2], usable[-1]))
         try:
             yield pair

@@ -1,0 +1,57 @@
+"""A benchmark that is told to end, or is killed, leaves no shared memory for long."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.ops.left_overs import remove_left_overs
+
+SHARED = Path("/dev/shm")
+INTERRUPTED = 130
+
+
+def names_of(pid: int) -> list[str]:
+    return sorted(path.name for path in SHARED.glob(f"gateway-*bench-{pid}*"))
+
+
+@pytest.fixture
+def running():
+    """A ports benchmark (it needs no kernels) that has made its first shared memory."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway.cli.main", "bench", "--suite", "ports", "--quick"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not names_of(process.pid) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if process.poll() is not None:
+        pytest.skip(f"no ports benchmark here: {process.communicate()[1].strip()}")
+    try:
+        assert names_of(process.pid)
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=20)
+        remove_left_overs()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_benchmark_that_is_told_to_end_leaves_nothing(running, number):
+    running.send_signal(number)
+    errors = running.communicate(timeout=40)[1]
+    assert running.returncode == INTERRUPTED, errors
+    assert "Traceback" not in errors
+    assert names_of(running.pid) == []
+
+
+def test_what_a_killed_benchmark_leaves_is_removed_by_the_next_command(running):
+    running.kill()
+    running.communicate(timeout=20)
+    subprocess.run([sys.executable, "-m", "gateway.cli.main", "doctor"], capture_output=True, timeout=60)
+    assert names_of(running.pid) == []
