@@ -131,7 +131,10 @@ def test_the_unit_of_the_host_gives_back_what_it_takes(run_ansible, tmp_path):
     path = tmp_path / "gateway-host.service"
     run_ansible(
         *("ansible", "localhost", "-c", "local", "-e", f"@{ROLE}/defaults/main.yml", "-m", "template"),
-        *("-e", '{"gateway_huge_pages": 64, "gateway_cards": {"0000:3b:00.0": "vfio-pci", "0000:5e:00.1": "uio_pci_generic"}}'),
+        *(
+            "-e",
+            '{"gateway_huge_pages": 64, "gateway_cards": {"0000:3b:00.0": "vfio-pci", "0000:5e:00.1": "uio_pci_generic"}}',
+        ),
         *("-a", f"src={ROLE}/templates/gateway-host.service.j2 dest={path}"),
     )
     text = path.read_text()

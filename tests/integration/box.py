@@ -24,16 +24,23 @@ import psutil
 import pytest
 
 from tests.integration.far_end import Ends, ends
+from vagrant.testbed.guest_tree import cache_folder
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ANSIBLE = ROOT / "vagrant" / "ansible"
+KERNELS = cache_folder() / "box-kernels"
 BOOT_SECONDS, PLAY_SECONDS, RUN_SECONDS = 60.0, 900.0, 60.0
 IMAGE_EXIT_MISSING = 4
-TOOLS = {"systemd-nspawn": "systemd-container", "mount": "mount", "ip": "iproute2", "nsenter": "util-linux", "ssh": "openssh-client"}
+TOOLS = {
+    "systemd-nspawn": "systemd-container",
+    "mount": "mount",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "ssh": "openssh-client",
+}
 # what every run of Ansible, apt or systemd writes by itself
-NOT_OURS = (
-    "/proc /sys /run /tmp /dev /var/log /var/tmp /var/lib/systemd /var/lib/apt /var/cache/apt /var/cache/ldconfig /root/.ansible".split()
-)
+NOT_OURS = ["/proc", "/sys", "/run", "/tmp", "/dev", "/var/log", "/var/tmp", "/root/.ansible"]
+NOT_OURS += ["/var/lib/systemd", "/var/lib/apt", "/var/cache/apt", "/var/cache/ldconfig"]
 LOOK = f"""
 find / -xdev \\( {" -o ".join(f"-path {path}" for path in NOT_OURS)} \\) -prune -o -printf 'file %p %y %m %u %g\\n'
 find /etc -xdev -type f ! -name '*-' -exec sha256sum {{}} +
@@ -90,15 +97,22 @@ class Box:
     def play(self, playbook: str, *words: str) -> Played:
         """One run of a playbook on the box."""
         hosts = self.folder / "hosts"
-        hosts.write_text(f"box ansible_host=127.0.0.1 ansible_user=root ansible_ssh_private_key_file={self._image}/id_ed25519\n")
+        hosts.write_text(
+            f"box ansible_host=127.0.0.1 ansible_user=root ansible_ssh_private_key_file={self._image}/id_ed25519\n"
+        )
         (self.folder / "ansible.cfg").write_text(
             "[defaults]\nhost_key_checking = False\ninterpreter_python = /usr/bin/python3\nnocolor = True\n"
-            "[ssh_connection]\npipelining = True\nssh_args = -o UserKnownHostsFile=/dev/null -o ControlPersist=60s -o ControlMaster=auto\n"
+            "[ssh_connection]\npipelining = True\n"
+            "ssh_args = -o UserKnownHostsFile=/dev/null -o ControlPersist=60s -o ControlMaster=auto\n"
         )
         command = ["ip", "netns", "exec", self.places.near, ansible("ansible-playbook"), "-i", str(hosts)]
         done = subprocess.run(
             [*command, "-e", f"@{self.folder}/settings.yml", str(ANSIBLE / playbook), *words],
-            env={**os.environ, "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"), "ANSIBLE_HOME": str(self.folder / "ansible")},
+            env={
+                **os.environ,
+                "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
+                "ANSIBLE_HOME": str(self.folder / "ansible"),
+            },
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -107,6 +121,18 @@ class Box:
         counts = {name: int(number) for name, number in re.findall(r"(changed|failed|unreachable)=(\d+)", done.stdout)}
         assert "changed" in counts, done.stdout + done.stderr
         return Played(counts["changed"], counts["failed"] + counts["unreachable"], done.stdout)
+
+    def put_kernels(self) -> None:
+        """What an earlier run compiled: numba knows a kernel by path, time and size of its source."""
+        self.shell("find /opt/gateway/lib/python3*/site-packages/gateway -name '*.py' -exec touch -d @1700000000 {} +")
+        if KERNELS.is_dir():
+            shutil.copytree(KERNELS, self.folder / "root/var/cache/gateway", dirs_exist_ok=True)
+            self.shell("chown -R gateway:gateway /var/cache/gateway")
+
+    def keep_kernels(self) -> None:
+        """For the next run; those of other sources go."""
+        shutil.rmtree(KERNELS, ignore_errors=True)
+        shutil.copytree(self.folder / "root/var/cache/gateway", KERNELS)
 
     def look(self) -> list[str]:
         """Everything that a role could leave behind, a line each."""
@@ -179,6 +205,7 @@ def booted(stack: ExitStack, places: Ends, root: Path, folder: Path) -> int:
     log = stack.enter_context((folder / "box.log").open("ab"))
     words = ["systemd-nspawn", "--quiet", "--boot", f"--directory={root}", "--register=no", "--keep-unit", "--console=pipe"]
     words += [f"--network-namespace-path=/run/netns/{places.near}", f"--machine={places.near}"]
+    words += ["--capability=CAP_NET_ADMIN"]  # io makes a TAP; it is the namespace's own
     words += ["--resolv-conf=off", "--timezone=off", "--link-journal=no"]
     nspawn = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     stack.callback(power_off, nspawn)

@@ -11,18 +11,25 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from gateway.ops import journal
 from tests.integration.box import ROOT, ansible, boxes, ended
 from tests.integration.far_end import FAR, end
+from vagrant.testbed.guest_tree import PROCESSOR
 
 pytestmark = [pytest.mark.long, pytest.mark.root]
 
 PROCESSES = ("control", "io", "core")
 COMMAND = "env GATEWAY__INSTANCE__NAME=test GATEWAY__INSTANCE__STATE=/var/lib/gateway/test /opt/gateway/bin/gateway"
+# a stand-in for GRUB: what its real update-grub makes of the role's file was seen in the guest (ADR 0022)
+BOOT_LOADER = """
+mkdir -p /etc/default/grub.d; touch /etc/default/grub
+printf '#!/bin/sh\ncat /etc/default/grub.d/* > /boot/grub.words 2>/dev/null; true\n' > /usr/sbin/update-grub
+chmod 755 /usr/sbin/update-grub
+update-grub
+"""
 OPEN_MIN = 5
 CANCEL_SECONDS = 5.0  # from the latch to the last cancel at the venue, on a busy machine
 SETTINGS = """
@@ -31,6 +38,7 @@ gateway_wheels: {wheels}
 gateway_debian_index: false
 gateway_kernel_options: "isolcpus=2,3 iommu=pt"
 gateway_cards: {{}}
+gateway_environment: {processor}
 gateway_instances:
   test: |
     [port]
@@ -73,7 +81,16 @@ def packages(tmp_path_factory):
         if (ROOT / name).is_file():  # the index may know more than the folder
             (folder / "clone" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / "clone" / name)
-    words = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "wheel", "--wheel-dir", str(folder / "wheels")]
+    words = [
+        sys.executable,
+        "-m",
+        "pip",
+        "-q",
+        "--disable-pip-version-check",
+        "wheel",
+        "--wheel-dir",
+        str(folder / "wheels"),
+    ]
     ended(*words, str(folder / "clone"), seconds=900)
     (project,) = (folder / "wheels").glob("bypass_gateway-*.whl")
     return shutil.move(project, folder), folder / "wheels"
@@ -85,9 +102,11 @@ def box(packages, tmp_path_factory):
         pytest.skip("needs root: mounts, network namespaces, a system of its own")
     ansible("ansible-playbook")
     folder = tmp_path_factory.mktemp("box")
-    (folder / "settings.yml").write_text(SETTINGS.format(package=packages[0], wheels=packages[1]))
+    (folder / "settings.yml").write_text(
+        SETTINGS.format(package=packages[0], wheels=packages[1], processor=json.dumps(PROCESSOR))
+    )
     with boxes(folder) as box:
-        box.shell("mkdir -p /etc/default/grub.d; echo > /etc/default/grub; install -m 755 /dev/stdin /usr/sbin/update-grub <<< '#!/bin/sh'")
+        box.shell(BOOT_LOADER)
         box.before = box.look()
         yield box
 
@@ -95,9 +114,13 @@ def box(packages, tmp_path_factory):
 @pytest.fixture
 def deployed(box):
     """The box behind a run of the role that had something to do; its appliance runs, unlatched."""
-    if not box.run("test", "-e", "/etc/gateway/test.toml").returncode == 0:
-        played = box.play("deploy.yml")
+    if box.run("test", "-e", "/etc/gateway/test.toml").returncode != 0:
+        played = box.play("deploy.yml", "--skip-tags", "start")
         assert played.failed == 0 and played.changed > 10, played.output
+        box.put_kernels()
+        played = box.play("deploy.yml", "--tags", "host,start")
+        assert (played.failed, played.changed) == (0, 1), played.output + box.log()
+        box.keep_kernels()
     if box.show("gateway-control@test", "ActiveState") != ["active"]:
         box.shell("systemctl reset-failed 'gateway-*'; systemctl start gateway@test.target", seconds=600)
     box.wait_for("the appliance runs", "systemctl is-active gateway@test.target gateway-{control,io,core}@test")
@@ -110,9 +133,26 @@ class Venue:
     def __init__(self, box):
         self.box, self.path = box, box.folder / "venue.json"
         self.path.unlink(missing_ok=True)
-        words = ["venue", "--instance", f"box{os.getpid()}", "--port", f"af_packet:{FAR}", "--rate", "1000", "--symbols", "64"]
+        words = [
+            "venue",
+            "--instance",
+            f"box{os.getpid()}",
+            "--port",
+            f"af_packet:{FAR}",
+            "--rate",
+            "1000",
+            "--symbols",
+            "64",
+        ]
         self.process = box.places.start(
-            box.places.far, sys.executable, "-m", "gateway.cli.main", *words, "--report", str(self.path), stderr=subprocess.DEVNULL
+            box.places.far,
+            sys.executable,
+            "-m",
+            "gateway.cli.main",
+            *words,
+            "--report",
+            str(self.path),
+            stderr=subprocess.DEVNULL,
         )
 
     def look(self):
@@ -189,7 +229,9 @@ def test_a_core_killed_under_systemd_is_latched_and_cancelled_and_status_tells_w
         account = venue.account()
     assert account["open_orders"] == [] and account["cancels_received"] >= OPEN_MIN, account
     assert deployed.show("gateway-core@test", "Result", "ActiveState") == ["signal", "failed"]
-    assert deployed.show("gateway-io@test", "ActiveState") == deployed.show("gateway-control@test", "ActiveState") == ["active"]
+    assert (
+        deployed.show("gateway-io@test", "ActiveState") == deployed.show("gateway-control@test", "ActiveState") == ["active"]
+    )
     assert "CORE_DIED" in deployed.show("gateway-control@test", "StatusText")[0]
     stopped(deployed)
     refused = deployed.run("systemctl", "start", "gateway@test.target")
