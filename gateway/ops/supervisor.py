@@ -26,7 +26,7 @@ from gateway.errors import AttachError, CapabilityError, ConfigurationError, Gat
 from gateway.instance import Instance, is_held
 from gateway.ops import disabled, kill, kill_file
 from gateway.ops.appliance import order_frames
-from gateway.ops.joined import Joined, require_apart
+from gateway.ops.joined import ENDED, Joined, require_apart
 from gateway.ops.journal import Journal
 from gateway.ops.limit_block import deny_new_risk, follow_hours, prepare_account
 from gateway.ops.notification import Notification, without_notification
@@ -186,7 +186,7 @@ class Supervisor:
         if latch and not self._latch_told:
             self._latch_told = True
             reason = layout.names("kill_reason", "KILL_")[latch]
-            self.notification.say(f"STATUS=kill latch {reason}: no new order leaves; look why, then: gateway kill --clear")
+            self.notification.say(f"STATUS=kill latch {reason}: no new order leaves; look why, stop, gateway kill --clear, start")
 
     def _live(self) -> None:
         """Heartbeat and journal: what goes on whatever else control waits for."""
@@ -260,6 +260,8 @@ class Supervisor:
 
 
 def _ending(code: int) -> str:
+    if code == ENDED:
+        return "its unit knows how: systemctl status"
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
