@@ -43,6 +43,8 @@ def units(tmp_path: Path) -> Path:
 
 def test_systemd_finds_nothing_wrong_with_the_units(units):
     names = sorted(path.name for path in units.iterdir())
+    (units / "gateway-io@x.service.d").mkdir()
+    shutil.copy(FILES / "uio.conf", units / "gateway-io@x.service.d")
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *names],
         env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"},

@@ -186,7 +186,9 @@ class Supervisor:
         if latch and not self._latch_told:
             self._latch_told = True
             reason = layout.names("kill_reason", "KILL_")[latch]
-            self.notification.say(f"STATUS=kill latch {reason}: no new order leaves; look why, stop, gateway kill --clear, start")
+            self.notification.say(
+                f"STATUS=kill latch {reason}: no new order leaves; look why, stop, gateway kill --clear, start"
+            )
 
     def _live(self) -> None:
         """Heartbeat and journal: what goes on whatever else control waits for."""

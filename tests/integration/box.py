@@ -29,6 +29,8 @@ from vagrant.testbed.guest_tree import cache_folder
 ROOT = Path(__file__).resolve().parent.parent.parent
 ANSIBLE = ROOT / "vagrant" / "ansible"
 KERNELS = cache_folder() / "box-kernels"
+# what we run there by hand leaves its kernels where nobody looks
+CLEAN = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "NUMBA_CACHE_DIR": "/tmp/kernels"}
 BOOT_SECONDS, PLAY_SECONDS, RUN_SECONDS = 60.0, 900.0, 60.0
 IMAGE_EXIT_MISSING = 4
 TOOLS = {
@@ -88,7 +90,7 @@ class Box:
     def run(self, *words: str, seconds: float = RUN_SECONDS) -> "subprocess.CompletedProcess[str]":
         """A program in the box, to its end."""
         command = ["nsenter", "--target", str(self._leader), "--all", "--", *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+        return subprocess.run(command, env=CLEAN, capture_output=True, text=True, timeout=seconds)
 
     def shell(self, script: str, seconds: float = RUN_SECONDS) -> str:
         """Output of a script in the box."""
