@@ -25,6 +25,7 @@ setup(
     ],
     extras_require={
         "test": [
+            "ansible-core>=2.16",
             "databento-dbn>=0.40",
             "hypothesis>=6.100",
             "orjson>=3.9",

@@ -4,12 +4,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gateway.cli.main import make_parser
 from gateway.ops.cards import USER_DRIVERS
+from tests.integration.box import ansible
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSIBLE = ROOT / "vagrant" / "ansible"
@@ -41,6 +43,8 @@ def units(tmp_path: Path) -> Path:
 
 def test_systemd_finds_nothing_wrong_with_the_units(units):
     names = sorted(path.name for path in units.iterdir())
+    (units / "gateway-io@x.service.d").mkdir()
+    shutil.copy(FILES / "uio.conf", units / "gateway-io@x.service.d")
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *names],
         env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"},
@@ -105,14 +109,49 @@ def test_the_drivers_that_the_role_knows_are_those_that_a_card_can_be_bound_to()
     assert set(re.findall(r"vfio-pci|uio_pci_generic|igb_uio", text)) <= set(USER_DRIVERS)
 
 
+@pytest.fixture(scope="module")
+def run_ansible(tmp_path_factory):
+    """Runs a program of Ansible to its end, with a folder of its own for what it writes."""
+    own = {"ANSIBLE_HOME": str(tmp_path_factory.mktemp("ansible")), "ANSIBLE_PYTHON_INTERPRETER": sys.executable}
+    environment = {**os.environ, **own}
+
+    def run(name: str, *words: str) -> str:
+        command = [ansible(name), "-i", "localhost,", *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout
+
+    return run
+
+
 @pytest.mark.parametrize("playbook", ["deploy.yml", "remove.yml"])
-def test_ansible_reads_the_playbooks(playbook):
-    if shutil.which("ansible-playbook") is None:
-        pytest.skip("ansible-playbook is not installed; apt-get install ansible-core")
-    done = subprocess.run(
-        ["ansible-playbook", "--syntax-check", "-i", "localhost,", str(ANSIBLE / playbook)],
-        capture_output=True,
-        text=True,
-        timeout=120,
+def test_ansible_reads_the_playbooks(run_ansible, playbook):
+    run_ansible("ansible-playbook", "--syntax-check", str(ANSIBLE / playbook))
+
+
+def test_the_unit_of_the_host_gives_back_what_it_takes(run_ansible, tmp_path):
+    path = tmp_path / "gateway-host.service"
+    run_ansible(
+        *("ansible", "localhost", "-c", "local", "-e", f"@{ROLE}/defaults/main.yml", "-m", "template"),
+        *(
+            "-e",
+            '{"gateway_huge_pages": 64, "gateway_cards": {"0000:3b:00.0": "vfio-pci", "0000:5e:00.1": "uio_pci_generic"}}',
+        ),
+        *("-a", f"src={ROLE}/templates/gateway-host.service.j2 dest={path}"),
     )
-    assert done.returncode == 0, done.stderr
+    text = path.read_text()
+    commands = re.findall(r"^(Exec\w+)=-?(\S+) (.*)$", text, re.MULTILINE)
+    assert commands == [
+        ("ExecStart", "/sbin/modprobe", "-a tun vfio-pci uio_pci_generic"),
+        ("ExecStart", "/opt/gateway/bin/gateway", "tune --apply --huge-pages 64"),
+        ("ExecStart", "/opt/gateway/bin/gateway", "nic bind 0000:3b:00.0 --driver vfio-pci"),
+        ("ExecStart", "/opt/gateway/bin/gateway", "nic bind 0000:5e:00.1 --driver uio_pci_generic"),
+        ("ExecStop", "/opt/gateway/bin/gateway", "nic unbind 0000:3b:00.0"),
+        ("ExecStop", "/opt/gateway/bin/gateway", "nic unbind 0000:5e:00.1"),
+        ("ExecStop", "/opt/gateway/bin/gateway", "tune --undo"),
+        ("ExecStop", "/sbin/modprobe", "-q -r tun vfio-pci uio_pci_generic"),
+    ]
+    for _, program, words in commands:
+        if program.endswith("gateway"):
+            parser, _ = make_parser(words.split())
+            assert parser.parse_args(words.split())

@@ -26,7 +26,7 @@ from gateway.ops.rescue import is_silent
 
 JOIN_SECONDS = 60.0
 POLL_SECONDS = 0.02
-ENDED_IN_ORDER, ENDED = 0, 1  # a stranger's exit code is not ours to read
+ENDED_IN_ORDER, ENDED = 0, 256  # a stranger's exit code is not ours to read: one that no process has
 COMPILE_SECONDS = 900.0
 
 

@@ -26,7 +26,7 @@ from gateway.errors import AttachError, CapabilityError, ConfigurationError, Gat
 from gateway.instance import Instance, is_held
 from gateway.ops import disabled, kill, kill_file
 from gateway.ops.appliance import order_frames
-from gateway.ops.joined import Joined, require_apart
+from gateway.ops.joined import ENDED, Joined, require_apart
 from gateway.ops.journal import Journal
 from gateway.ops.limit_block import deny_new_risk, follow_hours, prepare_account
 from gateway.ops.notification import Notification, without_notification
@@ -66,6 +66,7 @@ class Supervisor:
         self.instance = Instance.create(configuration.instance.name, Path(configuration.instance.folder))
         self._beat = self.instance.control[0]["heartbeats"][layout.value("PROCESS_CONTROL")]
         self._halted = False
+        self._latch_told = False
         try:
             self._prepare(configuration)
         except BaseException:
@@ -177,6 +178,17 @@ class Supervisor:
         if self.instance.counters[0]["core"]["strategy_faults"] and not self._halted:
             self._halted = True
             print("gateway run: the strategy raised and is halted; nothing asks it again", file=sys.stderr, flush=True)
+        self._tell_latch()
+
+    def _tell_latch(self) -> None:
+        """A latch is the first thing that the service manager shows of this appliance."""
+        latch = int(self.instance.control[0]["kill_latch"])
+        if latch and not self._latch_told:
+            self._latch_told = True
+            reason = layout.names("kill_reason", "KILL_")[latch]
+            self.notification.say(
+                f"STATUS=kill latch {reason}: no new order leaves; look why, stop, gateway kill --clear, start"
+            )
 
     def _live(self) -> None:
         """Heartbeat and journal: what goes on whatever else control waits for."""
@@ -250,6 +262,8 @@ class Supervisor:
 
 
 def _ending(code: int) -> str:
+    if code == ENDED:
+        return "its unit knows how: systemctl status"
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
