@@ -15,13 +15,12 @@ import pytest
 
 from gateway import kernel_cache
 from tests.corridor_bench import unique_name
-from vagrant.testbed import bench, guest_tree, machine, network
+from vagrant.testbed import agent, bench, guest_tree, machine, network
 from vagrant.testbed.echo_cases import ECHO_CASES, EchoCase, far_account, far_end, judge
 from vagrant.testbed.guest_tree import GuestTree
 
 SECONDS = 30
-ECHO = machine.GUEST_FILES / "echo.py"
-CHOSEN = bench.Bench(Path("image"), GuestTree(Path("/tree"), Path("/tree.img")), frames=300, seed=7)
+ECHO = agent.GUEST_FILES / "echo.py"
 
 
 def lines(process, wanted):
@@ -41,7 +40,7 @@ def accounts():
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as near:
         try:
             lines(near, "open")
-            with far_end(CHOSEN, EchoCase("pair"), f"pair:{name},side=b", []) as far:
+            with far_end(f"pair:{name},side=b", [], frames=300, seed=7) as far:
                 here = far_account(far)
             near.send_signal(signal.SIGTERM)
             there = json.loads(near.communicate(timeout=SECONDS)[0].splitlines()[-1])
@@ -94,7 +93,7 @@ def test_every_queue_must_carry_a_substantial_share_of_the_frames(accounts):
 
 
 def test_the_agent_answers_each_request_and_survives_a_bad_one(tmp_path):
-    source = (machine.GUEST_FILES / "agent.py").read_text().replace("/run/", f"{tmp_path}/")
+    source = (agent.GUEST_FILES / "agent.py").read_text().replace("/run/", f"{tmp_path}/")
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / "environment.json").write_text('{"WORD": "from the host"}')
     (tmp_path / "agent.py").write_text(source)
