@@ -16,7 +16,18 @@ from vagrant.testbed.agent import Guest, last_line
 from vagrant.testbed.bench import Bench, Row, bind, case, tap_netdev
 from vagrant.testbed.machine import Hardware
 from vagrant.testbed.network import FAR_ADDRESS, NEAR_ADDRESS, TAP, Link, link
-from vagrant.testbed.trading import PORT, FarSide, Judge, Market, appliance, compile_venue, counts, judge_demo, trade
+from vagrant.testbed.trading import (
+    PORT,
+    RESTART_SECONDS,
+    FarSide,
+    Judge,
+    Market,
+    appliance,
+    compile_venue,
+    counts,
+    judge_demo,
+    trade,
+)
 
 CASE_SECONDS = 1200.0
 HARDWARE = Hardware(tap_netdev(), memory_mib=3072)
@@ -52,7 +63,7 @@ print(len(heard) if heard == data else -1)
 
 
 DEMO = Market()
-RESTART = Market(seconds=400.0, rate=100, strategy="quotes", kill_io_after_frames=300)
+RESTART = Market(seconds=RESTART_SECONDS + 60, rate=100, strategy="quotes", kill_io_after_frames=300)
 
 
 def run_demo(bench: Bench, name: str = "demo", market: Market = DEMO, judge: Judge = judge_demo) -> Row:
