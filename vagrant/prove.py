@@ -25,7 +25,7 @@ from vagrant.testbed import guest_tree
 from vagrant.testbed.agent import GUEST_FOLDER, Guest, last_line
 from vagrant.testbed.bench import Row
 from vagrant.testbed.echo_cases import EchoCase, exchange, far_end
-from vagrant.testbed.trading import PORT, FarSide, Market, compile_venue, trade
+from vagrant.testbed.trading import PORT, TOGETHER, FarSide, Market, compile_venue, trade
 
 HERE = Path(__file__).resolve().parent
 MACHINES = ("virtio", "vhost-user")
@@ -85,7 +85,8 @@ def prove_corridor(machine: str, guest: Guest, folder: Path) -> Row:
     """The appliance in the guest trades with the venue on the host; books, positions and gaps are compared."""
     row = Row("corridor", port=PORT)
     compile_venue()
-    trade(row, guest, guest_tree.place(), MARKET, FarSide(f"pair:vagrant-{machine},side=b", [], folder, SEED))
+    far = FarSide(f"pair:vagrant-{machine},side=b", [], folder, SEED)
+    trade(row, guest, guest_tree.place(), MARKET, far, **TOGETHER)
     result = row.details["result"]
     print(
         f"corridor   {row.host_sent:,} frames of the venue, {row.guest_received:,} received in the guest; "

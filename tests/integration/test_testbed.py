@@ -3,9 +3,11 @@
 The guest itself is booted by `scripts/testbed`, which continuous integration runs.
 """
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +17,7 @@ import pytest
 
 from gateway import kernel_cache
 from tests.corridor_bench import unique_name
-from vagrant.testbed import agent, bench, guest_tree, machine, network
+from vagrant.testbed import agent, bench, guest_tree, machine, network, trading
 from vagrant.testbed.echo_cases import ECHO_CASES, EchoCase, far_account, far_end, judge
 from vagrant.testbed.guest_tree import GuestTree
 
@@ -56,6 +58,23 @@ def judged(here, there, chosen=ECHO_CASES[0]):
     return row
 
 
+@contextlib.contextmanager
+def local_agent(folder):
+    """The guest's agent as a process of this host, with its files and its environment in a folder."""
+    for source in agent.GUEST_FILES.glob("*.py"):
+        (folder / source.name).write_text(source.read_text().replace("/run/job", str(folder)).replace("/run/", f"{folder}/"))
+    (folder / "environment.json").write_text(json.dumps({"PYTHONPATH": str(guest_tree.ROOT)}))
+    ours, theirs = socket.socketpair()
+    words = [sys.executable, "-u", str(folder / "agent.py")]
+    with ours, subprocess.Popen(words, stdin=theirs, stdout=theirs) as process:
+        theirs.close()
+        guest = agent.Guest(ours)
+        guest.wait_until_ready(SECONDS)
+        yield guest
+        ours.shutdown(socket.SHUT_WR)
+        process.wait(SECONDS)
+
+
 def test_an_echo_passes_when_all_four_counts_agree(accounts):
     row = judged(*accounts)
     assert row.problems == []
@@ -90,6 +109,26 @@ def test_every_queue_must_carry_a_substantial_share_of_the_frames(accounts):
     assert problems(whole - share + 1, share - 1)
     assert problems(whole, 0)
     assert problems(whole - share - 1, share)
+
+
+@pytest.mark.parametrize("placement", [trading.TOGETHER, {}], ids=["together", "apart"])
+def test_a_session_over_the_agents_line_is_judged_by_both_sides_accounts(tmp_path, monkeypatch, placement):
+    name = unique_name("testbed")
+    monkeypatch.setattr(trading, "GUEST_FOLDER", str(tmp_path))
+    monkeypatch.setattr(trading, "INSTANCE", name)
+    monkeypatch.setattr(trading, "PORT", f"pair:{name}")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/gateway").symlink_to(guest_tree.ROOT / "gateway")
+    row = bench.Row("demo")
+    with local_agent(tmp_path) as guest:
+        far = trading.FarSide(f"pair:{name},side=b", [], tmp_path, seed=1)
+        tree = GuestTree(tmp_path, tmp_path / "tree.img")
+        state = {"INSTANCE__STATE": str(tmp_path / "state"), **placement}
+        trading.trade(row, guest, tree, trading.Market(seconds=1.0), far, **state)
+    assert row.problems == []
+    assert row.host_sent == row.guest_received > 0
+    assert row.host_echoed == row.guest_echoed > 0
+    assert not Path(f"/dev/shm/gateway-{name}").exists()
 
 
 def test_the_agent_answers_each_request_and_survives_a_bad_one(tmp_path):

@@ -19,6 +19,7 @@ from vagrant.testbed.network import FAR_ADDRESS, NEAR_ADDRESS, TAP, Link, link
 from vagrant.testbed.trading import (
     PORT,
     RESTART_SECONDS,
+    TOGETHER,
     FarSide,
     Judge,
     Market,
@@ -101,7 +102,7 @@ def run_restart(bench: Bench) -> Row:
 def run_exception(bench: Bench) -> Row:
     """Ping and a TCP session from the host's kernel to the guest's, over the NIC that DPDK owns."""
     row = Row("exception", port=PORT, driver="net_virtio")
-    more = {"EXCEPTION__TAP": KERNEL_TAP, "EXCEPTION__ADDRESS": f"{NEAR_ADDRESS}/24"}
+    more = {"EXCEPTION__TAP": KERNEL_TAP, "EXCEPTION__ADDRESS": f"{NEAR_ADDRESS}/24", **TOGETHER}
     with case(row, CASE_SECONDS) as folder, link() as wire, bench.guest(row, HARDWARE, folder, wire.prefix) as guest:
         wire.give_address()
         bind(row, guest)

@@ -31,6 +31,7 @@ from vagrant.testbed.machine import DATA_PLANE
 START_SECONDS, FLOW_SECONDS, STOP_SECONDS, RESTART_SECONDS = 480.0, 240.0, 90.0, 400.0  # on a busy host
 INSTANCE = "testbed"
 PORT = f"dpdk:{DATA_PLANE}"
+TOGETHER = {"PLACEMENT__TOGETHER": "true"}  # one process less to start: emulated, each takes a quarter of a minute
 
 
 @dataclass(frozen=True)
@@ -148,11 +149,13 @@ def judge_demo(row: Row, market: Market, ours: dict[str, Any], theirs: dict[str,
     row.require(result["orders_sent"] == result["venue_orders_received"] > 0, "orders sent and received do not agree")
 
 
-def trade(row: Row, guest: Guest, tree: GuestTree, market: Market, far: FarSide, judge: Judge = judge_demo) -> None:
-    """The demo over the card: what the guest holds against the venue's account."""
+def trade(
+    row: Row, guest: Guest, tree: GuestTree, market: Market, far: FarSide, judge: Judge = judge_demo, **more: str
+) -> None:
+    """The demo over the card: what the guest holds against the venue's account; `more` as in `settings`."""
     watch = ["kill-io", str(market.kill_io_after_frames)] if market.kill_io_after_frames else ["watch"]
     strategy = str(tree.folder / "source/gateway/strategies" / f"{market.strategy}.py")
-    with appliance(row, guest, tree, watch, STRATEGY__FILE=strategy):
+    with appliance(row, guest, tree, watch, STRATEGY__FILE=strategy, **more):
         guest.wait("account", "running", START_SECONDS)  # before the market: what nobody listens to is lost
         with venue(market, far) as process:
             if market.kill_io_after_frames:

@@ -16,7 +16,7 @@ from gateway.instance import Instance
 
 POLL_SECONDS, QUIET_SECONDS, HEAL_SECONDS, REST_SECONDS = 0.05, 2.0, 20.0, 1.0
 AFTER_RESTART_FRAMES = 300
-RUNNING = layout.value("PROCESS_RUNNING")
+RUNNING, ABSENT = layout.value("PROCESS_RUNNING"), layout.value("PROCESS_ABSENT")
 
 
 def say(state, **more):
@@ -45,8 +45,8 @@ def beat(instance, process):
 
 
 def is_running(instance):
-    """Whether io and core both turn."""
-    return all(beat(instance, name)["state"] == RUNNING for name in ("PROCESS_IO", "PROCESS_CORE"))
+    """Whether io and core both turn; core starts before io, or in the same process."""
+    return beat(instance, "PROCESS_IO")["state"] == RUNNING and beat(instance, "PROCESS_CORE")["state"] in (RUNNING, ABSENT)
 
 
 def io_counts(instance):
