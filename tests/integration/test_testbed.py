@@ -63,16 +63,21 @@ def local_agent(folder):
     """The guest's agent as a process of this host, with its files and its environment in a folder."""
     for source in agent.GUEST_FILES.glob("*.py"):
         (folder / source.name).write_text(source.read_text().replace("/run/job", str(folder)).replace("/run/", f"{folder}/"))
-    (folder / "environment.json").write_text(json.dumps({"PYTHONPATH": str(guest_tree.ROOT)}))
+    surroundings = {"PYTHONPATH": str(guest_tree.ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    (folder / "environment.json").write_text(json.dumps(surroundings))
     ours, theirs = socket.socketpair()
     words = [sys.executable, "-u", str(folder / "agent.py")]
-    with ours, subprocess.Popen(words, stdin=theirs, stdout=theirs) as process:
-        theirs.close()
-        guest = agent.Guest(ours)
-        guest.wait_until_ready(SECONDS)
-        yield guest
-        ours.shutdown(socket.SHUT_WR)
-        process.wait(SECONDS)
+    process = subprocess.Popen(words, stdin=theirs, stdout=theirs)
+    theirs.close()
+    try:
+        with ours:
+            guest = agent.Guest(ours)
+            guest.wait_until_ready(SECONDS)
+            yield guest
+        process.wait(SECONDS)  # it ends what it has started
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_an_echo_passes_when_all_four_counts_agree(accounts):
@@ -119,6 +124,7 @@ def test_a_session_over_the_agents_line_is_judged_by_both_sides_accounts(tmp_pat
     monkeypatch.setattr(trading, "PORT", f"pair:{name}")
     (tmp_path / "source").mkdir()
     (tmp_path / "source/gateway").symlink_to(guest_tree.ROOT / "gateway")
+    trading.compile_venue()
     row = bench.Row("demo")
     with local_agent(tmp_path) as guest:
         far = trading.FarSide(f"pair:{name},side=b", [], tmp_path, seed=1)

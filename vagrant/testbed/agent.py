@@ -117,12 +117,13 @@ class Guest:
         """What a started program has said so far."""
         return Outcome(**self.ask(do="look", name=name))
 
-    def wait(self, name: str, text: str = "", seconds: float = ANSWER_SECONDS) -> Outcome:
-        """Until a started program has said `text`, or has ended where there is none; raises GatewayError else."""
+    def wait(self, name: str, *texts: str, seconds: float = ANSWER_SECONDS) -> Outcome:
+        """Until a started program has said one of `texts`, or has ended where there is none; raises GatewayError else."""
         deadline = time.monotonic() + seconds
         while True:
             outcome = self.look(name)
-            if (text and text in outcome.out + outcome.err) or (not text and outcome.code is not None):
+            said = outcome.out + outcome.err
+            if any(text in said for text in texts) or (not texts and outcome.code is not None):
                 return outcome
             if outcome.code is not None:
                 raise GatewayError(f"{name} in the guest ended (exit code {outcome.code}): {last_line(outcome.err)}")

@@ -85,7 +85,7 @@ def run_echo(bench: Bench, chosen: EchoCase) -> Row:
 def exchange(row: Row, guest: Guest, far: "subprocess.Popen[str]", chosen: EchoCase) -> None:
     """All frames there and back, on a card that DPDK has."""
     guest.start("echo", *ECHO, row.port)
-    guest.wait("echo", "open", OPEN_SECONDS)
+    guest.wait("echo", "open", seconds=OPEN_SECONDS)
     account = far_account(far)
     guest.signal("echo")
     judge(row, account, guest.wait("echo").json_line(), chosen)
@@ -155,7 +155,7 @@ def run_link(bench: Bench) -> Row:
         guest = stack.enter_context(bench.guest(row, chosen.hardware(folder), folder, wire.prefix))
         bind(row, guest)
         guest.start("echo", *ECHO, row.port)
-        guest.wait("echo", "link up", OPEN_SECONDS)
+        guest.wait("echo", "link up", seconds=OPEN_SECONDS)
         accounts = []
         for number in range(2):
             if number:

@@ -29,6 +29,7 @@ from vagrant.testbed.guest_tree import ROOT, GuestTree
 from vagrant.testbed.machine import DATA_PLANE
 
 START_SECONDS, FLOW_SECONDS, STOP_SECONDS, RESTART_SECONDS = 480.0, 240.0, 90.0, 400.0  # on a busy host
+RUNS = "is running on"  # what `gateway run` says then
 INSTANCE = "testbed"
 PORT = f"dpdk:{DATA_PLANE}"
 TOGETHER = {"PLACEMENT__TOGETHER": "true"}  # one process less to start: emulated, each takes a quarter of a minute
@@ -82,9 +83,8 @@ def appliance(row: Row, guest: Guest, tree: GuestTree, watch: list[str], **more:
     guest.start("appliance", *settings(**more), *words)
     if watch:
         guest.start("account", "python3", f"{GUEST_FOLDER}/account.py", INSTANCE, *watch)
-    if "compiling" in guest.wait("appliance", " s\n", START_SECONDS).err:
+    if "compiling" in guest.wait("appliance", "compiling", RUNS, seconds=START_SECONDS).err:
         raise GatewayError("the guest compiles kernels that it should have been handed")
-    guest.wait("appliance", "is running on", START_SECONDS)
     row.details["start_seconds"] = round(time.monotonic() - began, 1)
     yield
     guest.signal("appliance")
@@ -156,15 +156,15 @@ def trade(
     watch = ["kill-io", str(market.kill_io_after_frames)] if market.kill_io_after_frames else ["watch"]
     strategy = str(tree.folder / "source/gateway/strategies" / f"{market.strategy}.py")
     with appliance(row, guest, tree, watch, STRATEGY__FILE=strategy, **more):
-        guest.wait("account", "running", START_SECONDS)  # before the market: what nobody listens to is lost
+        guest.wait("account", "running", seconds=START_SECONDS)  # before the market: what nobody listens to is lost
         with venue(market, far) as process:
             if market.kill_io_after_frames:
-                guest.wait("account", "cancelled", RESTART_SECONDS)
+                guest.wait("account", "cancelled", seconds=RESTART_SECONDS)
             else:
-                guest.wait("account", "flowed", FLOW_SECONDS + market.seconds)
+                guest.wait("account", "flowed", seconds=FLOW_SECONDS + market.seconds)
             theirs = venue_report(process, far.folder)
         if market.kill_io_after_frames:
-            guest.wait("account", "flowed", FLOW_SECONDS)
+            guest.wait("account", "flowed", seconds=FLOW_SECONDS)
         guest.signal("account")
         ended = guest.wait("account", seconds=STOP_SECONDS)
         judge(row, market, ended.json_line(), theirs, states(ended.out))

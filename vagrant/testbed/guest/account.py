@@ -116,8 +116,6 @@ def take_the_rest(instance):
 
 def main(words):
     """The whole watch."""
-    asked = []
-    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
     instance = until(lambda: attach(words[0]))
     say("attached")
     from gateway.ops.demo import appliance_books, appliance_positions  # numba: as long as the appliance starts
@@ -129,6 +127,8 @@ def main(words):
         kill_io(instance, int(words[2]))
         cancel_all(instance)
     wait_until_quiet(instance)
+    asked = []
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
     say("flowed")
     until(lambda: asked)
     take_the_rest(instance)

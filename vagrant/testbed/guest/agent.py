@@ -14,7 +14,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGHUP, SIGKILL, SIGTERM
+from signal import signal as handle
 
 FOLDER = Path("/run/job")
 CODE_TIMED_OUT = 124
@@ -94,6 +95,8 @@ def serve():
 
 
 if __name__ == "__main__":
+    for number in (SIGTERM, SIGHUP):
+        handle(number, lambda *_: sys.exit(1))
     try:
         code = serve()
     finally:
