@@ -85,7 +85,7 @@ def judge_restart(row: Row, market: Market, ours: dict[str, Any], theirs: dict[s
     row.details |= {"restart": restarted, "kill": cancelled}
     kill, after = cancelled["report"], cancelled["after"]
     row.require(restarted["by"] != restarted["killed"], "io is the same process")
-    row.require(kill["open_before"] > 0 and kill["cancels_sent"] > 0, "nothing was open that could be cancelled")
+    row.require(kill["open_before"] > 0, "nothing was open that could be cancelled")
     row.require(kill["confirmed"], f"the venue did not confirm: {kill['still_open']}")
     row.require(not theirs["open_orders"], f"the venue still has {len(theirs['open_orders'])} orders open")
     for name in ("frames_published", "orders_transmitted", "cancels_transmitted"):
