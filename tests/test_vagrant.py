@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from gateway.port import open_port
+from vagrant.testbed import echo_cases
 
 ROOT = Path(__file__).resolve().parent.parent
 VAGRANT = ROOT / "vagrant"
@@ -156,27 +157,47 @@ def test_a_cable_to_a_place_that_is_none_is_refused_in_one_line():
         assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("lie", "verdict"), [("", True), ('s/"received": 200/"received": 199/', False)])
+@pytest.mark.parametrize(("lie", "verdict"), [("", True), ('account["received"] -= 1', False)])
 def test_the_proof_believes_an_echo_only_when_both_sides_counted_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lie: str, verdict: bool
 ):
     from vagrant import prove
 
+    # No guest: `ssh` starts the guest's agent here, at the guest's end of a pair, and the echo may tell a lie.
     machine = f"test-{os.getpid()}"
-    # No guest: `ssh` runs the guest's job here, at the guest's end of a pair, and may tell a lie about its account.
-    echo = f"PYTHONPATH={ROOT} {sys.executable} {VAGRANT}/testbed/guest/echo.py pair:vagrant-{machine}"
-    job = f"exec 3<&0\n{echo} >out & echo=$!\n(cat <&3; kill $echo) &\ntail -f --pid=$echo out | sed -u '{lie}'"
-    for name, text in (("vagrant", "echo Host guest"), ("ssh", f"cd {tmp_path}; : >out\n{job}")):
+    pair = f"pair:vagrant-{machine}"
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job/environment.json").write_text(json.dumps({"PYTHONPATH": str(ROOT)}))
+    for source in (VAGRANT / "testbed/guest").glob("*.py"):
+        text = source.read_text().replace("/run/", f"{tmp_path}/")
+        said = f'account["set_up"] = {{"driver": "net_virtio"}}\n    {lie}\n    print(json.dumps(account)'
+        (tmp_path / "job" / source.name).write_text(text.replace("print(json.dumps(account)", said))
+    for name, text in (("vagrant", "echo Host guest"), ("ssh", f"exec {sys.executable} -u {tmp_path}/job/agent.py")):
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(prove, "FRAMES", 200)
+    monkeypatch.setattr(prove, "PORT", pair)
+    monkeypatch.setattr(echo_cases, "ECHO", (sys.executable, f"{tmp_path}/job/echo.py"))
     try:
-        assert prove.prove_echo(machine, tmp_path) is verdict
+        with prove.visit(machine, tmp_path / "job") as guest:
+            assert prove.prove_echo(machine, guest).ok is verdict
     finally:
         for side in "ab":
             Path(f"/dev/shm/gateway-pair-vagrant-{machine}.{side}").unlink(missing_ok=True)
     assert ("NOT EQUAL" in capsys.readouterr().out) is not verdict
+
+
+def test_what_the_host_started_in_a_guest_ends_when_the_host_hangs_up(tmp_path: Path):
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job/environment.json").write_text("{}")
+    agent = tmp_path / "agent.py"
+    agent.write_text((VAGRANT / "testbed/guest/agent.py").read_text().replace("/run/", f"{tmp_path}/"))
+    request = json.dumps({"do": "start", "name": "sleeper", "words": ["sleep", "60"]}) + "\n"
+    done = subprocess.run([sys.executable, agent], input=request, capture_output=True, text=True, timeout=30)
+    started = json.loads(done.stdout.splitlines()[1])["pid"]
+    assert done.returncode == 1
+    assert not Path(f"/proc/{started}").exists()
 
 
 def test_scripts_refuse_words_they_do_not_know():
@@ -217,7 +238,7 @@ def test_the_definitions_and_the_guests_disk_agree_on_its_place_and_its_processo
     code = "module Vagrant; def self.configure(_); end; end; load ARGV[0]; puts TREE, PROCESSOR, MACHINES.keys"
     done = run("ruby", "-e", code, VAGRANT / "Vagrantfile")
     tree, name, features, *machines = done.stdout.split()
-    assert Path(tree).parent == guest_tree.cache_folder()
+    assert Path(tree) == guest_tree.place().folder
     assert {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features} == guest_tree.PROCESSOR
     assert machines == ["virtio", "vhost-user"]
 

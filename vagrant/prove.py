@@ -1,181 +1,132 @@
 """Proves a running guest of the Vagrantfile from the host: an echo with equal counts, then the corridor against the venue.
 
     testbed/far_end.py ── pair:vagrant-MACHINE,side=b ── wire.py ── guest's card ── testbed/guest/echo.py
-    gateway venue ─────── the same place ─────────────── wire.py ── guest's card ── corridor.py: io on net_virtio, core
+    gateway venue ─────── the same place ─────────────── wire.py ── guest's card ── gateway run, testbed/guest/account.py
 
     python vagrant/prove.py MACHINE         in the folder of the Vagrantfile; exit code 1 when anything differs
 
-Hard rule: a count of one side is compared with the other side's own count; nothing is taken from one side alone.
+Hard rule: it is what `scripts/testbed` does, by ssh: the same programs in the guest, the same judgement.
 """
 
-import json
-import os
-import signal
+import contextlib
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gateway.cli.output import print_note
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, GatewayError, UsageError
-from gateway.ops.reconciliation import reconcile
 from gateway.ops.supervisor import end_process
+from vagrant.testbed import guest_tree
+from vagrant.testbed.agent import GUEST_FOLDER, Guest, last_line
+from vagrant.testbed.bench import Row
+from vagrant.testbed.echo_cases import EchoCase, exchange, far_end
+from vagrant.testbed.trading import PORT, TOGETHER, FarSide, Market, compile_venue, trade
 
 HERE = Path(__file__).resolve().parent
 MACHINES = ("virtio", "vhost-user")
-CARD = "dpdk:0000:00:10.0"
-FRAMES = 1000
-COMPILE = "from gateway.venues.simulator.step import venue_step; venue_step()"
-SYMBOLS = 16
-RATE = 500  # messages per second: an emulated processor
-TRADE_SECONDS = 5.0
-START_SECONDS = 600.0  # imports and start on an emulated processor, on a busy host
-JOB_SECONDS = 300.0
+FRAMES, SEED = 1000, 1
+MARKET = Market(seconds=5.0, rate=500, symbols=16)
+AGENT_SECONDS = 120.0
 
 
-class Guest:
-    """A job in the guest over ssh; ended with its connection."""
+@dataclass
+class Visited(Guest):
+    """A guest reached by ssh."""
 
-    def __init__(self, machine: str, folder: Path, *words: str):
-        configuration = folder / "ssh"
-        if not configuration.exists():
-            outcome = subprocess.run(
-                ["vagrant", "ssh-config", machine], cwd=HERE, capture_output=True, text=True, timeout=60
-            )
-            if outcome.returncode != 0:
-                raise GatewayError(f"the guest {machine} is not up: {outcome.stderr.strip() or 'vagrant up first'}")
-            configuration.write_text(outcome.stdout)
-        command = ["ssh", "-F", str(configuration), machine, *words]
-        self.log = folder / f"{words[0]}.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
-        os.set_blocking(self.process.stdout.fileno(), False)  # type: ignore[union-attr]
-        self.text = b""
-
-    def line(self, seconds: float) -> str:
-        """The next line of its output; GatewayError with its last words when none comes."""
-        deadline = time.monotonic() + seconds
-        while b"\n" not in self.text:
-            if time.monotonic() > deadline:
-                raise GatewayError(f"the guest said nothing for {seconds:.0f} s: {self.last_words()}")
-            more = self.process.stdout.read()  # type: ignore[union-attr]
-            if more == b"":
-                raise GatewayError(f"the guest ended early: {self.last_words()}")
-            self.text += more or b""
-            time.sleep(0.01)
-        first, _, self.text = self.text.partition(b"\n")
-        return first.decode()
-
-    def account(self) -> Any:
-        """Its JSON object; what it says before that is passed over."""
-        deadline = time.monotonic() + JOB_SECONDS
-        while not (text := self.line(deadline - time.monotonic())).startswith("{"):
-            continue
-        return json.loads(text)
-
-    def hang_up(self) -> None:
-        """Ends its input: the job takes that for the end."""
-        self.process.stdin.close()  # type: ignore[union-attr]
+    log: Path
 
     def last_words(self) -> str:
-        """The last line of its error output."""
-        return (self.log.read_text(errors="replace").strip().splitlines() or ["no word why"])[-1]
-
-    def close(self) -> None:
-        """Ends the connection."""
-        end_process(self.process)
+        """What ssh, or the agent, complained of."""
+        return last_line(self.log.read_text(errors="replace"))
 
 
-def run_far_end(machine: str, folder: Path) -> "subprocess.Popen[str]":
-    """Counted frames from our end of the cable; it waits for a line before it begins."""
-    words = [sys.executable, "-m", "vagrant.testbed.far_end", f"pair:vagrant-{machine},side=b", "--frames", str(FRAMES)]
-    with (folder / "far_end.log").open("wb") as log:
-        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=HERE.parent)
-
-
-def prove_echo(machine: str, folder: Path) -> bool:
-    """Frames there and back; every count of both sides has to agree."""
-    guest = Guest(machine, folder, "gateway-echo", CARD)
-    try:
-        guest.line(START_SECONDS)
-        far = run_far_end(machine, folder)
+@contextlib.contextmanager
+def visit(machine: str, folder: Path) -> Iterator[Guest]:
+    """The guest's agent at the other end of an ssh; what it started ends with the connection."""
+    words = ["vagrant", "ssh-config", machine]
+    outcome = subprocess.run(words, cwd=HERE, capture_output=True, text=True, timeout=60)
+    if outcome.returncode != 0:
+        raise GatewayError(f"the guest {machine} is not up: {outcome.stderr.strip() or 'vagrant up first'}")
+    (folder / "ssh").write_text(outcome.stdout)
+    ours, theirs = socket.socketpair()
+    command = ["ssh", "-F", str(folder / "ssh"), machine, "python3", "-u", f"{GUEST_FOLDER}/agent.py"]
+    with ours, (folder / "ssh.log").open("wb") as log:
+        with theirs:
+            process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=log)
         try:
-            theirs = json.loads(far.communicate("\n", JOB_SECONDS)[0].splitlines()[-1])
+            guest = Visited(ours, folder / "ssh.log")
+            guest.wait_until_ready(AGENT_SECONDS)
+            yield guest
         finally:
-            end_process(far)
-        guest.hang_up()
-        ours = guest.account()
-    finally:
-        guest.close()
-    ok = theirs["sent"] == ours["received"] == ours["echoed"] == theirs["echoed"] == FRAMES
+            ours.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(AGENT_SECONDS)
+            end_process(process)
+
+
+def prove_echo(machine: str, guest: Guest) -> Row:
+    """Frames there and back; every count of both sides has to agree."""
+    row = Row("echo", port=PORT)
+    with far_end(f"pair:vagrant-{machine},side=b", [], FRAMES, SEED) as far:
+        exchange(row, guest, far, EchoCase(machine))
     print(
-        f"echo       host {theirs['sent']:,} sent, guest {ours['received']:,} received and {ours['echoed']:,} sent back, "
-        f"host {theirs['echoed']:,} came back whole: {'equal' if ok else 'NOT EQUAL'}"
+        f"echo       host {row.host_sent:,} sent, guest {row.guest_received:,} received and {row.guest_echoed:,} sent back, "
+        f"host {row.host_echoed:,} came back whole: {'equal' if row.ok else 'NOT EQUAL'}"
     )
-    return ok
+    return row
 
 
-def run_venue(machine: str, report: Path) -> "subprocess.Popen[bytes]":
-    """The simulated venue at our end of the cable, for its whole day."""
-    words = ["venue", "--port", f"pair:vagrant-{machine},side=b", "--instance", f"vagrant-{machine}-venue"]
-    words += ["--symbols", str(SYMBOLS), "--rate", str(RATE), "--seconds", str(TRADE_SECONDS), "--report", str(report)]
-    with report.with_suffix(".log").open("wb") as log:
-        command = [sys.executable, "-m", "gateway.cli.main", *words]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-
-def prove_corridor(machine: str, folder: Path) -> bool:
+def prove_corridor(machine: str, guest: Guest, folder: Path) -> Row:
     """The appliance in the guest trades with the venue on the host; books, positions and gaps are compared."""
-    guest = Guest(machine, folder, "gateway-corridor", CARD, str(SYMBOLS), str(TRADE_SECONDS))
-    report, venue = folder / "venue.json", None
-    compiler = subprocess.Popen([sys.executable, "-c", COMPILE], stdin=subprocess.DEVNULL)  # while the guest starts
-    try:
-        guest.line(START_SECONDS)
-        compiler.wait(START_SECONDS)
-        venue = run_venue(machine, report)
-        guest.line(JOB_SECONDS)
-        venue.send_signal(signal.SIGTERM)
-        venue.wait(20)
-        guest.hang_up()
-        seen = guest.account()
-    finally:
-        guest.close()
-        for process in (compiler, venue):
-            if process is not None:
-                end_process(process)
-    theirs = json.loads(report.read_text())
-    io, core = seen["summary"]["io"], seen["summary"]["core"]
-    check = reconcile(seen["books"], seen["positions"], seen["summary"], theirs)
-    sent, received = theirs["port"]["frames_transmitted"], io["frames_received"]
-    orders_sent, orders_received = io["orders_transmitted"], theirs["orders_received"]
-    ok = check.ok and orders_sent == orders_received > 0 and sent == received
-    print(f"corridor   {sent:,} frames of the venue, {received:,} received in the guest; {core['messages']:,} messages")
-    print(f"           {orders_sent:,} orders sent, {orders_received:,} reached the venue, {core['fills']:,} fills")
-    print(f"           {check.books_compared} books compared, {check.books_wrong} wrong, {check.books_stale} stale")
+    row = Row("corridor", port=PORT)
+    compile_venue()
+    far = FarSide(f"pair:vagrant-{machine},side=b", [], folder, SEED)
+    trade(row, guest, guest_tree.place(), MARKET, far, **TOGETHER)
+    result = row.details["result"]
+    print(
+        f"corridor   {row.host_sent:,} frames of the venue, {row.guest_received:,} received in the guest; "
+        f"{result['messages_decoded']:,} messages\n"
+        f"           {result['orders_sent']:,} orders sent, {result['venue_orders_received']:,} reached the venue, "
+        f"{result['fills']:,} fills\n"
+        f"           {result['books_compared']} books compared, {result['books_wrong']} wrong, "
+        f"{result['books_stale']} stale"
+    )
+    return row
+
+
+def prove(machine: str, folder: Path) -> bool:
+    """Both proofs, one after the other, and what they complain of."""
+    with visit(machine, folder) as guest:
+        began = time.monotonic()
+        rows = [prove_echo(machine, guest)]
+        echoed = time.monotonic()
+        rows.append(prove_corridor(machine, guest, folder))
+        ended = time.monotonic()
+    start = rows[1].details["start_seconds"]
+    print_note(f"echo: {echoed - began:.1f} s; corridor: {ended - echoed:.1f} s, of that {start} s until io and core ran")
+    ok = all(row.ok for row in rows)
     print(f"check      {'ok: everything agrees' if ok else 'FAILED'}")
-    for problem in check.problems[:10]:
-        print(f"           {problem}")
+    for row in rows:
+        for problem in row.problems[:10]:
+            print(f"           {row.case}: {problem}")
     return ok
 
 
 def main(words: list[str]) -> int:
-    """Both proofs, one after the other."""
+    """Exit code 0 when all agrees."""
     try:
         if len(words) != 1 or words[0] not in MACHINES:
             raise UsageError(f"usage: prove.py {' or '.join(MACHINES)}")
         with tempfile.TemporaryDirectory(prefix="gateway-prove-") as folder:
-            began = time.monotonic()
-            outcomes = []
-            for prove in (prove_echo, prove_corridor):
-                outcomes.append(prove(words[0], Path(folder)))
-                print_note(f"{prove.__name__}: {time.monotonic() - began:.1f} s")
-                began = time.monotonic()
-        return EXIT_DONE if all(outcomes) else EXIT_CHECK_FAILED
+            return EXIT_DONE if prove(words[0], Path(folder)) else EXIT_CHECK_FAILED
     except (GatewayError, OSError, ValueError, subprocess.SubprocessError) as problem:
         print(f"prove: {problem}", file=sys.stderr)
-        return getattr(problem, "exit_code", 5)
+        return getattr(problem, "exit_code", GatewayError.exit_code)
 
 
 if __name__ == "__main__":

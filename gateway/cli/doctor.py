@@ -56,5 +56,5 @@ def verdict(port: str, findings: list[Finding]) -> str:
     failed = [finding.name for finding in findings if finding.status == FAIL]
     warned = sum(finding.status == WARN for finding in findings)
     if failed:
-        return f"port {port} cannot run here: {', '.join(failed)}"
+        return f"port {port} is not fit to run here: {', '.join(failed)}"
     return f"port {port} can run here" + (f"; {warned} warnings" if warned else "")

@@ -96,10 +96,11 @@ def _examine_idle(host: Host) -> Finding:
 def _examine_interrupts(host: Host) -> Finding:
     isolated = parse_or_none(host.isolated()) or set()
     there = host.interrupts_on(isolated) if isolated else []
+    none = "none reach isolated processors" if isolated else "no processor is isolated from them"
     return judge(
         "interrupts",
         not there,
-        f"{len(there)} may reach the isolated processors" if there else "none reach isolated processors",
+        f"{len(there)} may reach the isolated processors" if there else none,
         "an interrupt on a loop's processor delays the frame at hand",
         f"gateway tune --apply --quiet {host.isolated()}",
     )

@@ -3,9 +3,11 @@
 The guest itself is booted by `scripts/testbed`, which continuous integration runs.
 """
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,13 +17,12 @@ import pytest
 
 from gateway import kernel_cache
 from tests.corridor_bench import unique_name
-from vagrant.testbed import bench, guest_tree, machine, network
+from vagrant.testbed import agent, bench, guest_tree, machine, network, trading
 from vagrant.testbed.echo_cases import ECHO_CASES, EchoCase, far_account, far_end, judge
 from vagrant.testbed.guest_tree import GuestTree
 
 SECONDS = 30
-ECHO = machine.GUEST_FILES / "echo.py"
-CHOSEN = bench.Bench(Path("image"), GuestTree(Path("/tree"), Path("/tree.img")), frames=300, seed=7)
+ECHO = agent.GUEST_FILES / "echo.py"
 
 
 def lines(process, wanted):
@@ -41,7 +42,7 @@ def accounts():
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as near:
         try:
             lines(near, "open")
-            with far_end(CHOSEN, EchoCase("pair"), f"pair:{name},side=b", []) as far:
+            with far_end(f"pair:{name},side=b", [], frames=300, seed=7) as far:
                 here = far_account(far)
             near.send_signal(signal.SIGTERM)
             there = json.loads(near.communicate(timeout=SECONDS)[0].splitlines()[-1])
@@ -55,6 +56,28 @@ def judged(here, there, chosen=ECHO_CASES[0]):
     row = bench.Row("echo")
     judge(row, here, there, chosen)
     return row
+
+
+@contextlib.contextmanager
+def local_agent(folder):
+    """The guest's agent as a process of this host, with its files and its environment in a folder."""
+    for source in agent.GUEST_FILES.glob("*.py"):
+        (folder / source.name).write_text(source.read_text().replace("/run/job", str(folder)).replace("/run/", f"{folder}/"))
+    surroundings = {"PYTHONPATH": str(guest_tree.ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    (folder / "environment.json").write_text(json.dumps(surroundings))
+    ours, theirs = socket.socketpair()
+    words = [sys.executable, "-u", str(folder / "agent.py")]
+    process = subprocess.Popen(words, stdin=theirs, stdout=theirs)
+    theirs.close()
+    try:
+        with ours:
+            guest = agent.Guest(ours)
+            guest.wait_until_ready(SECONDS)
+            yield guest
+        process.wait(SECONDS)  # it ends what it has started
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_an_echo_passes_when_all_four_counts_agree(accounts):
@@ -78,17 +101,44 @@ def test_a_foreign_driver_and_a_dropped_frame_fail_the_case(accounts):
     assert dropped.problems == ["the guest's port counts {'receive_dropped': 1}"]
 
 
-def test_frames_must_arrive_on_every_queue(accounts):
+def test_every_queue_must_carry_a_substantial_share_of_the_frames(accounts):
     here, there = accounts
     whole = there["port"]["frames_received"]
-    both = {"driver": "net_virtio", "queue0": str(whole - 100), "queue1": "100"}
-    assert judged(here, {**there, "set_up": both}, EchoCase("queues", queues=2)).problems == []
-    one = {"driver": "net_virtio", "queue0": str(whole), "queue1": "0"}
-    assert judged(here, {**there, "set_up": one}, EchoCase("queues", queues=2)).problems
+
+    def problems(first, second):
+        set_up = {"driver": "net_virtio", "queue0": str(first), "queue1": str(second)}
+        return judged(here, {**there, "set_up": set_up}, EchoCase("queues", queues=2)).problems
+
+    share = -(-whole // 4)
+    assert problems(whole - share, share) == []
+    assert problems(whole - share + 1, share - 1)
+    assert problems(whole, 0)
+    assert problems(whole - share - 1, share)
+
+
+@pytest.mark.parametrize("placement", [trading.TOGETHER, {}], ids=["together", "apart"])
+def test_a_session_over_the_agents_line_is_judged_by_both_sides_accounts(tmp_path, monkeypatch, placement):
+    name = unique_name("testbed")
+    monkeypatch.setattr(trading, "GUEST_FOLDER", str(tmp_path))
+    monkeypatch.setattr(trading, "INSTANCE", name)
+    monkeypatch.setattr(trading, "PORT", f"pair:{name}")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/gateway").symlink_to(guest_tree.ROOT / "gateway")
+    trading.compile_venue()
+    row = bench.Row("demo")
+    with local_agent(tmp_path) as guest:
+        far = trading.FarSide(f"pair:{name},side=b", [], tmp_path, seed=1)
+        tree = GuestTree(tmp_path, tmp_path / "tree.img")
+        state = {"INSTANCE__STATE": str(tmp_path / "state"), **placement}
+        trading.trade(row, guest, tree, trading.Market(seconds=1.0), far, **state)
+    assert row.problems == []
+    assert row.host_sent == row.guest_received > 0
+    assert row.host_echoed == row.guest_echoed > 0
+    assert not Path(f"/dev/shm/gateway-{name}").exists()
 
 
 def test_the_agent_answers_each_request_and_survives_a_bad_one(tmp_path):
-    source = (machine.GUEST_FILES / "agent.py").read_text().replace("/run/", f"{tmp_path}/")
+    source = (agent.GUEST_FILES / "agent.py").read_text().replace("/run/", f"{tmp_path}/")
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / "environment.json").write_text('{"WORD": "from the host"}')
     (tmp_path / "agent.py").write_text(source)

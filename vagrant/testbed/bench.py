@@ -14,6 +14,7 @@ from typing import Any
 
 from gateway.errors import GatewayError
 from gateway.ops.supervisor import end_process
+from vagrant.testbed.agent import Guest
 from vagrant.testbed.guest_tree import ROOT, GuestTree
 from vagrant.testbed.machine import DATA_PLANE, Hardware, Machine, machine
 from vagrant.testbed.network import TAP
@@ -74,7 +75,7 @@ class Bench:
             row.require(row.exit_code == 0, f"the guest's exit code is {row.exit_code}")
 
 
-def bind(row: Row, guest: Machine, driver: str = "vfio-pci") -> None:
+def bind(row: Row, guest: Guest, driver: str = "vfio-pci") -> None:
     """Hands the data-plane NIC over, by the gateway's own command."""
     outcome = guest.gateway("nic", "bind", DATA_PLANE, "--driver", driver, "--json")
     if outcome.code != 0:
@@ -85,7 +86,7 @@ def bind(row: Row, guest: Machine, driver: str = "vfio-pci") -> None:
     row.require("net_virtio" in card["poll_mode_drivers"], f"nic bind names no DPDK driver: {card['poll_mode_drivers']}")
 
 
-def unbind(row: Row, guest: Machine) -> None:
+def unbind(row: Row, guest: Guest) -> None:
     """Gives it back to the kernel, which must have it again."""
     outcome = guest.gateway("nic", "unbind", DATA_PLANE, "--json")
     row.require(outcome.code == 0, f"gateway nic unbind in the guest: {outcome.err.strip()}")

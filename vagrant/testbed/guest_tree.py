@@ -88,6 +88,12 @@ def stamped(path: Path, value: str) -> Iterator[bool]:
         path.write_text(value)
 
 
+def place() -> GuestTree:
+    """Where the tree of this clone stands, made or not."""
+    folder = cache_folder() / f"tree-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
+    return GuestTree(folder, folder.with_suffix(".img"))
+
+
 def make() -> GuestTree:
     """The tree of this clone, made or renewed as far as it is not current. Raises CapabilityError, GatewayError."""
     if sys.version_info[:2] != GUEST_PYTHON:
@@ -95,12 +101,11 @@ def make() -> GuestTree:
         raise CapabilityError(f"the guest's Python is {wanted}, this one is {here}; run it with PYTHON=python{wanted}")
     if os.environ.get("GATEWAY_NATIVE_CPU"):
         raise CapabilityError("the extension was compiled for this very processor; scripts/setup without GATEWAY_NATIVE_CPU")
-    cache = cache_folder()
-    remove_orphans(cache)
-    folder = cache / f"tree-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
+    remove_orphans(cache_folder())
+    tree = place()
+    folder = tree.folder
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "origin").write_text(str(ROOT))
-    tree = GuestTree(folder, folder.with_suffix(".img"))
     packages = f"{sys.version_info[:2]} {requirements()}"
     with stamped(folder / "packages.stamp", packages) as due:
         if due:

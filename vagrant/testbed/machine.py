@@ -19,17 +19,18 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gateway.errors import CapabilityError, GatewayError
+from vagrant.testbed.agent import ANSWER_SECONDS, GUEST_FILES, Guest, last_line
 from vagrant.testbed.guest_tree import GuestTree, cache_folder
 
 QEMU = "qemu-system-x86_64"
 DATA_PLANE = "0000:00:10.0"
-BOOT_SECONDS, ANSWER_SECONDS, END_SECONDS, LOCK_SECONDS = 180.0, 120.0, 60.0, 1800.0  # on a busy host
-GUEST_FILES = Path(__file__).with_name("guest")
+BOOT_SECONDS, END_SECONDS, LOCK_SECONDS = 180.0, 60.0, 1800.0  # on a busy host
+CONNECT_SECONDS = 0.5
+LAST_WORDS_SECONDS = 1.0  # for a QEMU that is about to end
 PR_SET_PDEATHSIG = 1
 
 
@@ -46,101 +47,23 @@ class Hardware:
     huge_pages: int = 96  # of 2 MiB, in the guest
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a program in the guest ended (code None: it runs) and what it said."""
-
-    code: int | None
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        """Its output as one JSON value; raises GatewayError with what it said instead."""
-        try:
-            return json.loads(self.out)
-        except ValueError:
-            raise GatewayError(
-                f"no JSON from the guest (exit code {self.code}): {last_line(self.err or self.out)}"
-            ) from None
-
-    def json_line(self) -> Any:
-        """The last line of its output as one JSON value."""
-        return Outcome(self.code, last_line(self.out), self.err).json()
-
-
-def last_line(text: str) -> str:
-    """The last line that says anything."""
-    return ([line for line in text.splitlines() if line.strip()] or ["it said nothing"])[-1]
-
-
 @dataclass
-class Machine:
+class Machine(Guest):
     """A running guest; made by `machine`."""
 
     folder: Path
     process: "subprocess.Popen[bytes]"
     log: Path
-    agent: socket.socket
     boot_seconds: float = 0.0
-    _rest: bytes = field(default=b"", repr=False)
-
-    def _line(self, seconds: float) -> str:
-        deadline = time.monotonic() + seconds
-        while b"\n" not in self._rest:
-            if self.process.poll() is not None:
-                raise GatewayError(f"QEMU ended (exit code {self.process.returncode}): {self.last_words()}")
-            if time.monotonic() > deadline:
-                raise GatewayError(f"the guest did not answer within {seconds:.0f} s: {self.last_words()}")
-            with contextlib.suppress(TimeoutError):
-                self._rest += self.agent.recv(1 << 16)
-        line, _, self._rest = self._rest.partition(b"\n")
-        return line.decode(errors="replace").strip()
 
     def last_words(self) -> str:
-        """The last line of QEMU's log, or of the guest's console."""
+        """The last line of QEMU's log, or of the guest's console; whether QEMU has ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(LAST_WORDS_SECONDS)
         texts = [path.read_text(errors="replace") for path in (self.log, self.folder / "console") if path.exists()]
-        return last_line(next((text for text in texts if text.strip()), ""))
-
-    def ask(self, patience_seconds: float = ANSWER_SECONDS, **request: Any) -> dict[str, Any]:
-        """One request to the agent and its answer."""
-        self.agent.sendall(json.dumps(request).encode() + b"\n")
-        answer = json.loads(self._line(patience_seconds))
-        if "problem" in answer:
-            raise GatewayError(f"the guest's agent: {answer['problem']}")
-        return dict(answer)
-
-    def run(self, *words: str, seconds: float = ANSWER_SECONDS) -> Outcome:
-        """A program in the guest, to its end."""
-        return Outcome(**self.ask(seconds + ANSWER_SECONDS, do="run", words=words, seconds=seconds))
-
-    def gateway(self, *words: str, seconds: float = ANSWER_SECONDS) -> Outcome:
-        """A verb of `gateway` in the guest."""
-        return self.run("python3", "-m", "gateway.cli.main", *words, seconds=seconds)
-
-    def start(self, name: str, *words: str) -> int:
-        """A program that goes on; its process number."""
-        return int(self.ask(do="start", name=name, words=words)["pid"])
-
-    def look(self, name: str) -> Outcome:
-        """What a started program has said so far."""
-        return Outcome(**self.ask(do="look", name=name))
-
-    def wait(self, name: str, text: str = "", seconds: float = ANSWER_SECONDS) -> Outcome:
-        """Until a started program has said `text`, or has ended where there is none; raises GatewayError else."""
-        deadline = time.monotonic() + seconds
-        while True:
-            outcome = self.look(name)
-            if (text and text in outcome.out + outcome.err) or (not text and outcome.code is not None):
-                return outcome
-            if outcome.code is not None:
-                raise GatewayError(f"{name} in the guest ended (exit code {outcome.code}): {last_line(outcome.err)}")
-            if time.monotonic() > deadline:
-                raise GatewayError(f"{name} in the guest: waited {seconds:.0f} s in vain: {last_line(outcome.err)}")
-            time.sleep(0.1)
-
-    def signal(self, name: str = "", number: int = signal.SIGTERM, pid: int = 0) -> None:
-        """Sends a signal in the guest."""
-        self.ask(do="signal", name=name, pid=pid, number=int(number))
+        words = last_line(next((text for text in texts if text.strip()), ""))
+        code = self.process.returncode
+        return words if code is None else f"QEMU ended (exit code {code}): {words}"
 
     def set_link(self, up: bool) -> None:
         """Pulls the data-plane NIC's cable, or puts it back (QMP, set_link)."""
@@ -158,8 +81,8 @@ class Machine:
 
     def end(self) -> int:
         """Lets the guest leave in order; its exit code."""
-        self.agent.sendall(json.dumps({"do": "end", "code": 0}).encode() + b"\n")
-        line = self._line(END_SECONDS)
+        self.say({"do": "end", "code": 0})
+        line = self.hear(END_SECONDS)
         self.process.wait(END_SECONDS)
         return int(line.removeprefix("exit ")) if line.startswith("exit ") else 1
 
@@ -237,17 +160,16 @@ def machine(hardware: Hardware, image: Path, tree: GuestTree, folder: Path, pref
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True, preexec_fn=die_with_parent
         )
-    agent = socket.socket(socket.AF_UNIX)
-    agent.settimeout(0.5)
-    guest = Machine(folder, process, log, agent)
+    line = socket.socket(socket.AF_UNIX)
+    line.settimeout(CONNECT_SECONDS)
+    guest = Machine(line, folder, process, log)
     try:
         _connect(guest, began + BOOT_SECONDS)
-        while "ready" not in guest._line(began + BOOT_SECONDS - time.monotonic()):
-            pass
+        guest.wait_until_ready(began + BOOT_SECONDS - time.monotonic())
         guest.boot_seconds = round(time.monotonic() - began, 1)
         yield guest
     finally:
-        agent.close()
+        line.close()
         if process.poll() is None:
             process.kill()
         process.wait()
@@ -256,7 +178,7 @@ def machine(hardware: Hardware, image: Path, tree: GuestTree, folder: Path, pref
 def _connect(guest: Machine, deadline: float) -> None:
     while True:
         with contextlib.suppress(OSError):
-            guest.agent.connect(str(guest.folder / "agent.sock"))
+            guest.line.connect(str(guest.folder / "agent.sock"))
             return
         if guest.process.poll() is not None or time.monotonic() > deadline:
             raise GatewayError(f"QEMU does not start: {guest.last_words()}")

@@ -16,7 +16,7 @@ from gateway.instance import Instance
 
 POLL_SECONDS, QUIET_SECONDS, HEAL_SECONDS, REST_SECONDS = 0.05, 2.0, 20.0, 1.0
 AFTER_RESTART_FRAMES = 300
-RUNNING = layout.value("PROCESS_RUNNING")
+RUNNING, ABSENT = layout.value("PROCESS_RUNNING"), layout.value("PROCESS_ABSENT")
 
 
 def say(state, **more):
@@ -45,8 +45,8 @@ def beat(instance, process):
 
 
 def is_running(instance):
-    """Whether io and core both turn."""
-    return all(beat(instance, name)["state"] == RUNNING for name in ("PROCESS_IO", "PROCESS_CORE"))
+    """Whether io and core both turn; core starts before io, or in the same process."""
+    return beat(instance, "PROCESS_IO")["state"] == RUNNING and beat(instance, "PROCESS_CORE")["state"] in (RUNNING, ABSENT)
 
 
 def io_counts(instance):
@@ -75,14 +75,16 @@ def kill_io(instance, frames):
 
 
 def cancel_all(instance):
-    """What `gateway kill` does."""
+    """What `gateway kill` does, while an order rests."""
     from pathlib import Path
 
     from gateway.cli.kill import stored_configuration
+    from gateway.core.orders import open_references
     from gateway.ops import kill
     from gateway.ops.appliance import order_frames
 
     configuration = stored_configuration(instance)
+    until(lambda: open_references(instance.rows("orders")))
     report = kill.kill(instance, Path(configuration.state_folder), order_frames(configuration))
     say("cancelled", report=report.as_json(), after=io_counts(instance))
 
@@ -114,8 +116,6 @@ def take_the_rest(instance):
 
 def main(words):
     """The whole watch."""
-    asked = []
-    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
     instance = until(lambda: attach(words[0]))
     say("attached")
     from gateway.ops.demo import appliance_books, appliance_positions  # numba: as long as the appliance starts
@@ -127,6 +127,8 @@ def main(words):
         kill_io(instance, int(words[2]))
         cancel_all(instance)
     wait_until_quiet(instance)
+    asked = []
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
     say("flowed")
     until(lambda: asked)
     take_the_rest(instance)

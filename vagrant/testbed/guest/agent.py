@@ -1,12 +1,12 @@
-"""Serves the host over the second serial line of the guest: one JSON request a line, one JSON answer a line.
+"""Serves the host over the second serial line of the guest, or over ssh: one JSON request a line, one JSON answer a line.
 
     {"do": "run", "words": [...], "seconds": 60}       {"code": 0, "out": "...", "err": "..."}
     {"do": "start", "name": "echo", "words": [...]}    {"pid": 321}
     {"do": "look", "name": "echo"}                     {"code": null, "out": "...", "err": "..."}
     {"do": "signal", "name": "echo", "number": 15}     {}
-    {"do": "end", "code": 0}                           the power goes
+    {"do": "end", "code": 0}                           it leaves with this code; on the serial line the power goes
 
-Hard rule: it needs nothing but Python's own library, and every request has a bound.
+Hard rule: it needs nothing but Python's own library, every request has a bound, and what it started ends with it.
 """
 
 import json
@@ -14,9 +14,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from signal import SIGHUP, SIGKILL, SIGTERM
+from signal import signal as handle
 
 FOLDER = Path("/run/job")
 CODE_TIMED_OUT = 124
+END_SECONDS = 10
 
 environment = {**os.environ, **json.loads((FOLDER / "environment.json").read_text())}
 started = {}
@@ -64,8 +67,20 @@ def signal(request):
     return {}
 
 
-def main():
-    """Answers until told to end."""
+def end_started():
+    """Ends what still runs: also when the host has hung up."""
+    for process in started.values():
+        if process.poll() is None:
+            process.terminate()
+    for process in started.values():
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, SIGKILL)
+
+
+def serve():
+    """Answers until told to end, or until nobody asks any more; the exit code."""
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
@@ -80,4 +95,10 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for number in (SIGTERM, SIGHUP):
+        handle(number, lambda *_: sys.exit(1))
+    try:
+        code = serve()
+    finally:
+        end_started()
+    sys.exit(code)
