@@ -137,18 +137,18 @@ def test_a_tap_interface_of_the_driver(namespace):
 @pytest.mark.parametrize(
     ("argument", "kind", "mend"),
     [
-        ("", "PortError", "name a PCI address"),
-        ("eth0", "PortError", "name a PCI address"),
+        ("", "PortNameError", "name a PCI address"),
+        ("eth0", "PortNameError", "name a PCI address"),
         ("net_nosuch0", "CapabilityError", "net_nosuch0"),
         ("net_memif0,role=bad", "CapabilityError", "Unknown role"),
         ("net_pcap0,rx_pcap=/nope.pcap", "CapabilityError", "/nope.pcap"),
-        ("net_null0,eal=--bogus", "PortError", "no option of EAL"),
-        ("net_null0,eal=--help", "PortError", "it would end the process"),
-        ("net_null0,huge=maybe", "PortError", "huge= is yes or no"),
-        ("net_null0,memory=1", "PortError", "memory=1 is not a whole number"),
+        ("net_null0,eal=--bogus", "PortNameError", "no option of EAL"),
+        ("net_null0,eal=--help", "PortNameError", "it would end the process"),
+        ("net_null0,huge=maybe", "PortNameError", "huge= is yes or no"),
+        ("net_null0,memory=1", "PortNameError", "memory=1 is not a whole number"),
         ("net_null0,memory=64,descriptors=8192", "CapabilityError", "raise memory="),
         ("0000:ff:1f.7", "CapabilityError", "no such PCI device"),
-        ("net_null0," + "x" * 600, "PortError", "longer than"),
+        ("net_null0," + "x" * 600, "PortNameError", "longer than"),
     ],
 )
 def test_a_bad_device_is_one_line_and_never_the_end_of_the_process(argument, kind, mend):
