@@ -22,6 +22,7 @@ setup(
         "pydantic-settings>=2.3",
         "pyelftools>=0.30",
         "rich>=13.7",
+        "structlog>=24.1",
     ],
     extras_require={
         "test": ["databento-dbn>=0.40", "hypothesis>=6.100", "orjson>=3.9", "pytest>=8", "sbedecoder>=0.1.10", "scapy>=2.5"],
