@@ -85,18 +85,14 @@ def print_order(order: dict[str, Any]) -> None:
     """Head, then events."""
     exponent = order["price_exponent"]
     symbol = order["symbol"] or f"instrument {order['instrument']}"
-    terms = (
-        f"{order['side'] or '?'} {order['quantity']} {symbol} at {price(order['price'], exponent)} {order['time_in_force']}"
-    )
+    terms = f"{order['side'] or '?'} {order['quantity']} {symbol} at {price(order['price'], exponent)}"
     average = price(order["average_price"], exponent)
     filled = f", {order['filled']} filled at {average}" if order["filled"] else ""
     print(f"order {order['reference']}   {terms} {order['time_in_force']}   {order['state']}{filled}")
     ids = ("client_order_id", "venue_order_id", "signal", "strategy", "replaces", "replaced_by")
     print("  " + "   ".join(f"{name.replace('_', ' ')} {order[name]}" for name in ids if order[name] is not None))
     record = order["record"]
-    known = [
-        f"{name.replace('_', ' ')} {value}" for name, value in record.items() if value and name[:3] not in ("utc", "seq")
-    ]
+    known = [f"{name.replace('_', ' ')} {record[name]}" for name in WHO if record[name]]
     print("  " + "   ".join(known))
     print(f"  times {record['utc_state']} against UTC{offset(order['events'][0])}")
     for event in order["events"]:

@@ -97,7 +97,7 @@ def _terms(context: Context, row: Any, record: int, run: dict[str, Any]) -> dict
 
 
 def record_fields(run: dict[str, Any], terms: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
-    """What order-record rules ask for: who, for whom, by which algorithm, in what capacity, how long, when, in what order."""
+    """What order-record rules ask for: who, for whom, by which algorithm, in what capacity, how long, when, which number."""
     written = run.get("records", {})
     return {
         "firm": written.get("firm") or None,

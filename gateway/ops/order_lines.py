@@ -29,7 +29,7 @@ LOGIN_REFUSED = "the venue refused the login of the order session; check orders.
 
 def reason_names(mask: int) -> list[str]:
     """The names of a gate mask's bits, in the order of the gate's table."""
-    return [name for bit, name in REASONS.items() if mask >> bit & 1 and name != "REASONS"]
+    return [name for bit, name in sorted(REASONS.items()) if mask >> bit & 1 and name != "REASONS"]
 
 
 def report_name(kind: int) -> str:
