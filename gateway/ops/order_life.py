@@ -19,6 +19,7 @@ SIDES = layout.names("event_side", "SIDE_")
 LIVES = layout.names("time_in_force", "TIME_")
 OPENING = {layout.value("INTENT_NEW"), layout.value("INTENT_REPLACE")}
 REJECTED = ord("J")  # its reason is a number, the others' a letter
+STRATEGY_SHIFT = 32  # the strategy's row stands above the reference
 CONTROL_ROW = layout.value("GATE_STRATEGIES") - 1
 PROVEN, UNPROVEN = "PROVEN", "UNPROVEN"
 
@@ -73,7 +74,7 @@ def order_of(index: JournalIndex, context: Context, run: int, reference: int) ->
 def _client_order_id(run: dict[str, Any], reference: int, strategy: int) -> str | None:
     if "site" not in run or "epoch" not in run:
         return None
-    return client_order_id(run["site"], run["epoch"], reference)
+    return client_order_id(run["site"], run["epoch"], reference | strategy << STRATEGY_SHIFT)
 
 
 def _terms(context: Context, row: Any, record: int, run: dict[str, Any]) -> dict[str, Any]:
