@@ -18,6 +18,8 @@ INTENTS = layout.names("intent_kind", "INTENT_")
 SIDES = layout.names("event_side", "SIDE_")
 LIVES = layout.names("time_in_force", "TIME_")
 OPENING = {layout.value("INTENT_NEW"), layout.value("INTENT_REPLACE")}
+REFUSALS = layout.names("refusal_reason", "REFUSAL_")
+OWN_STATES = {"UNKNOWN": "unknown", "WORKING": "working"}
 REJECTED = ord("J")  # its reason is a number, the others' a letter
 STRATEGY_SHIFT = 32  # the strategy's row stands above the reference
 CONTROL_ROW = layout.value("GATE_STRATEGIES") - 1
@@ -201,9 +203,9 @@ def standing(events: list[dict[str, Any]]) -> dict[str, Any]:
         elif kind == "J":
             state = "rejected"
         elif kind is None:
-            state = "not sent"
+            state = OWN_STATES.get(event["refusal"], "not sent")
     filled = sum(size for size, _ in fills.values())
-    if filled and state in ("sent", "working", "unheard of"):
+    if filled and state in ("sent", "working", "unknown", "unheard of"):
         state = "filled" if filled >= (quantity or opening) > 0 else "partly filled"
     notional = sum(size * price for size, price in fills.values())
     average = notional / filled if filled else None
