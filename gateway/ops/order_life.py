@@ -168,12 +168,9 @@ def _report(row: Any) -> dict[str, Any]:
     kind, flags = int(row["reasons"]), int(row["flags"])
     reason = None if not flags else flags if kind == REJECTED else chr(flags)
     facts = {name: int(row[name]) or None for name in ("price", "quantity", "match", "venue_order_id", "time_venue_ns")}
-    return {
-        "event": "report",
-        "report": report_name(kind),
-        "type": chr(kind) if kind >= 32 else None,
-        "reason": reason,
-    } | facts
+    own = REFUSALS.get(kind)
+    head = {"event": "report", "report": report_name(kind), "type": None if own else chr(kind), "refusal": own}
+    return head | {"reason": reason} | facts
 
 
 def standing(events: list[dict[str, Any]]) -> dict[str, Any]:
