@@ -30,6 +30,7 @@ from gateway.ops.joined import Joined, require_apart
 from gateway.ops.journal import Journal
 from gateway.ops.limit_block import deny_new_risk, follow_hours, prepare_account
 from gateway.ops.notification import Notification, without_notification
+from gateway.ops.order_control import OrderControl
 from gateway.ops.privileges import hand_over, user_of
 from gateway.ops.process import CONFIGURATION_FILE, HEARTBEATS, PROBLEM_FILE
 
@@ -80,6 +81,7 @@ class Supervisor:
         prepare_account(self.instance, configuration, clock.now_ns(self.instance.clock_address))
         disabled.restore(self.instance, configuration)
         self.frames = order_frames(configuration)
+        self.order_control = OrderControl(self.instance, configuration, self.frames)
         self.journal = Journal(self.instance, configuration.journal_folder)
         if self.user is not None:
             hand_over(self.instance.folder, self.user)
@@ -163,6 +165,7 @@ class Supervisor:
     def tick(self) -> None:
         """One turn of control: heartbeat, journal, latch to disk, dead children."""
         self._live()
+        self.order_control.tick()
         follow_hours(self.instance, self.configuration, clock.now_ns(self.instance.clock_address))
         for name in disabled.follow(self.instance, self.configuration):
             mend = f"look why, then: gateway enable CONFIG {name}"
@@ -231,6 +234,7 @@ class Supervisor:
             for child in self.children.values():
                 end_process(child)
             self.children.clear()
+            self.order_control.close()
             try:
                 if self.journal.is_open:
                     self.journal.drain(clock.now_ns(self.instance.clock_address))
