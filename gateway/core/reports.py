@@ -18,6 +18,7 @@ from gateway.core.orders import (
     CANCELLED,
     CANCELLING,
     REJECTED,
+    UNKNOWN,
     apply_fill,
     break_fill,
     decrement,
@@ -140,7 +141,7 @@ def on_rare(path, order, kind, message, now_ns):
     if is_live(order) == 0:
         return count(path, DUPLICATE)
     if kind == IS_CANCEL_REJECT:
-        if load_u8(order + ORDER.state) == CANCELLING:
+        if (load_u8(order + ORDER.state) == CANCELLING) | (load_u8(order + ORDER.state) == UNKNOWN):
             resume(path, order, now_ns)
     elif kind == IS_PRIORITY:
         price = load_be64(message + PRIORITY.price)

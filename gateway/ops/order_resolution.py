@@ -25,10 +25,23 @@ from gateway.ops.kill import Templates, control_ring
 from gateway.ops.own_orders import unknown_orders
 from gateway.ops.summary import carrier_counters
 from gateway.protocols import ouch50, soupbintcp
+from gateway.protocols.ouch50_account import VenueAccount
 
 MILLISECOND_NS = 1_000_000
 ROUND_NS = 250_000_000  # between two questions to the venue
 NEVER_ARRIVED, WORKING = layout.value("RESOLUTION_NEVER_ARRIVED"), layout.value("RESOLUTION_WORKING")
+ASK, WAIT = layout.value("RESOLUTION_ASK"), 0
+
+
+def finding(account: VenueAccount, row: np.void) -> int:
+    """What the venue's account says of an order without an answer (dtype of struct order): NEVER_ARRIVED, WORKING,
+    WAIT (a report of it is on its way to core), or ASK (the venue may still take it)."""
+    reference = int(row["reference"])
+    if row["venue_order_id"] != 0 or row["filled"] != 0:
+        return WORKING if reference in account.open_orders else WAIT
+    if account.knows(reference):
+        return WAIT
+    return NEVER_ARRIVED if account.is_past(reference) else ASK
 
 
 class Query(NamedTuple):
@@ -100,16 +113,10 @@ class Resolution:
     def _decide(self, copy: DropCopy, row: np.void) -> bool:
         """Whether nothing has to be asked about an order: core was told, or a report of it is on its way."""
         reference = int(row["reference"])
-        if row["venue_order_id"] != 0 or row["filled"] != 0:
-            if reference in copy.account.open_orders:
-                self._tell(WORKING, reference)
-            return True
-        if copy.account.knows(reference):
-            return True
-        if copy.account.is_past(reference):
-            self._tell(NEVER_ARRIVED, reference)
-            return True
-        return False
+        verdict = finding(copy.account, row)
+        if verdict in (NEVER_ARRIVED, WORKING):
+            self._tell(verdict, reference)
+        return verdict != ASK
 
     def _transmitted(self) -> int:
         """The highest reference that was handed to a connection."""
