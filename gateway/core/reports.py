@@ -19,6 +19,7 @@ from gateway.core.orders import (
     CANCELLED,
     CANCELLING,
     REJECTED,
+    UNKNOWN,
     apply_fill,
     break_fill,
     decrement,
@@ -139,7 +140,7 @@ def on_rare(path, order, kind, message, now_ns):
     if is_live(order) == 0:
         return count(path, DUPLICATE)
     if kind == IS_CANCEL_REJECT:
-        if load_u8(order + ORDER.state) == CANCELLING:
+        if (load_u8(order + ORDER.state) == CANCELLING) | (load_u8(order + ORDER.state) == UNKNOWN):
             resume(path, order, now_ns)
     elif kind == IS_PRIORITY:
         price = load_be64(message + PRIORITY.price)
@@ -266,7 +267,7 @@ def unknown(path, kind, match, reference, message, message_bytes, now_ns):
     another order is neither, and what waits for its instrument to be named is not lost yet.
     """
     order = PARK if is_parked(path, reference) == 1 else REFUSED
-    if order == REFUSED and kind == IS_ACCEPT and is_plausible(message + ACCEPT.quantity, message + ACCEPT.price) == 1 or order == REFUSED and kind == IS_REPLACE and is_plausible(message + REPLACE.quantity, message + REPLACE.price) == 1:
+    if order == REFUSED and is_adoptable(kind, message) == 1:
         order = adopt(path, kind, message, now_ns)
     if order == PARK:
         if park(path, reference, message, message_bytes) == 0:
@@ -284,9 +285,13 @@ def unknown(path, kind, match, reference, message, message_bytes, now_ns):
 
 
 @kernel
-def is_plausible(quantity_at, price_at):
-    """1 when quantity and price of a report lie within the bounds of an order."""
-    quantity, price = load_be32(quantity_at), load_be64(price_at)
+def is_adoptable(kind, message):
+    """1 for an Accepted or Replaced with quantity and price within the bounds of an order."""
+    if (kind != IS_ACCEPT) & (kind != IS_REPLACE):
+        return int64(0)
+    replaced = kind == IS_REPLACE
+    quantity = load_be32(message + (REPLACE.quantity if replaced else ACCEPT.quantity))
+    price = load_be64(message + (REPLACE.price if replaced else ACCEPT.price))
     return int64((quantity > 0) & (quantity <= QUANTITY_MAX) & (price > 0) & (price <= PRICE_MAX))
 
 

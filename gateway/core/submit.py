@@ -99,7 +99,7 @@ def judge(path, intent, reference, now_ns):
         if mask == 0:
             add_to(counters + COUNTERS.cancels_sent, 1)
             if (kind == CANCEL) & (load_i64(intent + INTENT.quantity) == 0):
-                store_u8(live_row(path, reference) + ORDER.state, CANCELLING)
+                note_cancel(live_row(path, reference), now_ns)
         return mask
     freshen(path, load_u32(intent + INTENT.instrument), now_ns)
     mask = decide_new(path, intent, reference, now_ns)
@@ -108,6 +108,14 @@ def judge(path, intent, reference, now_ns):
         remember(path, intent, now_ns)
         add_to(counters + COUNTERS.orders_sent, 1)
     return mask
+
+
+@kernel
+def note_cancel(order, now_ns):
+    """A cancel is on its way; the first one starts the time within which an answer is due."""
+    if load_u8(order + ORDER.state) != CANCELLING:
+        store_i64(order + ORDER.time_last_ns, now_ns)
+    store_u8(order + ORDER.state, CANCELLING)
 
 
 @kernel

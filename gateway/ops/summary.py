@@ -113,6 +113,7 @@ def summary(instance: Instance) -> dict[str, Any]:
         "portfolio": {name: int(account[name]) for name in PORTFOLIO},
         "quality": {name: int(quality[name]) for name in QUALITY},
         "order_session": order_session(instance),
+        "reconciliation": plain(instance.regions["reconciliation"].view("reconciliation_state")[0], "reconciliation_state"),
         "orders_transmitted": int(carrier["io"]["orders_transmitted"]),
         "cancels_transmitted": int(carrier["io"]["cancels_transmitted"]),
         **spans(carrier),

@@ -32,6 +32,7 @@ from gateway.ops.journal import Journal
 from gateway.ops.limit_block import deny_new_risk, follow_hours, prepare_account
 from gateway.ops.log import open_log
 from gateway.ops.notification import Notification, without_notification
+from gateway.ops.order_control import OrderControl
 from gateway.ops.order_lines import OrderLines, SessionWatch
 from gateway.ops.privileges import hand_over, user_of
 from gateway.ops.process import CONFIGURATION_FILE, HEARTBEATS, PROBLEM_FILE
@@ -91,6 +92,7 @@ class Supervisor:
         prepare_account(self.instance, configuration, clock.now_ns(self.instance.clock_address))
         disabled.restore(self.instance, configuration)
         self.frames = order_frames(configuration)
+        self.order_control = OrderControl(self.instance, configuration, self.frames)
         self.journal = Journal(self.instance, configuration.journal_folder, configuration)
         if configuration.log.orders != "none":
             self.journal.observers.append(OrderLines(self.log, everything=configuration.log.orders == "all"))
@@ -177,6 +179,7 @@ class Supervisor:
         """One turn of control: heartbeat, journal, latch to disk, dead children."""
         self._live()
         self.watch.follow(self.instance, self.log)
+        self.order_control.tick()
         follow_hours(self.instance, self.configuration, clock.now_ns(self.instance.clock_address))
         for name in disabled.follow(self.instance, self.configuration):
             text = f"strategy {name} is disabled by REPEAT; look why, then: gateway enable CONFIG {name}"
@@ -247,6 +250,7 @@ class Supervisor:
             for child in self.children.values():
                 end_process(child)
             self.children.clear()
+            self.order_control.close()
             try:
                 if self.journal.is_open:
                     self.journal.drain(clock.now_ns(self.instance.clock_address))

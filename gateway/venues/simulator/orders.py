@@ -112,7 +112,7 @@ def _work(venue, symbol, side, level, quantity, reference, order_id, immediate, 
         cancelled(venue, quantity)
         report_canceled(venue, reference, quantity, LETTERS.F if post != 0 else LETTERS.I)
         return
-    partial = _drawn(venue, load_i64(venue + VENUE.partial_ppm)) and possible > 0
+    partial = _drawn(venue, load_i64(venue + VENUE.partial_ppm)) and possible > 0 and minimum == 0
     wanted = quantity
     if partial:
         wanted = below(venue + VENUE.random_fault, possible)
@@ -261,7 +261,7 @@ def _whole(message, size_bytes, fixed_bytes):
 
 @inner
 def option_number(message, fixed_bytes, size_bytes, tag):
-    """The number in an option of 1 or 4 bytes behind the fixed fields; 0: the message has none. What leaves it is not read."""
+    """The number in an option of 1 or 4 bytes behind the fixed fields; 0: none. What leaves the message is not read."""
     offset = fixed_bytes
     while offset + 2 <= size_bytes:
         length = load_u8(message + offset)
