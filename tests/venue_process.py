@@ -115,7 +115,7 @@ class VenueRun:
         return dict(json.loads(self.report_path.read_text()))
 
     def close(self) -> None:
-        end_process(self.process)
+        end_process(self.process, WAIT_SECONDS)  # a busy machine takes its time to remove the folder
         self.log.close()
         for side in "ab":
             (Path("/dev/shm") / f"gateway-pair-{self.name}.{side}").unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.cli.demo import report
 from gateway.core.orders import open_references
+from gateway.errors import AttachError
 from gateway.ops.demo import Demo, DemoOptions, appliance_books, appliance_positions
 from gateway.ops.reconciliation import compare_positions, reconcile
 from gateway.ops.summary import summary
@@ -62,11 +63,18 @@ def settled(demo: Demo) -> bool:
     return connection > 0 and connection == int(demo.instance.regions["gate"].view("gate_account")[0]["session_connection"])
 
 
+def traded(name: str) -> int:
+    """Executions of our orders at the venue; -1: it is not there yet."""
+    try:
+        return int(attach_counters(name)["executions"])
+    except AttachError:
+        return -1
+
+
 def trade_until(demo: Demo, name: str, fills: int) -> None:
     assert demo.instance is not None
     instance = demo.instance
-    venue = attach_counters(f"{name}-venue")
-    wait_for(lambda: int(venue["executions"]) >= fills and open_references(instance.rows("orders")), "nothing traded")
+    wait_for(lambda: traded(f"{name}-venue") >= fills and open_references(instance.rows("orders")), "nothing traded")
 
 
 @pytest.mark.parametrize("found", ["cancel", "adopt"])

@@ -97,12 +97,12 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueRun]:
 def room(venue: VenueRun, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Room]:
     monkeypatch.setenv(VARIABLE, "simulated")
     instance = Instance.create(unique_name("gateway"))
-    made = Room(instance, venue, **getattr(request, "param", {}))
     try:
+        made = Room(instance, venue, **getattr(request, "param", {}))
         yield made
-    finally:
         made.control.close()
         made.user.socket.close()
+    finally:
         instance.close(remove=True)
 
 
