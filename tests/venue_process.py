@@ -21,7 +21,7 @@ from gateway.venues.simulator.process import attach_counters
 from gateway.venues.simulator.symbols import LEVELS, TICK, floor_price_of
 from tests.stage_bench import unique_name
 
-START_SECONDS, WAIT_SECONDS = 120.0, 20.0
+START_SECONDS, WAIT_SECONDS = 280.0, 30.0
 SYMBOLS = 4
 
 

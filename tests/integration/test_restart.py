@@ -63,6 +63,16 @@ def settled(demo: Demo) -> bool:
     return connection > 0 and connection == int(demo.instance.regions["gate"].view("gate_account")[0]["session_connection"])
 
 
+def hear_the_end(demo: Demo) -> None:
+    """The venue is gone: until nothing arrives any more of what it said."""
+    assert demo.instance is not None
+    core, seen = demo.instance.counters[0]["core"], -1
+    while int(core["reports"]) != seen:
+        seen = int(core["reports"])
+        demo.take_the_rest()
+        time.sleep(1.0)
+
+
 def traded(name: str) -> int:
     """Executions of our orders at the venue; -1: it is not there yet."""
     try:
@@ -82,17 +92,17 @@ def test_after_kill_9_of_everything_positions_and_open_orders_are_the_venues(
     found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GATEWAY__RECONCILIATION__FOUND", found)
-    with trading(tmp_path, seconds=25.0) as demo:
+    with trading(tmp_path, seconds=900.0) as demo:
         trade_until(demo, demo.instance_name, fills=10)
         kill_everything(demo)
         for _ in demo.start_appliance():
             pass
         assert demo.instance is not None
         wait_for(lambda: settled(demo), "new risk was never allowed again")
-        for _ in demo.flowing():
-            time.sleep(0.1)
+        state = demo.instance.regions["reconciliation"].view("reconciliation_state")[0]
+        wait_for(lambda: int(state["reconciliations"]) >= 2, "the accounts were never compared")
         venue = demo.stop_venue()
-        demo.take_the_rest()
+        hear_the_end(demo)
         whole = summary(demo.instance)
         books, positions = appliance_books(demo.instance), appliance_positions(demo.instance)
         ours = set(open_references(demo.instance.rows("orders")))
