@@ -11,6 +11,7 @@ import pytest
 
 from gateway.cli.demo import report
 from gateway.core.orders import open_references
+from gateway.errors import AttachError
 from gateway.ops.demo import Demo, DemoOptions, appliance_books, appliance_positions
 from gateway.ops.reconciliation import compare_positions, reconcile
 from gateway.ops.summary import summary
@@ -62,11 +63,28 @@ def settled(demo: Demo) -> bool:
     return connection > 0 and connection == int(demo.instance.regions["gate"].view("gate_account")[0]["session_connection"])
 
 
+def hear_the_end(demo: Demo) -> None:
+    """The venue is gone: until nothing arrives any more of what it said."""
+    assert demo.instance is not None
+    core, seen = demo.instance.counters[0]["core"], -1
+    while int(core["reports"]) != seen:
+        seen = int(core["reports"])
+        demo.take_the_rest()
+        time.sleep(1.0)
+
+
+def traded(name: str) -> int:
+    """Executions of our orders at the venue; -1: it is not there yet."""
+    try:
+        return int(attach_counters(name)["executions"])
+    except AttachError:
+        return -1
+
+
 def trade_until(demo: Demo, name: str, fills: int) -> None:
     assert demo.instance is not None
     instance = demo.instance
-    venue = attach_counters(f"{name}-venue")
-    wait_for(lambda: int(venue["executions"]) >= fills and open_references(instance.rows("orders")), "nothing traded")
+    wait_for(lambda: traded(f"{name}-venue") >= fills and open_references(instance.rows("orders")), "nothing traded")
 
 
 @pytest.mark.parametrize("found", ["cancel", "adopt"])
@@ -74,17 +92,17 @@ def test_after_kill_9_of_everything_positions_and_open_orders_are_the_venues(
     found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GATEWAY__RECONCILIATION__FOUND", found)
-    with trading(tmp_path, seconds=25.0) as demo:
+    with trading(tmp_path, seconds=900.0) as demo:
         trade_until(demo, demo.instance_name, fills=10)
         kill_everything(demo)
         for _ in demo.start_appliance():
             pass
         assert demo.instance is not None
         wait_for(lambda: settled(demo), "new risk was never allowed again")
-        for _ in demo.flowing():
-            time.sleep(0.1)
+        state = demo.instance.regions["reconciliation"].view("reconciliation_state")[0]
+        wait_for(lambda: int(state["reconciliations"]) >= 2, "the accounts were never compared")
         venue = demo.stop_venue()
-        demo.take_the_rest()
+        hear_the_end(demo)
         whole = summary(demo.instance)
         books, positions = appliance_books(demo.instance), appliance_positions(demo.instance)
         ours = set(open_references(demo.instance.rows("orders")))
