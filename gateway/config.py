@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from gateway.control_sections import SecondFactor
 from gateway.errors import ConfigurationError
 from gateway.risk_sections import External, Hours, Portfolio, Risk, Strategy
 from gateway.sections import (
@@ -38,7 +39,7 @@ PREFIX = "GATEWAY__"
 
 
 class Configuration(BaseSettings):
-    """The resolved configuration; immutable. Every section is documented in gateway/sections.py and risk_sections.py."""
+    """The resolved configuration; immutable. Every section is documented in gateway/sections.py or another *_sections.py."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
@@ -60,6 +61,7 @@ class Configuration(BaseSettings):
     quality: Quality = Quality()
     watch: Watch = Watch()
     journal: Journal = Journal()
+    second_factor: SecondFactor = SecondFactor()
 
     @classmethod
     def settings_customise_sources(
