@@ -17,14 +17,14 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from gateway.control_sections import SecondFactor
+from gateway.control_sections import Budget, PostTrade, SecondFactor
 from gateway.errors import ConfigurationError
+from gateway.record_sections import Journal, Log, Records
 from gateway.risk_sections import External, Hours, Portfolio, Risk, Strategy
 from gateway.sections import (
     ExceptionPath,
     Feed,
     Instance,
-    Journal,
     Orders,
     Placement,
     Port,
@@ -39,7 +39,7 @@ PREFIX = "GATEWAY__"
 
 
 class Configuration(BaseSettings):
-    """The resolved configuration; immutable. Every section is documented in gateway/sections.py or another *_sections.py."""
+    """The resolved configuration; immutable. Every section is documented where it is defined: gateway/*sections.py."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
@@ -61,7 +61,11 @@ class Configuration(BaseSettings):
     quality: Quality = Quality()
     watch: Watch = Watch()
     journal: Journal = Journal()
+    post_trade: PostTrade = PostTrade()
+    budget: Budget = Budget()
     second_factor: SecondFactor = SecondFactor()
+    records: Records = Records()
+    log: Log = Log()
 
     @classmethod
     def settings_customise_sources(

@@ -27,6 +27,7 @@ VERBS = (
     "capture",
     "kill",
     "enable",
+    "resume",
     "totp",
     "doctor",
     "nic",

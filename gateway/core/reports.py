@@ -11,6 +11,7 @@ import numpy as np
 from numba import int64
 
 from gateway.core.counters import add_to, count_reason
+from gateway.core.journal_records import journal_refusal, journal_report
 from gateway.core.kernel import kernel
 from gateway.core.memory import load_be16, load_be32, load_be64, load_i64, load_u8, store_i64, store_u8
 from gateway.core.orders import (
@@ -28,7 +29,6 @@ from gateway.core.orders import (
     resume,
     set_price,
 )
-from gateway.core.submit import journal
 from gateway.layout import offsets, value
 from gateway.protocols.ouch50 import MESSAGES, OUTBOUND, offsets_of, size_of, type_of
 
@@ -53,7 +53,6 @@ for _message in MESSAGES[OUTBOUND].values():
     SIZES[ord(_message.type)] = size_of(_message.key)
 MOVES = np.isin(np.arange(256), [ord(letter) for letter in "AUECDBJITM"]).astype(np.int64)
 
-JOURNAL_REPORT = value("JOURNAL_REPORT")
 LENGTH, UNKNOWN_TYPE = value("FEED_MESSAGE_LENGTH"), value("FEED_MESSAGE_UNKNOWN")
 FIELD, UNKNOWN_ORDER, DUPLICATE = (value(f"FEED_{name}") for name in ("MESSAGE_FIELD", "REPORT_UNKNOWN", "DUPLICATE"))
 QUANTITY_MAX, PRICE_MAX = value("ORDER_QUANTITY_MAX"), value("ORDER_PRICE_MAX")
@@ -84,7 +83,7 @@ def dispatch(path, kind, message, now_ns):
     match = load_be64(message + EXECUTE.match_number) if kind == IS_EXECUTE else 0
     if kind == IS_BREAK:
         match = load_be64(message + BREAK.match_number)
-    journal(path, JOURNAL_REPORT, now_ns, reference, kind, 0, match)
+    journal_report(path, now_ns, reference, kind, message)
     order = known_row(path, reference)
     if order == 0:
         return unknown(path, kind, match, reference)
@@ -213,7 +212,7 @@ def on_rejected(path, order, reason, now_ns):
 def apply_refusal(path, refusal, now_ns):
     """io did not transmit a new order (struct order_refusal): it never left, so its reservation is given back."""
     reference = load_i64(refusal + REFUSAL.reference)
-    journal(path, JOURNAL_REPORT, now_ns, reference, load_i64(refusal + REFUSAL.reason), 0, 0)
+    journal_refusal(path, now_ns, reference, load_i64(refusal + REFUSAL.reason))
     order = known_row(path, reference)
     if order == 0:
         return count(path, UNKNOWN_ORDER)

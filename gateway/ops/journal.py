@@ -1,12 +1,12 @@
 """Writes what core decided and what the venue reported to an append-only file: the reliable reader of core_journal.
 
-    journal.bin    struct region_header, then struct journal_slot records of 128 bytes, oldest first
+    journal.bin    struct region_header, then struct journal_slot records of 192 bytes, oldest first
 
 Hard rule: a record is acknowledged to core only after the file has it. A full ring stops new risk, never the journal.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ class Journal:
     def __init__(self, instance: Instance, folder: Path):
         self.path = folder / "journal.bin"
         self.records = 0
+        self.observers: list[Callable[[np.ndarray], None]] = []  # see every batch of records once the file has it
         self._reader: Any = instance.reader("core_journal")
         self._batch = np.zeros(BATCH * limits.JOURNAL_SLOT_BYTES, dtype=np.uint8)
         self._synced_ns = 0
@@ -48,8 +49,10 @@ class Journal:
         """Writes everything that waits; returns the records written. Synced to the disk once a second."""
         written = 0
         while (found := ring.drain(handle_address(self._reader), address_of(self._batch), BATCH)) > 0:
-            self._write(self._batch[: found * limits.JOURNAL_SLOT_BYTES])
+            batch = self._batch[: found * limits.JOURNAL_SLOT_BYTES]
+            self._write(batch)
             ring.acknowledge_drained(handle_address(self._reader))
+            self._show(batch)
             written += found
         self.records += written
         if now_ns - self._synced_ns > SYNC_INTERVAL_NS:
@@ -62,6 +65,12 @@ class Journal:
             _write_all(self._file, data)
         except OSError as problem:
             raise GatewayError(f"journal {self.path}: {problem.strerror}; nothing trades without a journal") from problem
+
+    def _show(self, batch: np.ndarray) -> None:
+        records = batch.view(layout.dtype("journal_slot"))
+        records.flags.writeable = False
+        for observer in self.observers:
+            observer(records)
 
     def close(self) -> None:
         """Syncs and closes; a second call does nothing."""

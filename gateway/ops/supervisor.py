@@ -30,6 +30,7 @@ from gateway.ops.joined import Joined, require_apart
 from gateway.ops.journal import Journal
 from gateway.ops.limit_block import deny_new_risk, follow_hours, prepare_account
 from gateway.ops.notification import Notification, without_notification
+from gateway.ops.post_trade import PostTrade
 from gateway.ops.privileges import hand_over, user_of
 from gateway.ops.process import CONFIGURATION_FILE, HEARTBEATS, PROBLEM_FILE
 
@@ -79,8 +80,10 @@ class Supervisor:
         (self.instance.folder / CONFIGURATION_FILE).write_text(document)
         prepare_account(self.instance, configuration, clock.now_ns(self.instance.clock_address))
         disabled.restore(self.instance, configuration)
+        self.post_trade = PostTrade(self.instance, configuration)
         self.frames = order_frames(configuration)
         self.journal = Journal(self.instance, configuration.journal_folder)
+        self.journal.observers.append(self.post_trade.observe)
         if self.user is not None:
             hand_over(self.instance.folder, self.user)
 
@@ -167,6 +170,7 @@ class Supervisor:
         for name in disabled.follow(self.instance, self.configuration):
             mend = f"look why, then: gateway enable CONFIG {name}"
             print(f"gateway run: strategy {name} is disabled by REPEAT; {mend}", file=sys.stderr, flush=True)
+        self.post_trade.tick(clock.now_ns(self.instance.clock_address))
         latch = int(self.instance.control[0]["kill_latch"])
         if latch and kill_file.reason(self.state) is None:
             kill_file.set_latch(self.state, layout.names("kill_reason", "KILL_")[latch])
@@ -236,6 +240,7 @@ class Supervisor:
                     self.journal.drain(clock.now_ns(self.instance.clock_address))
             finally:
                 self.journal.close()
+                self.post_trade.close()
 
     def _end_starting(self) -> None:
         """A process that is still compiling hears of no stop word."""

@@ -117,3 +117,21 @@ def test_a_disk_that_is_full_stops_with_the_records_still_in_the_ring(instance, 
     header = instance.rings["core_journal"].view("ring_header")[0]
     assert header["cursor"] == 0 and header["claimed"] == 2, "not acknowledged: core's ring keeps them"
     journal.close()
+
+
+def test_observers_see_every_record_once_after_the_file_has_it_and_cannot_change_it(instance, tmp_path):
+    journal, seen = Journal(instance, tmp_path), []
+
+    def observe(records):
+        assert references(journal.path)[-1] == records["reference"][-1], "the file has what an observer sees"
+        seen.extend(records["reference"].tolist())
+        with pytest.raises(ValueError, match="read-only"):
+            records["reference"] = 0
+
+    journal.observers.append(observe)
+    put(instance, 1, 5000)
+    journal.drain(0)
+    put(instance, 5001, 1)
+    journal.drain(0)
+    journal.close()
+    assert seen == list(range(1, 5002))
