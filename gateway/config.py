@@ -19,13 +19,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from gateway.control_sections import Budget, PostTrade, SecondFactor
 from gateway.errors import ConfigurationError
+from gateway.order_sections import Orders, Reconciliation
 from gateway.record_sections import Journal, Log, Records
 from gateway.risk_sections import External, Hours, Portfolio, Risk, Strategy
 from gateway.sections import (
     ExceptionPath,
     Feed,
     Instance,
-    Orders,
     Placement,
     Port,
     Privileges,
@@ -52,6 +52,7 @@ class Configuration(BaseSettings):
     placement: Placement = Placement()
     feed: Feed = Feed()
     orders: Orders = Orders()
+    reconciliation: Reconciliation = Reconciliation()
     session: Session = Session()
     strategy: Strategy = Strategy()
     external: External = External()
@@ -103,6 +104,7 @@ class Configuration(BaseSettings):
         named = [("risk.own", symbol) for symbol in self.risk.own]
         named += [("portfolio.groups", symbol) for symbol in self.portfolio.weights()]
         named += [("portfolio.currencies", symbol) for symbol in self.portfolio.currencies]
+        named += [("portfolio.positions", symbol) for symbol in self.portfolio.positions]
         for section in ("strategy", "external"):
             named += [(f"{section}.instruments", symbol) for symbol in getattr(self, section).instruments if symbol != "*"]
         unknown = [(key, symbol) for key, symbol in named if known != ["*"] and symbol not in known]

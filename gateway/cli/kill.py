@@ -11,8 +11,8 @@ from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, AttachError, UsageError
 from gateway.instance import FOLDER, Instance, folder_of, is_held
 from gateway.ops import kill, kill_file
 from gateway.ops.appliance import order_frames
+from gateway.ops.dead_run import end_left_over, rescue_journal
 from gateway.ops.process import CONFIGURATION_FILE
-from gateway.ops.supervisor import end_left_over
 
 HELP = "set the kill latch: no new order leaves, everything open is cancelled"
 
@@ -79,6 +79,7 @@ def clear(arguments: argparse.Namespace) -> int:
     if is_held(name, parent):
         raise UsageError("the latch of a running appliance is never cleared; stop it first")
     end_left_over(folder_of(name, parent))
+    rescue_journal(folder_of(name, parent), configuration.journal_folder)
     shutil.rmtree(folder_of(name, parent), ignore_errors=True)  # its memory carries the latch too
     why = kill_file.reason(configuration.state_folder)
     kill_file.clear(configuration.state_folder)

@@ -2,8 +2,8 @@
 
     log.warning("process_ended", "process io ended (signal SIGKILL)", ended="io")
       stderr              gateway run: process io ended (signal SIGKILL)
-      log/control.jsonl   {"time": "2026-01-05T09:30:00.123456Z", "level": "warning", "event": "process_ended", "ended": "io",
-                           "text": …, "instance": "gateway", "process": "control"}
+      log/control.jsonl   {"time": "2026-01-05T09:30:00.123456Z", "level": "warning", "event": "process_ended",
+                           "ended": "io", "text": …, "instance": "gateway", "process": "control"}
 
 Ids have one name everywhere: instance, process, reference, signal. Hard rule: nothing of this runs in a stage's loop, and
 a log that cannot be written never stops who writes it: it is said once on stderr, and the lines that were lost are counted.
@@ -111,7 +111,7 @@ class _Handler(RotatingFileHandler):
 
     problem = ""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, the name is the library's
+    def handleError(self, record: logging.LogRecord) -> None:
         self.problem = str(sys.exc_info()[1] or "cannot be written")
         with contextlib.suppress(OSError, ValueError):
             self.close()  # opened afresh by the next line: what failed may have been the file itself
@@ -122,14 +122,14 @@ def _drop(source: str, target: str) -> None:
 
 
 def open_log(configuration: Configuration, process: str, verb: str = "run") -> Log:
-    """The log of `process` in the state folder of the instance; where it cannot be opened, people are told and it goes on."""
+    """The log of `process` in the state folder of the instance; when it cannot be opened, people are told and it goes on."""
     settings, path = configuration.log, configuration.state_folder / FOLDER / f"{process}.jsonl"
-    bound = {"instance": configuration.instance.name, "process": process}
+    file = None
     try:
-        return Log(verb, LogFile(path, settings.file_mib * MEBIBYTE, settings.files), **bound)
+        file = LogFile(path, settings.file_mib * MEBIBYTE, settings.files)
     except OSError as problem:
         tell(f"gateway {verb}: log {path}: {problem.strerror}; it goes on without")
-        return Log(verb, **bound)
+    return Log(verb, file, instance=configuration.instance.name, process=process)
 
 
 def tell(text: str, out: TextIO | None = None) -> None:

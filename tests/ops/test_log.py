@@ -75,7 +75,7 @@ def test_a_folder_that_cannot_be_made_leaves_the_line_for_people(tmp_path, capsy
 
 def test_what_json_does_not_know_is_written_as_text(tmp_path):
     log = Log("run", LogFile(tmp_path / "x.jsonl", 2000, 1))
-    log.info("odd", place=tmp_path, name="Zürich", data={1, 1})
+    log.info("odd", place=tmp_path, name="Zürich", data={1})
     log.close()
     (line,) = lines(tmp_path / "x.jsonl")
     assert (line["place"], line["name"], line["data"]) == (str(tmp_path), "Zürich", "{1}")
