@@ -3,7 +3,7 @@
 Hard rule: every control is on unless somebody names it in `off`; a bound is a number in a range, and 0 is none.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,8 @@ from gateway.risk_sections import PPM, Zone
 from gateway.sections import RATE_LAST, Section, name
 
 DAY_S = 86_400
-CONTROLS = ("DRAWDOWN", "DAILY", "REDUCE", "STRATEGY", "SLIPPAGE", "GAP", "BALANCE", "ORDERS", "UNKNOWN")
+Control = Literal["DRAWDOWN", "DAILY", "REDUCE", "STRATEGY", "SLIPPAGE", "GAP", "BALANCE", "ORDERS", "UNKNOWN"]
+CONTROLS = ", ".join(get_args(Control))
 
 
 class PostTrade(Section):
@@ -51,10 +52,15 @@ class PostTrade(Section):
         1000, ge=1, le=60_000, description="BALANCE, ORDERS: time between the two readings that both have to differ."
     )
     unknown_ms: int = Field(5000, ge=1, le=600_000, description="UNKNOWN: how long the fate of an order may be unknown.")
-    off: list[Literal["DRAWDOWN", "DAILY", "REDUCE", "STRATEGY", "SLIPPAGE", "GAP", "BALANCE", "ORDERS", "UNKNOWN"]] = Field(
+    kill: list[Control] = Field(
+        default_factory=list,
+        description="Controls that set the kill latch besides, when they fire: everything is cancelled and closed.",
+        json_schema_extra={"range": CONTROLS},
+    )
+    off: list[Control] = Field(
         default_factory=list,
         description="Controls that somebody has turned off.",
-        json_schema_extra={"range": ", ".join(CONTROLS)},
+        json_schema_extra={"range": CONTROLS},
     )
 
     @model_validator(mode="after")
@@ -62,6 +68,8 @@ class PostTrade(Section):
         """Sizes are reduced before a strategy is halted, and the two readings fit into the time that is promised."""
         if self.reduce_ppm >= self.strategy_ppm:
             raise ValueError(f"reduce_ppm = {self.reduce_ppm} has to be below strategy_ppm = {self.strategy_ppm}")
+        if both := sorted({*self.kill} & {*self.off}):
+            raise ValueError(f"{both[0]} stands in kill and in off")
         if self.confirm_ms + 2000 > self.balance_s * 1000:
             raise ValueError(f"confirm_ms = {self.confirm_ms} has to be 2000 below balance_s = {self.balance_s} at least")
         return self

@@ -18,7 +18,7 @@ import numpy as np
 from gateway import clock, layout
 from gateway.config import Configuration
 from gateway.instance import Instance
-from gateway.ops import disabled, post_trade_record, resumption
+from gateway.ops import disabled, kill, post_trade_record, resumption
 from gateway.ops.account_view import AccountView
 from gateway.ops.balance_watch import BalanceWatch, VenueReader
 from gateway.ops.breach import ACCOUNT, STRATEGY, Breach
@@ -60,7 +60,7 @@ class PostTrade:
         self.gaps, self.unknown = GapWatch(self.settings), UnknownWatch(self.settings)
         self.balance = BalanceWatch(self.settings, venue) if venue is not None else None
         self._seen: Any = instance.regions["post_trade"].view("post_trade_account")[0]
-        self._tell = tell
+        self._instance, self._tell = instance, tell
         self._now_ns = lambda: clock.now_ns(instance.clock_address)
         self._carried = 0  # profit of earlier runs of the day that no replay brings back
         self._heard = configuration.orders.carriage == "udp"
@@ -92,6 +92,8 @@ class PostTrade:
             found += self._look_around(now_ns)
         fresh = [breach for breach in found if breach.control not in self.settings.off and self.halts.add(breach, now_ns)]
         self.halts.apply()
+        if any(breach.control in self.settings.kill for breach in fresh):
+            kill.latch(self._instance, "KILL_POST_TRADE")
         self._publish(now_ns)
         due = now_ns - self._found_ns >= FIND_NS or now_ns < self._found_ns
         if due:

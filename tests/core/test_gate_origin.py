@@ -16,8 +16,8 @@ def desk():
     return desk
 
 
-def fill(desk, reference, match, now_ns=NOW_NS):
-    terms = {"quantity": 1, "price": 1_000_200, "match_number": match}
+def fill(desk, reference, match, now_ns=NOW_NS, quantity=1):
+    terms = {"quantity": quantity, "price": 1_000_200, "match_number": match}
     desk.report("OrderExecuted", now_ns=now_ns, user_ref_num=reference, **terms)
 
 

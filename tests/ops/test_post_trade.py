@@ -224,6 +224,17 @@ def test_a_control_that_was_turned_off_by_name_is_off(control):
     assert running.account["halted"] == BITS["DAILY"]
 
 
+def test_a_control_may_set_the_kill_latch_besides(control):
+    running = control(post_trade__kill=["DRAWDOWN"])
+    running.turn()
+    running.account["profit_value"] = -CAPITAL * 3 // 100
+    running.turn()
+    assert running.instance.control[0]["kill_latch"] == 0, "the loss of the day halts only"
+    running.account["profit_value"] = -CAPITAL * 5 // 100
+    running.turn()
+    assert running.instance.control[0]["kill_latch"] == layout.value("KILL_POST_TRADE")
+
+
 def test_without_capital_nothing_is_measured_and_before_the_session_was_heard_neither(control):
     running = control(orders__carriage="soupbintcp", orders__username="X")
     running.account["profit_value"] = -CAPITAL

@@ -348,7 +348,14 @@ def test_a_bound_of_zero_below_it_beyond_everything_or_no_number_is_refused(key,
 
 @pytest.mark.parametrize(
     "fields",
-    [{"reduce_ppm": 40_000}, {"confirm_ms": 59_000}, {"off": ["CHEESE"]}, {"off": ["REPEAT"]}, {"zone": "Mars/Phobos"}],
+    [
+        {"reduce_ppm": 40_000},
+        {"confirm_ms": 59_000},
+        {"off": ["CHEESE"]},
+        {"off": ["REPEAT"]},
+        {"kill": ["GAP"], "off": ["GAP"]},
+        {"zone": "Mars/Phobos"},
+    ],
     ids=str,
 )
 def test_settings_that_contradict_each_other_are_refused(fields):
