@@ -37,6 +37,9 @@ class VenueReader(Protocol):
     def renew(self) -> None:
         """Asks for the venue's end anew."""
 
+    def close(self) -> None:
+        """Leaves."""
+
 
 class BalanceWatch:
     """One comparison after the other; `comparisons` that were complete."""

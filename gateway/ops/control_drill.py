@@ -145,6 +145,9 @@ class _Venue:
     def renew(self) -> None:
         self.current = False
 
+    def close(self) -> None:
+        self.current = False
+
 
 def _fire_after_the_trade(market: DrillMarket, first: int) -> dict[str, int]:
     """One fill at half as much again, a gap, an order of unknown fate, a venue that disagrees, a file that is damaged."""

@@ -15,7 +15,7 @@ PRIVATE = 0o600
 
 def replace(path: Path, content: bytes) -> None:
     """Writes `content` as the whole file, mode 0600, the folder with it. Raises OSError; the old file then stands."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE)
     try:
@@ -25,6 +25,16 @@ def replace(path: Path, content: bytes) -> None:
         fresh.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """The folder, mode 0700; one that root makes belongs to whom the folder around it belongs."""
+    if folder.is_dir():
+        return
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if os.geteuid() == 0:
+        around = folder.parent.stat()
+        os.chown(folder, around.st_uid, around.st_gid)
 
 
 def _fill(file: int, content: bytes, folder: Path) -> None:

@@ -58,8 +58,8 @@ class Halts:
         """The controls that halt something, as bits of enum post_trade_control."""
         return sum(BITS[control] for control in self.standing.get(what, {}))
 
-    def apply(self) -> None:
-        """Writes all of it to the gate."""
+    def apply(self, search: bool = True) -> None:
+        """Writes all of it to the gate; `search` says whether to look for the rows of symbols that had none yet."""
         symbols = [what.partition("=")[2] for what in self.standing if what.startswith(f"{INSTRUMENT}=")]
         too_many = BITS["GAP"] if len(symbols) > limits.HALTED_SYMBOLS_MAX else 0
         self._gate["halted"] = self._seen["halted"] = self.bits(ACCOUNT) | too_many
@@ -68,21 +68,21 @@ class Halts:
             bits = self.bits(f"{STRATEGY}={name}")
             strategies["halted"][row] = bits & ~BITS[REDUCE]
             strategies["size_shift"][row] = HALVED if bits & BITS[REDUCE] else 0
-        self._apply_instruments(symbols[: limits.HALTED_SYMBOLS_MAX])
+        self._apply_instruments(symbols[: limits.HALTED_SYMBOLS_MAX], search)
 
-    def _apply_instruments(self, symbols: list[str]) -> None:
+    def _apply_instruments(self, symbols: list[str], search: bool) -> None:
         for index, symbol in enumerate(symbols):
             self._symbols["symbol"][index] = word_of(symbol)
         self._symbols["symbol"][len(symbols) : int(self._seen["symbols"])] = 0
         self._seen["symbols"] = len(symbols)
         for symbol in {*symbols, *self._places}:
-            place = self._place(symbol)
+            place = self._place(symbol, search)
             if place is not None:
                 self._rows["halted"][place] = self.bits(f"{INSTRUMENT}={symbol}")
         self._places = {symbol: self._places[symbol] for symbol in symbols if symbol in self._places}
 
-    def _place(self, symbol: str) -> int | None:
-        if symbol not in self._places:
+    def _place(self, symbol: str, search: bool) -> int | None:
+        if search and symbol not in self._places:
             found = np.flatnonzero(self._books["symbol"] == symbol.encode().ljust(SYMBOL_BYTES))
             if len(found):
                 self._places[symbol] = int(found[0])

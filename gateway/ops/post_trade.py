@@ -66,7 +66,7 @@ class PostTrade:
         self._heard = configuration.orders.carriage == "udp"
         self._looked_ns = self._found_ns = 0
         self._waiting: list[Breach] = []  # what the journal showed since the last turn
-        self._repeated: set[int] = set()
+        self._repeated = {row for row, repeated in enumerate(self.view.repeated()) if repeated}  # in earlier runs
         self._unwritten = False
         self._restore()
 
@@ -91,11 +91,11 @@ class PostTrade:
         if looking:
             found += self._look_around(now_ns)
         fresh = [breach for breach in found if breach.control not in self.settings.off and self.halts.add(breach, now_ns)]
-        self.halts.apply()
+        due = now_ns - self._found_ns >= FIND_NS or now_ns < self._found_ns
+        self.halts.apply(search=due or bool(fresh))
         if any(breach.control in self.settings.kill for breach in fresh):
             kill.latch(self._instance, "KILL_POST_TRADE")
         self._publish(now_ns)
-        due = now_ns - self._found_ns >= FIND_NS or now_ns < self._found_ns
         if due:
             self._found_ns = now_ns
             self.view.find_instruments()
@@ -222,8 +222,10 @@ class PostTrade:
         }
 
     def close(self) -> None:
-        """Writes the windows as they are at the end."""
+        """Writes the windows as they are at the end, and leaves the venue."""
         self._write(self._looked_ns)
+        if self.balance is not None:
+            self.balance.venue.close()
 
 
 def _mend(breach: Breach) -> str:

@@ -174,7 +174,7 @@ def test_a_gap_halts_its_instrument_only_and_from_the_moment_it_is_listed_in_the
     assert second.seen["symbols"] == 1 and second.instance.rows("post_trade")["symbol"][0] == word_of("AAPL")
     second.turn(turns=10)
     second.list(7)
-    second.turn()
+    second.turn(turns=60)
     assert second.rows["halted"][7] == BITS["GAP"]
 
 
@@ -214,6 +214,23 @@ def test_repeat_is_counted_here_too(control):
     running.account["strategies"]["repeated"][0] = 1
     running.turn(turns=20)
     assert running.fired("REPEAT") == 1
+    disabled.follow(running.instance, running.settings)
+    again = PostTrade(running.instance, running.settings, None, running.told.append)
+    running.seen["fired"] = 0
+    again.tick(running.now + S)
+    assert running.fired("REPEAT") == 0, "an earlier run's is not counted again"
+
+
+def test_what_root_resumes_in_anothers_folder_belongs_to_that_other(control):
+    if os.geteuid() != 0:
+        pytest.skip("needs root: gives a file away")
+    control()
+    os.chown(control.state, 65534, 65534)
+    path = resumption.ask(control.state, "account")
+    assert [(entry.stat().st_uid, entry.stat().st_mode & 0o777) for entry in (path.parent, path)] == [
+        (65534, 0o700),
+        (65534, 0o600),
+    ]
 
 
 def test_a_control_that_was_turned_off_by_name_is_off(control):

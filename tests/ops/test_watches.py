@@ -265,6 +265,9 @@ class Venue:
     def renew(self):
         self.current, self.renewals = False, self.renewals + 1
 
+    def close(self):
+        self.current = False
+
     def order(self, reference, open_quantity):
         self.account.open_orders[reference] = SimpleNamespace(open=open_quantity)
 
