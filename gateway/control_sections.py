@@ -47,9 +47,11 @@ class PostTrade(Section):
     gap_ms: int = Field(
         1000, ge=1, le=3_600_000, description="GAP: how long a book may lack data before its instrument is halted."
     )
-    balance_s: int = Field(60, ge=3, le=DAY_S, description="BALANCE, ORDERS: a difference from the venue halts within this.")
-    confirm_ms: int = Field(
-        1000, ge=1, le=60_000, description="BALANCE, ORDERS: time between the two readings that both have to differ."
+    silence_s: int = Field(
+        120,
+        ge=2,
+        le=DAY_S,
+        description="BALANCE: how long our account may go without a comparison with the venue's ([reconciliation]).",
     )
     unknown_ms: int = Field(5000, ge=1, le=600_000, description="UNKNOWN: how long the fate of an order may be unknown.")
     kill: list[Control] = Field(
@@ -65,13 +67,11 @@ class PostTrade(Section):
 
     @model_validator(mode="after")
     def in_order(self) -> "PostTrade":
-        """Sizes are reduced before a strategy is halted, and the two readings fit into the time that is promised."""
+        """Sizes are reduced before a strategy is halted, and nothing is both off and deadly."""
         if self.reduce_ppm >= self.strategy_ppm:
             raise ValueError(f"reduce_ppm = {self.reduce_ppm} has to be below strategy_ppm = {self.strategy_ppm}")
         if both := sorted({*self.kill} & {*self.off}):
             raise ValueError(f"{both[0]} stands in kill and in off")
-        if self.confirm_ms + 2000 > self.balance_s * 1000:
-            raise ValueError(f"confirm_ms = {self.confirm_ms} has to be 2000 below balance_s = {self.balance_s} at least")
         return self
 
 

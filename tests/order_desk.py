@@ -7,6 +7,7 @@ from numba import njit
 
 from gateway import kernel_cache, layout, limits
 from gateway.core import ring
+from gateway.core.adoption import make_adoption
 from gateway.core.gate import decide_cancel, decide_new
 from gateway.core.limit_units import ALWAYS_NS, multiple, rate_words
 from gateway.core.marks import look_at, sweep_marks
@@ -189,6 +190,7 @@ class Desk:
         self.fills = np.zeros(fills_rows, dtype=layout.dtype("fill"))
         strategies = layout.value("GATE_STRATEGIES")
         self.holdings = np.zeros((strategies, instruments), dtype=layout.dtype("gate_holding"))
+        self.books_used = np.array([instruments], dtype=np.uint64)
         self.windows = np.zeros(instruments, dtype=layout.dtype("gate_window"))
         self.recent = np.zeros(RECENT_LINES, dtype=layout.dtype("gate_recent"))
         self.executions = np.zeros(strategies, dtype=layout.dtype("gate_executions"))
@@ -196,6 +198,9 @@ class Desk:
         self.counters = np.zeros(1, dtype=layout.dtype("core_counters"))
         self.core_io, self.journal = Ring(16, limits.ORDER_SLOT_BYTES), Ring(32, limits.JOURNAL_SLOT_BYTES)
         self.frames = OrderFrames(**ENDPOINTS, epoch=EPOCH, site="A", firm=firm)
+        self.adoption, self.keep_adoption = make_adoption(
+            books_used=address_of(self.books_used), unknown_ns=0, cancel_found=False
+        )
         self.attach()
 
     def attach(self) -> None:
@@ -219,6 +224,7 @@ class Desk:
             recent=address_of(self.recent),
             recent_lines=len(self.recent),
             executions=address_of(self.executions),
+            adoption=address_of(self.adoption),
         )
         self.intents = self.path.intents
 

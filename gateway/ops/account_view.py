@@ -1,4 +1,4 @@
-"""What the controls after the trade read of core's memory ⑦: equity, results, positions, orders; plain Python numbers.
+"""What the controls after the trade read of core's memory ⑦: equity, results, orders; plain Python numbers.
 
 Hard rule: it only reads. A word is whole by itself; two words that belong together are the reader's own care.
 """
@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from gateway import layout
-from gateway.core.orders import open_orders
 from gateway.instance import Instance
 from gateway.ops.strategy_watch import results_of
 
-UNKNOWN, SENT, CANCELLING = (layout.value(f"ORDER_{name}") for name in ("UNKNOWN", "SENT", "CANCELLING"))
+UNKNOWN = layout.value("ORDER_UNKNOWN")
 PERMITTED = layout.value("INSTRUMENT_PERMITTED")
 Held = list[tuple[int, int]]
 
@@ -63,20 +62,3 @@ class AccountView:
         """References of orders whose fate is being asked."""
         rows: Any = self.orders["state"] == UNKNOWN
         return [int(reference) for reference in self.orders["reference"][rows]]
-
-    def positions(self) -> dict[str, int]:
-        """What is held, by symbol."""
-        held = np.flatnonzero(self.rows["position"])
-        return {self.symbol(number): int(self.rows["position"][number]) for number in held.tolist()}
-
-    def symbol(self, number: int) -> str:
-        """An instrument's symbol."""
-        return bytes(self.books["symbol"][number]).decode("ascii", "replace").rstrip()
-
-    def open_orders(self) -> dict[int, tuple[int, bool]]:
-        """By reference: open quantity, and whether the venue has said that it knows the order."""
-        unsure = (UNKNOWN, SENT, CANCELLING)
-        return {
-            int(row["reference"]): (int(row["open"]), int(row["state"]) not in unsure and int(row["venue_order_id"]) != 0)
-            for row in open_orders(self.orders)
-        }

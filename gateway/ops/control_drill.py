@@ -16,8 +16,9 @@ from typing import Any
 from gateway import layout
 from gateway.ops import post_trade_record
 from gateway.ops.drill_market import AAPL, CENTRE, MILLISECOND_NS, SECOND_NS, DrillMarket, poked
+from gateway.ops.drop_copy import DropCopy
+from gateway.ops.order_reconciliation import OrderReconciliation
 from gateway.ops.post_trade import PostTrade
-from gateway.protocols.ouch50_account import VenueAccount
 
 TICK_NS = 20 * MILLISECOND_NS
 POST_TRADE = sorted(
@@ -131,33 +132,29 @@ def _discard(reference: int) -> None:
 # ---- after the trade -------------------------------------------------------------------------------------------------
 
 
-class _Venue:
+class _Copy(DropCopy):
     """Stands for the drop copy: a venue whose account holds nothing of ours."""
 
     def __init__(self) -> None:
-        self.account = VenueAccount()
-        self.current = False
+        super().__init__("127.0.0.1:1", "DRILL", "drill")
 
-    def poll(self, now_ns: int) -> int:
-        self.current = True
-        return 0
-
-    def renew(self) -> None:
-        self.current = False
-
-    def close(self) -> None:
-        self.current = False
+    @property
+    def current(self) -> bool:
+        """It has nothing to read."""
+        return True
 
 
 def _fire_after_the_trade(market: DrillMarket, first: int) -> dict[str, int]:
     """One fill at half as much again, a gap, an order of unknown fate, a venue that disagrees, a file that is damaged."""
     told: list[str] = []
-    watch = SimpleNamespace(controls=PostTrade(market.instance, market.settings, _Venue(), told.append))
+    compared = OrderReconciliation(market.instance, market.settings, _Copy())
+    watch = SimpleNamespace(controls=PostTrade(market.instance, market.settings, compared, told.append))
     market.journal.observers.append(watch.controls.observe)
 
     def run(passed_ns: int) -> None:
         for _ in range(passed_ns // TICK_NS):
             market.now_ns += TICK_NS
+            compared.tick(market.now_ns)
             watch.controls.tick(market.now_ns)
 
     run(2 * SECOND_NS)
@@ -175,7 +172,8 @@ def _fire_after_the_trade(market: DrillMarket, first: int) -> dict[str, int]:
     with poked(order, "state", layout.value("ORDER_UNKNOWN")):
         run(6 * SECOND_NS)
     with poked(market.control, "session_connection", 1), poked(market.account, "session_connection", 1):
-        run(4 * SECOND_NS)
+        compared.ask()
+        run(15 * SECOND_NS)
     market.quote()
     run(SECOND_NS)
     market.feed(b"", skipped=5)

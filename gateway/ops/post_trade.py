@@ -2,7 +2,7 @@
 
     core's memory ─┬─► equity, strategies, gaps, unknown orders ─┐
     journal ───────┴─► slippage                                  ├─► Breach ─► halt in the gate ─► file, synced ─► a line
-    drop copy ───────► balance, orders ──────────────────────────┘                                  ▲
+    reconciliation ──► balance, orders ──────────────────────────┘                                  ▲
     gateway resume ─► request, seen at the next turn ───────────────────────────────────────────────┘
 
 Hard rule: the gate denies first, then the file is written and synced, and only then anybody is told. What cannot be written
@@ -20,7 +20,7 @@ from gateway.config import Configuration
 from gateway.instance import Instance
 from gateway.ops import disabled, kill, post_trade_record, resumption
 from gateway.ops.account_view import AccountView
-from gateway.ops.balance_watch import BalanceWatch, VenueReader
+from gateway.ops.balance_watch import BalanceWatch, Comparison
 from gateway.ops.breach import ACCOUNT, STRATEGY, Breach
 from gateway.ops.equity_watch import EquityWatch
 from gateway.ops.gap_watch import GapWatch
@@ -47,7 +47,7 @@ class PostTrade:
         self,
         instance: Instance,
         configuration: Configuration,
-        venue: VenueReader | None = None,
+        comparison: Comparison | None = None,
         tell: Callable[[str], None] = _tell,
     ):
         self.configuration, self.settings = configuration, configuration.post_trade
@@ -58,7 +58,7 @@ class PostTrade:
         self.strategies = StrategyWatch(self.settings, self.names.values())
         self.slippage = SlippageWatch(self.settings, self.names)
         self.gaps, self.unknown = GapWatch(self.settings), UnknownWatch(self.settings)
-        self.balance = BalanceWatch(self.settings, venue) if venue is not None else None
+        self.balance = BalanceWatch(self.settings, comparison) if comparison is not None else None
         self._seen: Any = instance.regions["post_trade"].view("post_trade_account")[0]
         self._instance, self._tell = instance, tell
         self._now_ns = lambda: clock.now_ns(instance.clock_address)
@@ -87,7 +87,7 @@ class PostTrade:
         if self._heard and self.view.capital() > 0:
             found += self._look_at_equity(now_ns)
         if self.balance is not None:
-            found += self._look_at_venue(self.balance, now_ns)
+            found += self.balance.look(now_ns, self.view.session_heard())
         if looking:
             found += self._look_around(now_ns)
         fresh = [breach for breach in found if breach.control not in self.settings.off and self.halts.add(breach, now_ns)]
@@ -110,15 +110,6 @@ class PostTrade:
         if self.equity.turn_day(now_ns, equity) and self.halts.lift(ACCOUNT, "DAILY"):
             self._tell("a new day began, the halt of DAILY is over")
         return self.equity.look(now_ns, equity)
-
-    def _look_at_venue(self, balance: BalanceWatch, now_ns: int) -> list[Breach]:
-        if not self.view.session_heard():
-            balance.idle(now_ns)
-            return []
-        positions, orders = {}, {}
-        if balance.wanted(now_ns):
-            positions, orders = self.view.positions(), self.view.open_orders()
-        return balance.look(now_ns, positions, orders)
 
     def _look_around(self, now_ns: int) -> list[Breach]:
         found = self.gaps.look(now_ns, self.view.books, self.view.permitted) + self.unknown.look(now_ns, self.view.unknown())
@@ -222,10 +213,8 @@ class PostTrade:
         }
 
     def close(self) -> None:
-        """Writes the windows as they are at the end, and leaves the venue."""
+        """Writes the windows as they are at the end."""
         self._write(self._looked_ns)
-        if self.balance is not None:
-            self.balance.venue.close()
 
 
 def _mend(breach: Breach) -> str:

@@ -132,6 +132,7 @@ def summary(instance: Instance) -> dict[str, Any]:
         "post_trade": post_trade(instance),
         "quality": {name: int(quality[name]) for name in QUALITY},
         "order_session": order_session(instance),
+        "reconciliation": plain(instance.regions["reconciliation"].view("reconciliation_state")[0], "reconciliation_state"),
         "orders_transmitted": int(carrier["io"]["orders_transmitted"]),
         "cancels_transmitted": int(carrier["io"]["cancels_transmitted"]),
         **spans(carrier),

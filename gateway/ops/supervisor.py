@@ -27,12 +27,12 @@ from gateway.instance import Instance
 from gateway.ops import disabled, kill, kill_file
 from gateway.ops.appliance import order_frames
 from gateway.ops.dead_run import end_left_over, latch_left_behind, rescue_journal
-from gateway.ops.drop_copy import drop_copy_of
 from gateway.ops.joined import Joined, require_apart
 from gateway.ops.journal import Journal
 from gateway.ops.limit_block import deny_new_risk, follow_hours, prepare_account
 from gateway.ops.log import open_log
 from gateway.ops.notification import Notification, without_notification
+from gateway.ops.order_control import OrderControl
 from gateway.ops.order_lines import OrderLines, SessionWatch
 from gateway.ops.post_trade import PostTrade
 from gateway.ops.privileges import hand_over, user_of
@@ -92,8 +92,10 @@ class Supervisor:
         (self.instance.folder / CONFIGURATION_FILE).write_text(document)
         prepare_account(self.instance, configuration, clock.now_ns(self.instance.clock_address))
         disabled.restore(self.instance, configuration)
-        self.post_trade = PostTrade(self.instance, configuration, drop_copy_of(configuration), self._tell_control)
         self.frames = order_frames(configuration)
+        self.order_control = OrderControl(self.instance, configuration, self.frames)
+        compared = self.order_control.reconciliation if self.order_control.copy is not None else None
+        self.post_trade = PostTrade(self.instance, configuration, compared, self._tell_control)
         self.journal = Journal(self.instance, configuration.journal_folder, configuration)
         if configuration.log.orders != "none":
             self.journal.observers.append(OrderLines(self.log, everything=configuration.log.orders == "all"))
@@ -181,6 +183,7 @@ class Supervisor:
         """One turn of control: heartbeat, journal, latch to disk, dead children."""
         self._live()
         self.watch.follow(self.instance, self.log)
+        self.order_control.tick()
         follow_hours(self.instance, self.configuration, clock.now_ns(self.instance.clock_address))
         for name in disabled.follow(self.instance, self.configuration):
             text = f"strategy {name} is disabled by REPEAT; look why, then: gateway enable CONFIG {name}"
@@ -255,6 +258,7 @@ class Supervisor:
             for child in self.children.values():
                 end_process(child)
             self.children.clear()
+            self.order_control.close()
             try:
                 if self.journal.is_open:
                     self.journal.drain(clock.now_ns(self.instance.clock_address))

@@ -23,7 +23,7 @@ from gateway.ops.limit_block import prepare_account
 from gateway.ops.post_trade import PostTrade
 from gateway.ops.summary import post_trade as summary_of
 from tests.corridor_bench import IMBALANCE, configuration
-from tests.ops.test_watches import Venue, fill, record
+from tests.ops.test_watches import Compared, fill, record
 
 S, MS = 10**9, 10**6
 MORNING = 1_767_600_000 * S
@@ -186,16 +186,18 @@ def test_more_halted_symbols_than_fit_halt_the_account(control):
     assert running.account["halted"] == BITS["GAP"] and running.seen["symbols"] == 1024
 
 
-def test_a_position_that_differs_from_the_venues_pauses_new_risk(control):
-    venue = Venue(AAPL=99)
-    running = control(venue=venue)
-    running.list(1)
-    running.rows["position"][1] = 100
-    running.turn(turns=100)
-    assert running.account["halted"] == 0, "no order session: nothing to compare, and SESSION denies"
+def test_a_position_that_differs_from_the_venues_pauses_new_risk_and_a_human_has_it_compared_anew(control, file):
+    compared = Compared()
+    running = control(venue=compared)
     running.instance.control[0]["session_connection"] = running.account["session_connection"] = 1
-    running.turn(turns=200)
+    running.turn(turns=10)
+    compared.find(position_AAPL="ours 100, venue's 99")
+    running.turn()
     assert running.account["halted"] == BITS["BALANCE"] and "AAPL ours 100, venue's 99" in running.told[-1]
+    assert summary_of(running.instance)["comparisons"] == 1
+    assert main(["resume", file, "account", "--code", code_now(running)]) == 0
+    running.turn(passed=100 * MS)
+    assert running.account["halted"] == 0 and compared.asked == 1
 
 
 def test_an_unknown_order_pauses_new_risk_after_five_seconds(control):

@@ -1,7 +1,5 @@
 """Each control after the trade on its boundary: it fires on the tick, and not one tick before."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,7 @@ from gateway.config import load
 from gateway.control_sections import PostTrade
 from gateway.core.memory import FRACTION_ONE
 from gateway.errors import ConfigurationError
-from gateway.ops.balance_watch import BalanceWatch, differences
+from gateway.ops.balance_watch import BalanceWatch
 from gateway.ops.equity_watch import EquityWatch
 from gateway.ops.gap_watch import GapWatch
 from gateway.ops.slippage_watch import SlippageWatch
@@ -251,97 +249,56 @@ def test_an_order_that_was_resolved_begins_anew():
 # ---- BALANCE, ORDERS -------------------------------------------------------------------------------------------------
 
 
-class Venue:
-    """Stands for the drop copy: an account the test writes, current a while after it was asked anew."""
+class Compared:
+    """Stands for the comparison with the venue."""
 
-    def __init__(self, **positions):
-        self.account = SimpleNamespace(positions=positions, open_orders={})
-        self.current, self.answers, self.renewals = False, True, 0
+    def __init__(self):
+        self.observers, self.asked = [], 0
 
-    def poll(self, now_ns):
-        self.current = self.answers
-        return 0
+    def ask(self):
+        self.asked += 1
 
-    def renew(self):
-        self.current, self.renewals = False, self.renewals + 1
-
-    def close(self):
-        self.current = False
-
-    def order(self, reference, open_quantity):
-        self.account.open_orders[reference] = SimpleNamespace(open=open_quantity)
+    def find(self, **differences):
+        for observer in self.observers:
+            observer({name.replace("_", " "): text for name, text in differences.items()})
 
 
-def turns(watch, positions, orders, begin, end, step=20 * MS):
-    """(time since begin, control) of everything that fires."""
-    found = []
-    for now in range(begin, end, step):
-        found += [(now - begin, breach.control) for breach in watch.look(now, positions, orders)]
-    return found
+def test_one_unit_of_a_position_and_one_order_each_halt_by_their_own_control():
+    compared = Compared()
+    watch = BalanceWatch(SETTINGS, compared)
+    compared.find()
+    assert watch.look(MORNING, True) == [] and watch.comparisons == 1
+    compared.find(position_AAPL="ours 5, venue's 4")
+    found = watch.look(MORNING + S, True)
+    assert controls(found) == ["BALANCE"] and found[0].what == "account" and "position AAPL ours 5" in found[0].why
+    assert watch.look(MORNING + 2 * S, True) == [], "said once for each comparison"
+    compared.find(order_7="ours not open, venue's buy 5 AAPL at 3")
+    assert controls(watch.look(MORNING + 3 * S, True)) == ["ORDERS"]
+    compared.find(order_7="x", position_A="y", reports="ours 5, venue's 6")
+    found = watch.look(MORNING + 4 * S, True)
+    assert controls(found) == ["BALANCE", "ORDERS"] and found[0].why.startswith("2 differ")
 
 
-def test_a_drift_of_one_unit_pauses_within_sixty_seconds_whenever_it_begins():
-    for lead in range(0, 60, 7):
-        venue = Venue(AAPL=100)
-        watch = BalanceWatch(SETTINGS, venue)
-        assert turns(watch, {"AAPL": 100}, {}, MORNING, MORNING + 120 * S + lead * S) == []
-        begin = MORNING + 120 * S + lead * S
-        venue.account.positions["AAPL"] = 99
-        fired = turns(watch, {"AAPL": 100}, {}, begin, begin + 61 * S)
-        assert [control for _, control in fired][:1] == ["BALANCE"] and fired[0][0] <= 60 * S
-
-
-def test_a_difference_has_to_stand_in_two_readings_a_second_apart():
-    venue = Venue(AAPL=99)
-    watch = BalanceWatch(SETTINGS, venue)
-    fired = turns(watch, {"AAPL": 100}, {}, MORNING, MORNING + 10 * S)
-    assert len(fired) == 1 and fired[0][0] >= S
-    venue, watch = Venue(AAPL=99), BalanceWatch(SETTINGS, Venue())
-    watch.venue = venue
-    assert turns(watch, {"AAPL": 100}, {}, MORNING, MORNING + S) == []
-    venue.account.positions["AAPL"] = 100
-    assert turns(watch, {"AAPL": 100}, {}, MORNING + S, MORNING + 50 * S) == [] and watch.comparisons == 1
-
-
-def test_reports_that_are_under_way_are_no_difference():
-    """Now one symbol is behind, now the other: each agreed at one moment of the reading."""
-    venue, found, comparisons = Venue(AAPL=1, MSFT=1), [], 0
-    watch = BalanceWatch(SETTINGS, venue)
-    for step, now in enumerate(range(MORNING, MORNING + 200 * S, 20 * MS)):
-        ours = {"AAPL": 1 + step % 2, "MSFT": 2 - step % 2}
-        found += watch.look(now, ours, {})
-        comparisons = watch.comparisons
-    assert found == [] and comparisons >= 3
-
-
-def test_open_orders_differ_by_presence_and_by_quantity():
-    venue = Venue()
-    venue.order(1, 100)
-    venue.order(2, 50)
-    ours = {1: (100, True), 2: (60, True), 3: (10, False)}
-    assert differences({}, ours, venue.account) == {("ORDERS", "2"): "order 2 ours 60 open, venue's 50"}
-    ours = {1: (100, True), 2: (50, True), 3: (10, True)}
-    assert set(differences({}, ours, venue.account)) == {("ORDERS", "3")}
-    assert set(differences({}, {1: (100, True)}, venue.account)) == {("ORDERS", "2")}
-    watch = BalanceWatch(SETTINGS, venue)
-    assert [control for _, control in turns(watch, {}, {1: (100, True)}, MORNING, MORNING + 5 * S)] == ["ORDERS"]
-
-
-def test_an_account_of_the_venue_that_cannot_be_read_pauses_too():
-    venue = Venue()
-    watch = BalanceWatch(SETTINGS, venue)
-    venue.answers = False
-    assert turns(watch, {}, {}, MORNING, MORNING + 120 * S, S) == []
-    assert controls(watch.look(MORNING + 120 * S, {}, {})) == ["BALANCE"]
-    watch.idle(MORNING + 130 * S)
-    assert turns(watch, {}, {}, MORNING + 130 * S, MORNING + 249 * S, S) == []
+def test_two_minutes_without_a_comparison_halt_and_not_a_nanosecond_less():
+    compared = Compared()
+    watch = BalanceWatch(SETTINGS, compared)
+    assert watch.look(MORNING, True) == []
+    assert watch.look(MORNING + 120 * S - 1, True) == []
+    assert controls(watch.look(MORNING + 120 * S, True)) == ["BALANCE"]
+    compared.find()
+    assert watch.look(MORNING + 121 * S, True) == [] and watch.look(MORNING + 241 * S - 1, True) == []
+    assert watch.look(MORNING + 500 * S, False) == [], "no order session: nothing can be compared"
+    assert watch.look(MORNING + 620 * S - 1, True) == []
+    assert controls(watch.look(MORNING + 620 * S, True)) == ["BALANCE"]
+    watch.resume()
+    assert compared.asked == 1 and watch.look(MORNING + 621 * S, True) == []
 
 
 # ---- configuration ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "key", ["drawdown_ppm", "drawdown_s", "daily_ppm", "reduce_ppm", "strategy_ppm", "slippage_ppm", "gap_ms", "balance_s"]
+    "key", ["drawdown_ppm", "drawdown_s", "daily_ppm", "reduce_ppm", "strategy_ppm", "slippage_ppm", "gap_ms", "silence_s"]
 )
 @pytest.mark.parametrize("number", [0, -1, 2**63, "nan", float("nan"), float("inf")], ids=str)
 def test_a_bound_of_zero_below_it_beyond_everything_or_no_number_is_refused(key, number):

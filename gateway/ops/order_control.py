@@ -1,0 +1,87 @@
+"""What control does about orders while core trades: the drop copy, orders without an answer, orders found, comparison.
+
+    Supervisor.tick ─► OrderControl.tick ─┬─ drop_copy.py              reads
+                                          ├─ order_resolution.py       UNKNOWN ─► control_core
+                                          ├─ found orders              cancelled, or left to their strategy
+                                          └─ order_reconciliation.py   ours against the venue's
+
+Hard rule: control writes neither a row of our own orders nor a position; core does, when a ring tells it.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from gateway import clock, layout
+from gateway.config import Configuration
+from gateway.core import ring
+from gateway.core.memory import address_of
+from gateway.instance import Instance, handle_address
+from gateway.native import ffi
+from gateway.ops.drop_copy import drop_copy_of
+from gateway.ops.kill import Templates, control_ring
+from gateway.ops.order_reconciliation import OrderReconciliation
+from gateway.ops.order_resolution import Resolution
+from gateway.ops.own_orders import found_orders
+
+SLOT_BYTES = layout.size("order_slot")
+
+
+class OrderControl:
+    """One instance's; `tick` does a bounded amount of work and never blocks."""
+
+    def __init__(self, instance: Instance, configuration: Configuration, frames: Templates):
+        self.instance, self.configuration, self.frames = instance, configuration, frames
+        self.copy = drop_copy_of(configuration)
+        self.resolution = Resolution(instance, configuration, frames, self.copy)
+        self.reconciliation = OrderReconciliation(instance, configuration, self.copy)
+        self._state: Any = instance.regions["reconciliation"].view("reconciliation_state")[0]
+        self._connection = 0
+        self._cancelled: set[int] = set()
+        if self.copy is None and configuration.orders.carriage != "udp":
+            text = "no orders.drop_copy: orders without an answer are flagged, positions are not held against the venue's"
+            print(f"gateway run: {text}", file=sys.stderr, flush=True)
+
+    def tick(self) -> None:
+        """One turn of everything."""
+        now_ns = clock.monotonic_ns()
+        if self.copy is not None:
+            self.copy.poll(now_ns)
+        self._settle_found()
+        self.resolution.tick(now_ns)
+        self.reconciliation.tick(now_ns)
+
+    def close(self) -> None:
+        """Logs the drop copy out."""
+        if self.copy is not None:
+            self.copy.close()
+
+    def _settle_found(self) -> None:
+        """Orders of a run before this one, behind every replay: cancelled on each new connection, or counted."""
+        connection = int(self.instance.control[0]["session_connection"])
+        if connection == 0:
+            return
+        if connection != self._connection:
+            self._connection = connection
+            self._cancelled.clear()
+        found = set(found_orders(self.instance)) - self._cancelled
+        if not found:
+            return
+        self._cancelled |= found if self.configuration.reconciliation.found == "adopt" else self._cancel(found)
+        self._state["found"] = max(int(self._state["found"]), len(self._cancelled))
+
+    def _cancel(self, references: set[int]) -> set[int]:
+        """Sends a cancel for each; returns those that found room in the ring."""
+        sent = set()
+        with control_ring(self.instance, self.frames.control_ring) as writer:
+            for reference in sorted(references):
+                frame = self.frames.cancel(reference)
+                data, header = np.frombuffer(frame, dtype=np.uint8), ffi.new("struct order_slot *")
+                header.size, header.reference = len(frame), reference
+                header.kind = layout.value("ORDER_SLOT_CANCEL")
+                handles = (handle_address(writer), handle_address(header))
+                if not ring.put(*handles, SLOT_BYTES, address_of(data), len(frame)):
+                    break
+                sent.add(reference)
+        return sent
