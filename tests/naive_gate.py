@@ -77,7 +77,7 @@ class NaiveGate:
             "FENCE": self.fenced(now_ns),
             "STATE": not known or self.account["limits_version"] % 2 == 1 or not self.tradable(limits, book, now_ns),
             "STALE": not self.fresh(limits, book, now_ns),
-            "PERM": not self.permitted(limits, intent),
+            "PERM": not self.permitted(kind, limits, intent),
             "QTY": not self.quantity_allowed(limits, intent),
             "PRICE": not self.price_allowed(limits, book, intent["price"], now_ns),
             "VALUE": not self.value_allowed(limits, intent, now_ns),
@@ -95,7 +95,19 @@ class NaiveGate:
             "SESSION": self.account["session_lost"] != 0
             or self.account["session_connection"] != self.control["session_connection"],
         }
+        if intent["flags"] & 2:
+            failed["REDUCE"] = not self.reduces(kind, number, intent)
+            if not failed["REDUCE"]:
+                failed["KILL"] = failed["DISABLED"] = False
         return {name for name, fails in failed.items() if fails}
+
+    def reduces(self, kind: str, number: int, intent: dict) -> bool:
+        """Position and everything open on this side, the order included, stay on their side of zero."""
+        side, held = (1 if intent["side"] == 1 else 2), self.portfolio.whole[number]["position"]
+        if kind != "NEW" or not 1 <= intent["quantity"] <= LARGEST:
+            return False
+        after = self.portfolio.quantity[number, side] + intent["quantity"] + (held if side == 1 else -held)
+        return after <= 0
 
     def cancel_reasons(self, kind: str, intent: dict) -> set[str]:
         """A cancel needs a live order and a place in the ring."""
@@ -118,8 +130,12 @@ class NaiveGate:
         hours = self.account["hours_open_ns"] <= now_ns < self.account["hours_close_ns"]
         return bool(allowed and going and hours and book["named"] and not book["fault"])
 
-    def permitted(self, limits: dict, intent: dict) -> bool:
-        if intent["side"] not in (1, 2) or intent["time_in_force"] not in (0, 3) or intent["strategy"] > 7:
+    def permitted(self, kind: str, limits: dict, intent: dict) -> bool:
+        lives = {0, 3, 17} if kind == "NEW" else {0, 3}
+        lives &= {0} if intent["flags"] & 1 else lives
+        if intent["side"] not in (1, 2) or intent["time_in_force"] not in lives or intent["strategy"] > 7:
+            return False
+        if intent["flags"] > 3:
             return False
         bit = limits["permits"] >> (2 * intent["strategy"] + intent["side"] - 1) & 1
         return bool(bit and self.strategies[intent["strategy"]]["set"])

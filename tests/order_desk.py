@@ -169,6 +169,16 @@ class Ring:
             records.append(record)
         return records
 
+    @property
+    def reader_address(self) -> int:
+        """Address of the struct ring_reader."""
+        return int(address(self.reader))
+
+    def put(self, record: np.ndarray) -> None:
+        """One record of a whole slot."""
+        nothing = np.zeros(1, dtype=np.uint8)
+        assert ring.put(address(self.writer), address_of(record), record.nbytes, address_of(nothing), 0) == 1
+
     def drain(self, limit: int = 1 << 30) -> int:
         """Drops up to `limit` records."""
         return int(_drain(address(self.reader), limit))

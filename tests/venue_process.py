@@ -39,6 +39,7 @@ class User:
         self.client = Client("GWSIM", "simulated")
         self.client.connect(time.monotonic_ns())
         self.reports: list[bytes] = []
+        self.asked = 0
 
     def turn(self) -> None:
         data = self.client.output()
@@ -57,6 +58,14 @@ class User:
         self.client.send(message, time.monotonic_ns())
         self.turn()
 
+    def join(self) -> None:
+        """Until logged in, with everything heard that was said before."""
+        self.until(lambda: self.client.phase == "open")
+        time.sleep(0.1)
+        for _ in range(20):
+            self.turn()
+        self.asked = sum(report[:1] == b"Q" for report in self.reports)
+
     def until(self, what: Callable[[], Any]) -> None:
         deadline = time.monotonic() + WAIT_SECONDS
         while not what():
@@ -66,9 +75,9 @@ class User:
 
     def settle(self) -> None:
         """Until an Account Query that is asked now is answered: everything sent before was worked on."""
-        heard = len(self.reports)
+        self.asked += 1
         self.send(ouch50.encode("AccountQuery"))
-        self.until(lambda: any(report[:1] == b"Q" for report in self.reports[heard:]))
+        self.until(lambda: sum(report[:1] == b"Q" for report in self.reports) >= self.asked)
 
 
 class VenueRun:
@@ -80,7 +89,8 @@ class VenueRun:
         self.report_path = folder / "venue.json"
         command = [sys.executable, "-m", "gateway.cli.main", "venue", "--port", f"pair:{self.name},side=b"]
         command += ["--instance", self.name, "--symbols", str(SYMBOLS), "--orders", self.orders]
-        command += ["--drop-copy", self.drop_copy, "--report", str(self.report_path), *words]
+        # nobody reads the other end of the port: a busy feed would wait for it, and reports behind it
+        command += ["--drop-copy", self.drop_copy, "--report", str(self.report_path), "--rate", "200", *words]
         self.log = (folder / "venue.log").open("wb")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         deadline = time.monotonic() + START_SECONDS

@@ -243,11 +243,15 @@ class Twins:
         if order is not None and kind in ("REPLACE", "CANCEL") and draw.random() < 0.95:
             strategy = order.strategy
         self.signal += draw.random() < 0.9
-        life = 3 if draw.random() < 0.99 else draw.choice((0, 1, 7))
+        life = 3 if draw.random() < 0.99 else draw.choice((0, 1, 7, 16, 17))
+        flags = 0 if draw.random() < 0.9 else draw.choice((1, 2, 2, 2, 2, 3, 4, 255))
+        if flags & 2 and draw.random() < 0.7:
+            quantity = draw.choice((abs(self.naive.portfolio.whole[instrument % INSTRUMENTS]["position"]), 1, 50))
+            side = 2 if self.naive.portfolio.whole[instrument % INSTRUMENTS]["position"] > 0 else 1
         terms = {"instrument": instrument, "side": side, "price": price, "quantity": quantity}
         reference = reference if kind != "NEW" else 0
         who = {"strategy": strategy, "signal_id": self.signal % 4 + 1000 * (self.signal // 1000)}
-        return {**terms, **who, "time_in_force": life, "order_reference": reference}
+        return {**terms, **who, "time_in_force": life, "order_reference": reference, "flags": flags}
 
     def decide(self) -> None:
         """One intent through both."""

@@ -28,7 +28,7 @@ from gateway.protocols.moldudp64 import moldudp64_format
 from gateway.protocols.ouch50_account import VenueAccount
 from tests.naive_lifecycle import LIVE, Lifecycle
 from tests.order_desk import NOW_NS, SLOT_BYTES, Desk
-from tests.random_venue import RandomVenue
+from tests.random_venue import RandomVenue, read
 
 SYMBOLS = {1: "AAPL", 2: "MSFT"}
 STEPS = 30
@@ -280,7 +280,7 @@ class Story:
                 self.check_reserved(symbol, row)
 
     def check_reserved(self, symbol: str, row: np.void) -> None:
-        unheard = [ouch50.decode(message, ouch50.OUTBOUND) for message in self.venue.log[self.core.heard :]]
+        unheard = [read(message, ouch50.OUTBOUND) for message in self.venue.log[self.core.heard :]]
         if any(said["message"] == "Broken Trade" for said in unheard):
             return  # a trade that is taken back raises exposure without anybody's order
         held = self.venue.positions.get(symbol, 0)

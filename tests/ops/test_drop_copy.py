@@ -60,9 +60,9 @@ def held(account: VenueAccount) -> tuple[dict, dict]:
 
 def test_a_reader_that_comes_late_and_one_that_followed_hold_what_the_venue_holds(tmp_path: Path) -> None:
     seed = random.randrange(1 << 32)
-    with venue_run(tmp_path, "--keep-orders", "--rate", "5000") as run:
+    with venue_run(tmp_path, "--keep-orders") as run:
         early, late, user = reader(run), reader(run), User(run.orders)
-        user.until(lambda: user.client.phase == "open")
+        user.join()
         assert early.connect() and early.account.messages == 0
         following = trade(user, random.Random(seed), 1)
         assert late.connect() and late.account.messages >= len(user.reports) > ORDERS
@@ -87,7 +87,7 @@ def test_a_reader_that_comes_late_and_one_that_followed_hold_what_the_venue_hold
 
 def test_a_cut_is_healed_and_nothing_counts_twice(venue: VenueRun) -> None:
     user, copy = User(venue.orders), reader(venue)
-    user.until(lambda: user.client.phase == "open")
+    user.join()
     assert copy.connect()
     for index in range(5):
         assert copy._socket is not None
