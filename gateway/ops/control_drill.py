@@ -21,6 +21,7 @@ from gateway.ops.order_reconciliation import OrderReconciliation
 from gateway.ops.post_trade import PostTrade
 
 TICK_NS = 20 * MILLISECOND_NS
+PRE_TRADE = sorted((number, name) for number, name in layout.names("gate_reason", "GATE_").items() if name != "REASONS")
 POST_TRADE = sorted(
     (number, name) for number, name in layout.names("post_trade_control", "POST_TRADE_").items() if name != "CONTROLS"
 )
@@ -36,8 +37,7 @@ def fire_every_control(name: str) -> dict[str, dict[str, int]]:
             counts = {case: _fire(market, case, first) for case in CASES}
             after = _fire_after_the_trade(market, first)
             counts["DISABLED"] = _fire(market, "DISABLED", first)
-            order = [*layout.names("gate_reason", "GATE_").values()]
-            return {"pre_trade": {case: counts.get(case, 0) for case in order if case != "REASONS"}, "post_trade": after}
+            return {"pre_trade": {name: counts.get(name, 0) for _, name in PRE_TRADE}, "post_trade": after}
         finally:
             market.close()
 
@@ -161,6 +161,7 @@ def _fire_after_the_trade(market: DrillMarket, first: int) -> dict[str, int]:
     market.quote()
     market.fill(first, 50, CENTRE + 200)
     run(2 * SECOND_NS)
+    market.quote()
     second = market.order(quantity=10)
     market.report("OrderAccepted", user_ref_num=second, order_reference_number=5, order_state="L", quantity=10, price=CENTRE)
     market.fill(first, 50, 4 * CENTRE)  # slippage, and with it drawdown, the day's loss, and the strategy's

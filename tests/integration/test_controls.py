@@ -14,8 +14,8 @@ def fired():
 
 
 def test_every_control_before_the_trade_fires(fired):
-    ids = [name for name in layout.names("gate_reason", "GATE_").values() if name != "REASONS"]
-    assert list(fired["pre_trade"]) == ids and min(fired["pre_trade"].values()) >= 1
+    ids = {name for name in layout.names("gate_reason", "GATE_").values() if name != "REASONS"}
+    assert {*fired["pre_trade"]} == ids and min(fired["pre_trade"].values()) >= 1
 
 
 def test_every_control_after_the_trade_fires_once(fired):
