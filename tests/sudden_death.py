@@ -53,7 +53,6 @@ class Trading:
             "ORDERS__CARRIAGE": "soupbintcp",
             "ORDERS__ADDRESS": self.orders,
             "ORDERS__DROP_COPY": self.drop_copy,
-            "WATCH__CONTROL_STALE_MS": "1000",
             "RISK__STALE_MS": "5000",
             "RISK__DAY_MESSAGES_MAX": "1000000",
         }

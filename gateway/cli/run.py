@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from gateway import kernel_cache
-from gateway.cli.output import print_json, print_note, progress
+from gateway.cli.output import print_json, progress
 from gateway.config import load
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE
 from gateway.ops.joined import join
@@ -61,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
             supervisor.start(lambda: stop.goes_on(advance))
         if not stop.asked:
             supervisor.notification.say("READY=1", f"STATUS={name} is running on {configuration.port.name}")
-            print_note(f"gateway run: {name} is running on {configuration.port.name}; look: gateway top --instance {name}")
+            text = f"{name} is running on {configuration.port.name}; look: gateway top --instance {name}"
+            supervisor.log.info("running", text, port=configuration.port.name)
         deadline = time.monotonic() + arguments.seconds if arguments.seconds else None
         while not stop.asked and supervisor.alive() and (deadline is None or time.monotonic() < deadline):
             supervisor.tick()
@@ -72,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
             supervisor.stop()
         finally:
             result = summary(supervisor.instance)
+            supervisor.log.info("stopped", latch=result["kill_latch"], records=supervisor.journal.records)
             supervisor.close()
     if arguments.json:
         print_json(result)

@@ -18,6 +18,8 @@ INTENTS = layout.names("intent_kind", "INTENT_")
 SIDES = layout.names("event_side", "SIDE_")
 LIVES = layout.names("time_in_force", "TIME_")
 OPENING = {layout.value("INTENT_NEW"), layout.value("INTENT_REPLACE")}
+REFUSALS = layout.names("refusal_reason", "REFUSAL_")
+OWN_STATES = {"UNKNOWN": "unknown", "WORKING": "working"}
 REJECTED = ord("J")  # its reason is a number, the others' a letter
 STRATEGY_SHIFT = 32  # the strategy's row stands above the reference
 CONTROL_ROW = layout.value("GATE_STRATEGIES") - 1
@@ -166,12 +168,9 @@ def _report(row: Any) -> dict[str, Any]:
     kind, flags = int(row["reasons"]), int(row["flags"])
     reason = None if not flags else flags if kind == REJECTED else chr(flags)
     facts = {name: int(row[name]) or None for name in ("price", "quantity", "match", "venue_order_id", "time_venue_ns")}
-    return {
-        "event": "report",
-        "report": report_name(kind),
-        "type": chr(kind) if kind >= 32 else None,
-        "reason": reason,
-    } | facts
+    own = REFUSALS.get(kind)
+    head = {"event": "report", "report": report_name(kind), "type": None if own else chr(kind), "refusal": own}
+    return head | {"reason": reason} | facts
 
 
 def standing(events: list[dict[str, Any]]) -> dict[str, Any]:
@@ -201,9 +200,9 @@ def standing(events: list[dict[str, Any]]) -> dict[str, Any]:
         elif kind == "J":
             state = "rejected"
         elif kind is None:
-            state = "not sent"
+            state = OWN_STATES.get(event["refusal"], "not sent")
     filled = sum(size for size, _ in fills.values())
-    if filled and state in ("sent", "working", "unheard of"):
+    if filled and state in ("sent", "working", "unknown", "unheard of"):
         state = "filled" if filled >= (quantity or opening) > 0 else "partly filled"
     notional = sum(size * price for size, price in fills.values())
     average = notional / filled if filled else None

@@ -21,6 +21,7 @@ LINES_PER_SECOND = 200
 DECISION, REPORT = layout.value("JOURNAL_DECISION"), layout.value("JOURNAL_REPORT")
 ENDS = {ord(letter) for letter in "EBJ"}  # executed, broken, rejected
 REFUSALS = layout.names("refusal_reason", "REFUSAL_")
+OWN_WORDS = {"UNKNOWN": "no answer in time", "WORKING": "found working at the venue"}
 REASONS = layout.names("gate_reason", "GATE_")
 INTENTS = layout.names("intent_kind", "INTENT_")
 PHASES, LOSSES = layout.names("session_phase", "SESSION_"), layout.names("session_loss", "LOSS_")
@@ -35,7 +36,7 @@ def reason_names(mask: int) -> list[str]:
 def report_name(kind: int) -> str:
     """What a report is called: the venue's message, or the refusal of our own side."""
     if kind in REFUSALS:
-        return f"not sent: {REFUSALS[kind]}"
+        return OWN_WORDS.get(REFUSALS[kind], f"not sent: {REFUSALS[kind]}")
     message = MESSAGES[OUTBOUND].get(chr(kind)) if kind < 128 else None
     return message.name if message else f"report {kind}"
 

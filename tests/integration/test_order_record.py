@@ -40,7 +40,7 @@ def test_an_order_is_told_whole_while_it_runs_and_afterwards_under_every_id_and_
 
     (live,) = asked(capsys, str(first), "--instance", running.name)["orders"]
     decision, accepted, executed = live["events"]
-    assert (live["state"], live["filled"], live["strategy"]) == ("filled", 1, "strategy")
+    assert (live["state"], live["filled"], live["strategy"]) == ("filled", 1, "main")
     assert live["symbol"] == "TEST" and live["client_order_id"] == orders[0]["cl_ord_id"]
     assert decision["passed"] and 0 < decision["bid"] < decision["ask"] and decision["limits_version"] > 0
     stamps = decision["stamps_ns"]

@@ -295,3 +295,13 @@ def test_the_reference_in_a_client_order_id_is_what_core_wrote_there():
     desk = Desk().open()
     for reference in (1, 31, 32, layout.value("ORDER_REFERENCE_MAX")):
         assert reference_of(desk.frames.client_order_id(reference)) == reference
+
+
+@pytest.mark.parametrize(("said", "state"), [("UNKNOWN", "unknown"), ("WORKING", "working"), ("NEVER_ARRIVED", "not sent")])
+def test_what_our_own_side_found_out_about_an_order_is_where_it_stands(book, said, state):
+    desk = Desk().open()
+    desk.send()
+    desk.refuse(1, f"REFUSAL_{said}")
+    book.take(desk)
+    (order,) = book.life("1")["orders"]
+    assert order["state"] == state and order["events"][1]["refusal"] == said
