@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from gateway.control_sections import Budget, PostTrade, SecondFactor
 from gateway.errors import ConfigurationError
 from gateway.order_sections import Orders, Reconciliation
 from gateway.record_sections import Journal, Log, Records
@@ -61,6 +62,9 @@ class Configuration(BaseSettings):
     quality: Quality = Quality()
     watch: Watch = Watch()
     journal: Journal = Journal()
+    post_trade: PostTrade = PostTrade()
+    budget: Budget = Budget()
+    second_factor: SecondFactor = SecondFactor()
     records: Records = Records()
     log: Log = Log()
 

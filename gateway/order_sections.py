@@ -68,7 +68,7 @@ class Reconciliation(Section):
         5_000, ge=100, le=600_000, description="An order that is UNKNOWN for longer is flagged: a person must look."
     )
     every_s: int = Field(
-        60,
+        55,
         ge=1,
         le=86_400,
         description="Seconds between two comparisons of open orders and positions with the drop copy.",

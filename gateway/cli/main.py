@@ -28,6 +28,8 @@ VERBS = (
     "kill",
     "order",
     "enable",
+    "resume",
+    "totp",
     "doctor",
     "nic",
     "tune",

@@ -34,6 +34,7 @@ from gateway.ops.log import open_log
 from gateway.ops.notification import Notification, without_notification
 from gateway.ops.order_control import OrderControl
 from gateway.ops.order_lines import OrderLines, SessionWatch
+from gateway.ops.post_trade import PostTrade
 from gateway.ops.privileges import hand_over, user_of
 from gateway.ops.process import CONFIGURATION_FILE, HEARTBEATS, PROBLEM_FILE
 
@@ -93,9 +94,12 @@ class Supervisor:
         disabled.restore(self.instance, configuration)
         self.frames = order_frames(configuration)
         self.order_control = OrderControl(self.instance, configuration, self.frames)
+        compared = self.order_control.reconciliation if self.order_control.copy is not None else None
+        self.post_trade = PostTrade(self.instance, configuration, compared, self._tell_control)
         self.journal = Journal(self.instance, configuration.journal_folder, configuration)
         if configuration.log.orders != "none":
             self.journal.observers.append(OrderLines(self.log, everything=configuration.log.orders == "all"))
+        self.journal.observers.append(self.post_trade.observe)
         if self.user is not None:
             hand_over(self.instance.folder, self.user)
 
@@ -184,6 +188,7 @@ class Supervisor:
         for name in disabled.follow(self.instance, self.configuration):
             text = f"strategy {name} is disabled by REPEAT; look why, then: gateway enable CONFIG {name}"
             self.log.warning("strategy_disabled", text, strategy=name)
+        self.post_trade.tick(clock.now_ns(self.instance.clock_address))
         latch = int(self.instance.control[0]["kill_latch"])
         if latch and kill_file.reason(self.state) is None:
             reason = layout.names("kill_reason", "KILL_")[latch]
@@ -196,6 +201,9 @@ class Supervisor:
         if self.instance.counters[0]["core"]["strategy_faults"] and not self._halted:
             self._halted = True
             self.log.error("strategy_halted", "the strategy raised and is halted; nothing asks it again")
+
+    def _tell_control(self, line: str) -> None:
+        self.log.warning("post_trade", line)
 
     def _live(self) -> None:
         """Heartbeat and journal: what goes on whatever else control waits for."""
@@ -256,6 +264,7 @@ class Supervisor:
                     self.journal.drain(clock.now_ns(self.instance.clock_address))
             finally:
                 self.journal.close()
+                self.post_trade.close()
 
     def _end_starting(self) -> None:
         """A process that is still compiling hears of no stop word."""

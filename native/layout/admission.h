@@ -23,5 +23,7 @@ struct admission {
     uint64_t carried_words;   /* sorted words of the symbols held from earlier days, */
     uint64_t carried;         /* and their struct carried_position, in the same order */
     uint64_t carried_count;
+    uint64_t halted;          /* struct post_trade_account of region post_trade; 0: there is none */
+    uint64_t reserved[7];
     struct gate_row limits;   /* what every admitted instrument starts with */
 };
