@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from gateway.errors import ConfigurationError
+from gateway.kill_sections import Kill
 from gateway.risk_sections import External, Hours, Portfolio, Risk, Strategy
 from gateway.sections import (
     ExceptionPath,
@@ -59,6 +60,7 @@ class Configuration(BaseSettings):
     hours: Hours = Hours()
     quality: Quality = Quality()
     watch: Watch = Watch()
+    kill: Kill = Kill()
     journal: Journal = Journal()
 
     @classmethod

@@ -123,6 +123,16 @@ static void publish_end(struct io *io)
 
 /* ---- ⑧ orders out --------------------------------------------------------------------------------------------- */
 
+static int64_t time_now_ns(const struct io *io)
+{
+    return io->ports[0].time_ns ? io->ports[0].time_ns : clock_now_ns(&io->control->clock);
+}
+
+static int is_late(const struct io *io, const struct order_slot *order)
+{
+    return io->order_age_max_ns && time_now_ns(io) - order->time_receive_ns > io->order_age_max_ns;
+}
+
 /* Why a new order must not leave now; 0: it may. Reads the shared words afresh. */
 static uint64_t refusal_of(struct io *io, const struct order_slot *order)
 {
@@ -131,13 +141,10 @@ static uint64_t refusal_of(struct io *io, const struct order_slot *order)
         return REFUSAL_KILL;
     if (__atomic_load_n(&control->epoch, __ATOMIC_ACQUIRE) != order->epoch)
         return REFUSAL_EPOCH;
-    int64_t now_ns = io->ports[0].time_ns ? io->ports[0].time_ns : clock_now_ns(&control->clock);
     uint64_t lease_ns = __atomic_load_n(&control->lease_expires_ns, __ATOMIC_ACQUIRE);
-    if (lease_ns != 0 && (uint64_t)now_ns >= lease_ns)
+    if (lease_ns != 0 && (uint64_t)time_now_ns(io) >= lease_ns)
         return REFUSAL_EPOCH;
-    if (io->order_age_max_ns && now_ns - order->time_receive_ns > io->order_age_max_ns)
-        return REFUSAL_LATE;
-    return 0;
+    return is_late(io, order) ? REFUSAL_LATE : 0;
 }
 
 /* Core reserved exposure for this order: tell it that the order never left. */
@@ -206,6 +213,16 @@ static int send_cancel(struct io *io, const struct order_slot *order)
     return 1;
 }
 
+/* An order that makes a position smaller passes the latch and the epoch. One that waited too long stays behind: by then
+   somebody may have made the position smaller by hand. */
+static int send_reduction(struct io *io, const struct order_slot *order)
+{
+    if (!is_late(io, order))
+        return send_cancel(io, order);
+    refuse(io, order, REFUSAL_LATE);
+    return 1;
+}
+
 /* A request for market data: no latch holds it up, and no cancel waits behind it. Core asks again. */
 static int send_request(struct io *io, const struct order_slot *order)
 {
@@ -221,7 +238,7 @@ static int send_one(struct io *io, const struct order_slot *order)
         return send_new(io, order);
     if (order->kind == ORDER_SLOT_REQUEST)
         return send_request(io, order);
-    return send_cancel(io, order);
+    return order->kind == ORDER_SLOT_REDUCE ? send_reduction(io, order) : send_cancel(io, order);
 }
 
 static int fits(const struct ring_reader *ring, const struct order_slot *order)

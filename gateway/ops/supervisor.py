@@ -26,8 +26,11 @@ from gateway.errors import AttachError, CapabilityError, ConfigurationError, Gat
 from gateway.instance import Instance, is_held
 from gateway.ops import disabled, kill, kill_file
 from gateway.ops.appliance import order_frames
+from gateway.ops.cancelling import cancel_all
 from gateway.ops.joined import Joined, require_apart
 from gateway.ops.journal import Journal
+from gateway.ops.kill_report import KillReport
+from gateway.ops.kill_watch import KillWatch
 from gateway.ops.limit_block import deny_new_risk, follow_hours, prepare_account
 from gateway.ops.notification import Notification, without_notification
 from gateway.ops.privileges import hand_over, user_of
@@ -66,6 +69,7 @@ class Supervisor:
         self.instance = Instance.create(configuration.instance.name, Path(configuration.instance.folder))
         self._beat = self.instance.control[0]["heartbeats"][layout.value("PROCESS_CONTROL")]
         self._halted = False
+        self.kill_watch: KillWatch | None = None
         try:
             self._prepare(configuration)
         except BaseException:
@@ -81,6 +85,7 @@ class Supervisor:
         disabled.restore(self.instance, configuration)
         self.frames = order_frames(configuration)
         self.journal = Journal(self.instance, configuration.journal_folder)
+        self.kill_watch = KillWatch(self.instance, configuration)
         if self.user is not None:
             hand_over(self.instance.folder, self.user)
 
@@ -155,21 +160,20 @@ class Supervisor:
         return bool(self.instance.counters[0]["io"]["end_of_input"])
 
     def beat(self) -> None:
-        """Control's sign of life."""
+        """Control's sign of life, and its eye on the kill switch."""
         self.notification.feed()
         self._beat["turns"] += 1
         self._beat["time_ns"] = clock.now_ns(self.instance.clock_address)
+        if self.kill_watch is not None:
+            self.kill_watch.poll()
 
     def tick(self) -> None:
-        """One turn of control: heartbeat, journal, latch to disk, dead children."""
+        """One turn of control: heartbeat, kill switch, journal, dead children."""
         self._live()
         follow_hours(self.instance, self.configuration, clock.now_ns(self.instance.clock_address))
         for name in disabled.follow(self.instance, self.configuration):
             mend = f"look why, then: gateway enable CONFIG {name}"
             print(f"gateway run: strategy {name} is disabled by REPEAT; {mend}", file=sys.stderr, flush=True)
-        latch = int(self.instance.control[0]["kill_latch"])
-        if latch and kill_file.reason(self.state) is None:
-            kill_file.set_latch(self.state, layout.names("kill_reason", "KILL_")[latch])
         for name, child in list(self.children.items()):
             code = child.poll()
             if code is not None:
@@ -189,18 +193,13 @@ class Supervisor:
             return  # a recording has ended, and with it every stage in its turn
         print(f"gateway run: process {name} ended ({_ending(code)})", file=sys.stderr, flush=True)
         self._heartbeat_of(name)["state"] = layout.value("PROCESS_STOPPED")  # type: ignore[index]
-        if "core" in name:
+        if "core" in name:  # kill_watch.py cancels and closes
             kill.latch(self.instance, "KILL_CORE_DIED")
-            kill_file.set_latch(self.state, "CORE_DIED")
         if name == pipeline.SESSION.name:
             self.instance.control[0]["session_connection"] = 0
             self._restart(name)
         if "io" in name.split(","):
             self._restart("io")
-        if "core" in name:
-            report = kill.KillReport()
-            kill.cancel_all(self.instance, self.frames, report, waiting=self._live)
-            print(f"gateway run: {report.cancels_sent} cancels sent after core ended", file=sys.stderr, flush=True)
 
     def _restart(self, name: str) -> None:
         self.restarts[name] = self.restarts.get(name, 0) + 1
@@ -219,9 +218,10 @@ class Supervisor:
             self._end_starting()
             if self.children:
                 deny_new_risk(self.instance)
+                if self.kill_watch is not None:
+                    self.kill_watch.finish(self._live, TICK_SECONDS)
                 with contextlib.suppress(AttachError):
-                    report = kill.KillReport()
-                    kill.cancel_all(self.instance, self.frames, report, CANCEL_SECONDS, self._live)
+                    cancel_all(self.instance, self.frames, KillReport(), CANCEL_SECONDS, self._live)
             self.instance.control[0]["stop"] = 1
             deadline = time.monotonic() + (STOP_JOINED_SECONDS if self.joined else STOP_SECONDS)
             while any(child.poll() is None for child in self.children.values()) and time.monotonic() < deadline:
@@ -231,6 +231,8 @@ class Supervisor:
             for child in self.children.values():
                 end_process(child)
             self.children.clear()
+            if self.kill_watch is not None:
+                self.kill_watch.close()
             try:
                 if self.journal.is_open:
                     self.journal.drain(clock.now_ns(self.instance.clock_address))
