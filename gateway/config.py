@@ -19,13 +19,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from gateway.errors import ConfigurationError
 from gateway.kill_sections import Kill
+from gateway.order_sections import Orders, Reconciliation
 from gateway.risk_sections import External, Hours, Portfolio, Risk, Strategy
 from gateway.sections import (
     ExceptionPath,
     Feed,
     Instance,
     Journal,
-    Orders,
     Placement,
     Port,
     Privileges,
@@ -39,7 +39,7 @@ PREFIX = "GATEWAY__"
 
 
 class Configuration(BaseSettings):
-    """The resolved configuration; immutable. Every section is documented in gateway/sections.py and risk_sections.py."""
+    """The resolved configuration; immutable. Every section is documented in gateway/sections.py and the other *sections.py."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
@@ -52,6 +52,7 @@ class Configuration(BaseSettings):
     placement: Placement = Placement()
     feed: Feed = Feed()
     orders: Orders = Orders()
+    reconciliation: Reconciliation = Reconciliation()
     session: Session = Session()
     strategy: Strategy = Strategy()
     external: External = External()
@@ -99,6 +100,7 @@ class Configuration(BaseSettings):
         named = [("risk.own", symbol) for symbol in self.risk.own]
         named += [("portfolio.groups", symbol) for symbol in self.portfolio.weights()]
         named += [("portfolio.currencies", symbol) for symbol in self.portfolio.currencies]
+        named += [("portfolio.positions", symbol) for symbol in self.portfolio.positions]
         for section in ("strategy", "external"):
             named += [(f"{section}.instruments", symbol) for symbol in getattr(self, section).instruments if symbol != "*"]
         unknown = [(key, symbol) for key, symbol in named if known != ["*"] and symbol not in known]

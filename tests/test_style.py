@@ -21,7 +21,7 @@ LEVELS = (
     ("errors", "native", "layout", "limits", "clock", "_native", "__version__"),
     ("kernel_cache",),
     ("core", "protocols"),
-    ("pipeline", "sections", "risk_sections", "kill_sections", "config", "instance", "port", "stages"),
+    ("pipeline", "kill_sections", "order_sections", "risk_sections", "sections", "config", "instance", "port", "stages"),
     ("venues", "strategies"),
     ("ops", "factory", "link", "audit"),
     ("cli",),

@@ -71,6 +71,7 @@ class Demo:
     compiler: "subprocess.Popen[bytes] | None" = None
     instance: Instance | None = None
     order_address: str = field(default_factory=lambda: free_address())
+    drop_copy_address: str = field(default_factory=lambda: free_address())
 
     def _spawn(self, name: str, words: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
         command = [*self.wiring.prefix, sys.executable, "-m", "gateway.cli.main", *words]
@@ -103,6 +104,7 @@ class Demo:
             "PLACEMENT__TOGETHER": str(self.options.together).lower(),
             "ORDERS__CARRIAGE": self.options.orders,
             "ORDERS__ADDRESS": self.order_address,
+            "ORDERS__DROP_COPY": self.drop_copy_address,
             "ORDERS__CANCEL_ON_DISCONNECT": str(not self.options.keep_orders).lower(),
         }
         environment = {f"GATEWAY__{key}": value for key, value in settings.items()} | {session_secret.VARIABLE: PASSWORD}
@@ -135,6 +137,7 @@ class Demo:
         words += ["--snapshots", str(options.snapshots)]
         if self.over_tcp:
             words += ["--orders", self.order_address, "--username", USERNAME, "--password", PASSWORD]
+            words += ["--drop-copy", self.drop_copy_address]
             words += ["--session-faults", f"cut={options.cut}"] + ["--keep-orders"] * options.keep_orders
         faults = [options.faults] if options.faults else []
         faults += [f"drop_both={options.loss}"] if options.loss else []

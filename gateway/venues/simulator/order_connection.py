@@ -7,11 +7,27 @@ import contextlib
 import socket
 import struct
 
+from gateway.errors import PortError
 from gateway.protocols.soupbintcp_server import Server
 from gateway.protocols.soupbintcp_stream import Event, Lost
 
 READ_BYTES = 1 << 14
+CONNECTIONS_MAX = 8
 RESET = struct.pack("ii", 1, 0)  # linger: close resets, and drops what was not read or sent
+
+
+def listen(host: str, port: int, name: str) -> socket.socket:
+    """A socket that listens and does not block; `port` 0: any that is free. Raises PortError, which calls it `name`."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(CONNECTIONS_MAX)
+    except OSError as problem:
+        listener.close()
+        raise PortError(f"the {name} cannot listen on {host}:{port}: {problem.strerror}") from None
+    listener.setblocking(False)
+    return listener
 
 
 class Connection:

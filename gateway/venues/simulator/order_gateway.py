@@ -9,7 +9,6 @@ logged in. Every end of a connection is told to the engine when it cancels on di
 """
 
 import select
-import socket
 import threading
 from collections import Counter, deque
 from typing import Any
@@ -19,17 +18,16 @@ import numpy as np
 from gateway import clock, layout
 from gateway.core import ring
 from gateway.core.memory import address_of
-from gateway.errors import PortError
 from gateway.instance import Instance, handle_address
 from gateway.protocols import moldudp64
 from gateway.protocols.soupbintcp_server import Log, Server
 from gateway.protocols.soupbintcp_stream import Accepted, Event, Lost, Message
-from gateway.venues.simulator.order_connection import Connection
+from gateway.venues.simulator.drop_copy import DropCopyPort
+from gateway.venues.simulator.order_connection import CONNECTIONS_MAX, Connection, listen
 from gateway.venues.simulator.order_faults import FaultClock
 from gateway.venues.simulator.order_settings import OrderSettings
 
 BATCH = 64
-CONNECTIONS_MAX = 8
 HEADERS_BYTES = layout.value("VENUE_HEADERS_BYTES")
 MESSAGE, LOST = layout.value("FRAME_MESSAGE"), layout.value("FRAME_SESSION")
 REST_SECONDS, REST_ALONE_SECONDS, STOP_SECONDS = 0.0002, 0.005, 5.0
@@ -52,21 +50,9 @@ class OrderGateway:
         self.faults = FaultClock(settings.faults)
         self._ending = threading.Event()
         self.problem = ""
-        self._listener = self._listen()
+        self._listener = listen(settings.host, settings.port, "order gateway")
+        self.copies = None if settings.drop_copy is None else DropCopyPort(*settings.drop_copy, self.log, self._knows)
         self._thread = threading.Thread(target=self._serve, name="order-gateway", daemon=True)
-
-    def _listen(self) -> socket.socket:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((self.settings.host, self.settings.port))
-            listener.listen(CONNECTIONS_MAX)
-        except OSError as problem:
-            listener.close()
-            where = f"{self.settings.host}:{self.settings.port}"
-            raise PortError(f"the order gateway cannot listen on {where}: {problem.strerror}") from None
-        listener.setblocking(False)
-        return listener
 
     @property
     def port(self) -> int:
@@ -91,10 +77,14 @@ class OrderGateway:
         for connection in self.connections:
             connection.close()
         self._listener.close()
+        if self.copies is not None:
+            self.copies.close()
 
     def report(self) -> dict[str, Any]:
         """What happened to connections, and what is in the log."""
-        return {"session": self.log.session, "messages": len(self.log.messages), "problem": self.problem, **self.counts}
+        copies = {} if self.copies is None else {"drop_copy_logins": self.copies.logins}
+        counts = {"messages": len(self.log.messages), "problem": self.problem, **self.counts, **copies}
+        return {"session": self.log.session, **counts}
 
     # ---- the thread ------------------------------------------------------------------------------------------------
 
@@ -120,13 +110,16 @@ class OrderGateway:
             if connection.open:
                 self._on(connection, connection.write(now_ns))
         self._hand_over(now_ns)
+        if self.copies is not None:
+            self.copies.turn(now_ns)
         self._fail(now_ns)
         self.connections = [connection for connection in self.connections if connection.open]
 
     def _all_said(self) -> bool:
         """Whether nothing is on its way any more; the session ends behind the last report."""
         self.log.ended = not self._late
-        return self.log.ended and all(connection.is_done for connection in self.connections)
+        readers = [] if self.copies is None else self.copies.connections
+        return self.log.ended and all(connection.is_done for connection in [*self.connections, *readers])
 
     def _take_reports(self, now_ns: int) -> None:
         reader = handle_address(self._reader)
@@ -158,6 +151,9 @@ class OrderGateway:
         fault = self.faults.login_refusal()
         if fault:
             return fault
+        return self._knows(username, password)
+
+    def _knows(self, username: str, password: str) -> str:
         return "" if (username, password) == (self.settings.username, self.settings.password) else "A"
 
     def _on(self, connection: Connection, events: list[Event]) -> None:

@@ -46,4 +46,5 @@ class OrderSettings:
     username: str = "GWSIM"
     password: str = field(default="simulated", repr=False)  # of a venue that holds nothing
     cancel_on_disconnect: bool = True
+    drop_copy: tuple[str, int] | None = None  # where the same reports are read a second time; port 0: any that is free
     faults: SessionFaults = field(default_factory=SessionFaults)
