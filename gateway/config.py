@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from gateway.control_sections import SecondFactor
 from gateway.errors import ConfigurationError
 from gateway.kill_sections import Kill
 from gateway.order_sections import Orders, Reconciliation
@@ -41,6 +42,8 @@ PREFIX = "GATEWAY__"
 class Configuration(BaseSettings):
     """The resolved configuration; immutable. Every section is documented in gateway/sections.py and the other *sections.py."""
 
+    """The resolved configuration; immutable. Every section is documented in gateway/sections.py or another *_sections.py."""
+
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
     )
@@ -63,6 +66,7 @@ class Configuration(BaseSettings):
     watch: Watch = Watch()
     kill: Kill = Kill()
     journal: Journal = Journal()
+    second_factor: SecondFactor = SecondFactor()
 
     @classmethod
     def settings_customise_sources(

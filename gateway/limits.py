@@ -60,6 +60,7 @@ FILLS_MAX = 1 << 19  # rows of the table of fills, half of them used at most
 INTENTS_MAX = 16  # of one strategy call
 STRATEGIES_MAX = 8  # of one core, those in other processes included
 RECENT_LINES = 1 << 14  # of four recent orders each, for DUP
+HALTED_SYMBOLS_MAX = 1024  # instruments that post-trade controls halt at once; one more halts the account
 SWEPT_ROWS = 8  # instruments that are marked and sampled at each look at the timers
 
 # Order session over TCP (SoupBinTCP)

@@ -79,6 +79,7 @@ REGIONS = (
     Region("windows", "REGION_WINDOWS", "gate_window", limits.INSTRUMENTS_MAX),
     Region("recent", "REGION_RECENT", "gate_recent", limits.RECENT_LINES),
     Region("executions", "REGION_EXECUTIONS", "gate_executions", limits.STRATEGIES_MAX),
+    Region("post_trade", "REGION_POST_TRADE", "halted_symbol", limits.HALTED_SYMBOLS_MAX, header="post_trade_account"),
     Region("fills", "REGION_FILLS", "fill", limits.FILLS_MAX),
     Region("books", "REGION_BOOKS", "book", limits.INSTRUMENTS_MAX),
     Region("instruments", "REGION_INSTRUMENTS", "instrument", limits.INSTRUMENTS_MAX),

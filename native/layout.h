@@ -27,6 +27,7 @@
 #include "layout/quality.h"
 #include "layout/order.h"
 #include "layout/gate.h"
+#include "layout/post_trade.h"
 #include "layout/session.h"
 #include "layout/admission.h"
 #include "layout/counters.h"
@@ -86,6 +87,9 @@ static_assert(sizeof(struct gate_account) % 64 == 0 && offsetof(struct gate_acco
 static_assert(sizeof(struct gate_strategy) == 128 && sizeof(struct gate_group) == 64, "control's line, core's line");
 static_assert(sizeof(struct gate_holding) == 64 && sizeof(struct gate_window) == 64, "one line");
 static_assert(sizeof(struct gate_recent) == 64 && sizeof(struct gate_executions) % 64 == 0, "one line of ways");
+static_assert(sizeof(struct post_trade_account) % 64 == 0 && sizeof(struct halted_symbol) == 8, "halted symbols begin on a line");
+static_assert(POST_TRADE_CONTROLS <= 16, "a counter for each");
+static_assert(offsetof(struct gate_row, halted) == 120, "the last word of the limits is none of admission's");
 static_assert(sizeof(struct venue_order) == 64 && sizeof(struct venue_symbol) == 256, "the venue's rows are whole lines");
 static_assert(GATE_REASONS <= 32 && FEED_REASONS <= 64, "reason counters fit");
 

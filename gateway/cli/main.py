@@ -27,6 +27,7 @@ VERBS = (
     "capture",
     "kill",
     "enable",
+    "totp",
     "doctor",
     "nic",
     "tune",

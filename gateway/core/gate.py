@@ -40,6 +40,7 @@ PATH = offsets("order_path")
 ACCOUNT = offsets("gate_account")
 CONTROL = offsets("control_block")
 INTENT = offsets("intent")
+ROW = offsets("gate_row")
 INTENTS = offsets("intents")
 ORDER = offsets("order")
 
@@ -52,6 +53,7 @@ QUANTITY_MAX = value("ORDER_QUANTITY_MAX")
 SECOND_NS = 1_000_000_000
 TIME_MAX_NS = 1 << 62
 SPAN_MAX_NS = 1 << 60  # times the bucket runs ahead by; two of them add up without an overflow
+SHIFT_MAX = 63
 BOOK_BYTES = size("book")
 COUNTER_BYTES = 8
 
@@ -70,9 +72,10 @@ def decide_new(path, intent, reference, now_ns):
     row = load_i64(path + PATH.rows) + instrument * ROW_BYTES
     book = load_i64(path + PATH.books) + instrument * BOOK_BYTES
     price, quantity = load_i64(intent + INTENT.price), load_i64(intent + INTENT.quantity)
-    mask = settled(((1 - known) << STATE) | environment(path, account, intent, reference, now_ns))
-    mask = market_mask(mask, account, row, book, price, quantity, now_ns)
-    mask = exposure_mask(mask, path, account, row, intent, instrument, now_ns)
+    mask = settled(((1 - known) << STATE) | environment(path, account, row, intent, reference, now_ns))
+    shift = size_shift(account, intent)
+    mask = market_mask(mask, account, row, book, price, quantity, shift, now_ns)
+    mask = exposure_mask(mask, path, account, row, intent, instrument, shift, now_ns)
     mask = origin_mask(mask, path, account, row, intent, now_ns)
     mask = settled(mask | (rate_fails(account, now_ns) << RATE))
     fence_acquire()
@@ -120,7 +123,7 @@ def rate_fails(account, now_ns):
 
 
 @leaf
-def environment(path, account, intent, reference, now_ns):
+def environment(path, account, row, intent, reference, now_ns):
     """KILL, FENCE, DISABLED, SESSION, JOURNAL, RING and ORDERS: what does not depend on price and quantity."""
     control = load_i64(path + PATH.control)
     epoch = load_i64(path + PATH.epoch)
@@ -129,7 +132,7 @@ def environment(path, account, intent, reference, now_ns):
     mask = (
         (int64(relaxed(control + CONTROL.kill_latch) != 0) << KILL)
         | (int64(fenced) << FENCE)
-        | (disabled_fails(path, account, intent) << DISABLED)
+        | (disabled_fails(path, account, row, intent) << DISABLED)
         | (session_fails(control, account) << SESSION)
         | (int64(ring.room(load_i64(path + PATH.journal)) <= 0) << JOURNAL)
         | (int64(ring.room(load_i64(path + PATH.core_io)) <= 0) << RING)
@@ -148,12 +151,19 @@ def session_fails(control, account):
 
 
 @leaf
-def disabled_fails(path, account, intent):
-    """The account or the strategy was halted by control, or the strategy of this process raised."""
+def disabled_fails(path, account, row, intent):
+    """Account, strategy or instrument was halted by control, or the strategy of this process raised."""
     intents, strategy = load_i64(path + PATH.intents), load_u32(intent + INTENT.strategy)
     raised = (load_u32(intents + INTENTS.halted) != 0) & (load_u32(intents + INTENTS.strategy) == strategy)
-    halted = load_i64(strategy_at(account, strategy) + STRATEGY.halted)
-    return int64(raised | (halted != 0) | (load_i64(account + ACCOUNT.halted) != 0))
+    halted = relaxed(strategy_at(account, strategy) + STRATEGY.halted) | relaxed(account + ACCOUNT.halted)
+    return int64(raised | (halted | relaxed(row + ROW.halted) != 0))
+
+
+@leaf
+def size_shift(account, intent):
+    """By how many halvings control has reduced what a strategy may send; beyond what a number has bits, nothing is left."""
+    shift = relaxed(strategy_at(account, load_u32(intent + INTENT.strategy)) + STRATEGY.size_shift)
+    return (shift & SHIFT_MAX) | SHIFT_MAX * int64(shift != shift & SHIFT_MAX)
 
 
 @leaf

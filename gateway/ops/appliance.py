@@ -215,7 +215,7 @@ class CoreStage:
     def _make_scratch(self, configuration: Configuration) -> None:
         core, instance, risk = self.core, self.instance, configuration.risk
         own = instrument_limits(configuration), named_limits(configuration)
-        admission, keep = make_admission(risk.instruments, risk.restricted, *own)
+        admission, keep = make_admission(risk.instruments, risk.restricted, *own, instance.address("post_trade"))
         self._keep += keep
         core.admission = self._kept(admission)
         core.datagram = self._kept(np.zeros(1, dtype=layout.dtype("datagram")))

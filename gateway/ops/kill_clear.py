@@ -31,11 +31,14 @@ def unresolved(configuration: Configuration) -> list[str]:
     if account is None:
         return [f"the venue's drop copy at {orders.drop_copy} does not answer: nobody knows what is open there"]
     lines = [
-        f"the venue has order {row.reference} open: {row.side} {row.open} {row.symbol}" for row in account.open_orders.values()
+        f"the venue has order {row.reference} open: {row.side} {row.open} {row.symbol}"
+        for row in account.open_orders.values()
     ]
     ours = _our_positions(configuration)
     if ours is None:
-        lines += [f"the venue has {held:+d} {symbol}, and nobody here knows ours" for symbol, held in account.positions.items()]
+        lines += [
+            f"the venue has {held:+d} {symbol}, and nobody here knows ours" for symbol, held in account.positions.items()
+        ]
     else:
         for symbol in sorted({*ours, *account.positions}):
             theirs, mine = account.positions.get(symbol, 0), ours.get(symbol, 0)

@@ -40,7 +40,9 @@ def read_token(path: str) -> str:
         raise ConfigurationError(f"kill.token_file: others may read {path}, or it is not ours; mend: chmod 600 {path}")
     if not TOKEN_CHARACTERS_MIN <= len(token) <= TOKEN_CHARACTERS_MAX or not token.isprintable() or " " in token:
         mend = f"head -c 24 /dev/urandom | base64 > {path}"
-        raise ConfigurationError(f"kill.token_file: {path} holds no token of {TOKEN_CHARACTERS_MIN} characters; mend: {mend}")
+        raise ConfigurationError(
+            f"kill.token_file: {path} holds no token of {TOKEN_CHARACTERS_MIN} characters; mend: {mend}"
+        )
     return token
 
 

@@ -13,5 +13,7 @@ struct admission {
     uint64_t named;           /* sorted words of the symbols that have limits of their own, */
     uint64_t named_count;
     uint64_t named_limits;    /* and their struct gate_row, in the same order */
+    uint64_t halted;          /* struct post_trade_account of region post_trade; 0: there is none */
+    uint64_t reserved[7];
     struct gate_row limits;   /* what every admitted instrument starts with */
 };
