@@ -40,8 +40,6 @@ PREFIX = "GATEWAY__"
 
 
 class Configuration(BaseSettings):
-    """The resolved configuration; immutable. Every section is documented in gateway/sections.py and the other *sections.py."""
-
     """The resolved configuration; immutable. Every section is documented in gateway/sections.py or another *_sections.py."""
 
     model_config = SettingsConfigDict(

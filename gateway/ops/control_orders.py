@@ -40,6 +40,7 @@ class ControlOrders:
         self._writer = writer
         self._path = instance.folder / REFERENCE_FILE
         self._reference = 0
+        self.reductions: set[int] = set()  # references of the orders that were handed over
 
     def waiting(self) -> int:
         """Records in the ring that nobody has taken."""
@@ -66,7 +67,10 @@ class ControlOrders:
         name = self.frames.client_order_id(CONTROL_STRATEGY << STRATEGY_SHIFT | reference)
         terms = {"side": side, "quantity": quantity, "symbol": symbol, "price": price, "time_in_force": life}
         frame = self.frames.reduce(name, user_ref_num=reference, **terms)
-        return reference if self._put(frame, "ORDER_SLOT_REDUCE", reference) else 0
+        if not self._put(frame, "ORDER_SLOT_REDUCE", reference):
+            return 0
+        self.reductions.add(reference)
+        return reference
 
     def _next(self, above: int) -> int:
         """The next free reference, written down; 0 when there is none."""

@@ -1,9 +1,9 @@
-"""Signed evidence of kill drills: JSON files in the state folder, each under an HMAC-SHA256 (RFC 2104) of the host's own key.
+"""Signed evidence of kill drills: JSON files in the state folder, each under an HMAC-SHA256 (RFC 2104) of a key.
 
     state/drills/20260101T120000Z.json     { "drill": {…}, "hmac": "…" }          state/drill.key     mode 0600, made once
 
-The key lies beside the files: it shows that a file is as a drill on this host wrote it, and finds out edits by whoever cannot
-read the key. Against root of this host it proves nothing; who must prove it to others sends the files away.
+The key lies beside the files: a file that verifies is as a drill on this host wrote it, and edits by whoever cannot read the
+key are found out. Against root of this host it proves nothing; who must prove it to others sends the files away.
 Hard rule: what does not verify counts as none.
 """
 

@@ -30,21 +30,17 @@ def unresolved(configuration: Configuration) -> list[str]:
         return [f"the venue's drop copy cannot be asked: {problem}"]
     if account is None:
         return [f"the venue's drop copy at {orders.drop_copy} does not answer: nobody knows what is open there"]
-    lines = [
-        f"the venue has order {row.reference} open: {row.side} {row.open} {row.symbol}"
-        for row in account.open_orders.values()
-    ]
-    ours = _our_positions(configuration)
-    if ours is None:
-        lines += [
-            f"the venue has {held:+d} {symbol}, and nobody here knows ours" for symbol, held in account.positions.items()
-        ]
-    else:
-        for symbol in sorted({*ours, *account.positions}):
-            theirs, mine = account.positions.get(symbol, 0), ours.get(symbol, 0)
-            if theirs != mine:
-                lines.append(f"{symbol}: the venue has {theirs:+d}, we have {mine:+d}")
+    rows = account.open_orders.values()
+    lines = [f"the venue has order {row.reference} open: {row.side} {row.open} {row.symbol}" for row in rows]
+    lines += _differences(account.positions, _our_positions(configuration))
     return lines[:LINES_MAX] + [f"and {len(lines) - LINES_MAX} more"] * (len(lines) > LINES_MAX)
+
+
+def _differences(theirs: dict[str, int], ours: dict[str, int] | None) -> list[str]:
+    if ours is None:
+        return [f"the venue has {held:+d} {symbol}, and nobody here knows ours" for symbol, held in theirs.items()]
+    pairs = {symbol: (theirs.get(symbol, 0), ours.get(symbol, 0)) for symbol in sorted({*ours, *theirs})}
+    return [f"{symbol}: the venue has {one:+d}, we have {two:+d}" for symbol, (one, two) in pairs.items() if one != two]
 
 
 def _by_report(configuration: Configuration) -> list[str]:

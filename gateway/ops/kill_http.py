@@ -39,10 +39,8 @@ def read_token(path: str) -> str:
     if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077 or status.st_uid not in (0, os.geteuid()):
         raise ConfigurationError(f"kill.token_file: others may read {path}, or it is not ours; mend: chmod 600 {path}")
     if not TOKEN_CHARACTERS_MIN <= len(token) <= TOKEN_CHARACTERS_MAX or not token.isprintable() or " " in token:
-        mend = f"head -c 24 /dev/urandom | base64 > {path}"
-        raise ConfigurationError(
-            f"kill.token_file: {path} holds no token of {TOKEN_CHARACTERS_MIN} characters; mend: {mend}"
-        )
+        wrong = f"{path} holds no token of {TOKEN_CHARACTERS_MIN} characters"
+        raise ConfigurationError(f"kill.token_file: {wrong}; mend: head -c 24 /dev/urandom | base64 > {path}")
     return token
 
 

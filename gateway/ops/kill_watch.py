@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from numba import int64
+
 from gateway import layout
 from gateway.config import Configuration
 from gateway.core import ring
@@ -37,7 +39,7 @@ class KillWatch:
         self._file_due = 0.0
         self._file_problem = ""
         self._thread: threading.Thread | None = None
-        ring.put.compile((*["int64"] * 5,))  # a kill waits for no compiler
+        ring.put.compile((int64,) * 5)  # a kill waits for no compiler
         options = configuration.kill
         self._device = KillDevice(options.device) if options.device else None
         self._server = KillServer(options.http, options.token_file, self._on_http) if options.http else None

@@ -3,7 +3,7 @@
     drop copy ─► VenueAccount     independent of core, of the order session, of our memory
     own table ─► rows of orders, positions of the gate: true as long as core lives and hears the venue
 
-Hard rule: what is not `current` proves nothing. An order is over only when the venue has spoken of it and nothing of it works.
+Hard rule: what is not `current` proves nothing. An order is over once the venue has spoken of it and none of it works.
 """
 
 from collections.abc import Callable
@@ -31,11 +31,14 @@ class OpenOrder(NamedTuple):
 
 
 class Truth(Protocol):
-    """One of the two; `name` is for people."""
+    """One of the two; `name` is for people, `complete`: it is the venue's own, what it does not show is not there."""
 
     name: str
-    current: bool  # what it says holds now, as far as anybody here can know
-    complete: bool  # it knows the venue's side: what it does not show is not there
+    complete: bool
+
+    @property
+    def current(self) -> bool:
+        """Whether what it says holds now, as far as anybody here can know."""
 
     def refresh(self) -> None:
         """Listens; returns at once."""
@@ -62,7 +65,8 @@ class Truth(Protocol):
 class VenueTruth:
     """The venue's own account, read over its drop copy."""
 
-    name, complete = "the venue's drop copy", True
+    name: str = "the venue's drop copy"
+    complete: bool = True
 
     def __init__(self, drop_copy: DropCopy, now_ns: Callable[[], int]):
         self.drop_copy, self._now_ns = drop_copy, now_ns
@@ -106,7 +110,8 @@ class VenueTruth:
 class TableTruth:
     """Our own table of orders and the gate's positions, as core keeps them."""
 
-    name, complete = "our own table, as confirmed by reports", False
+    name: str = "our own table, as confirmed by reports"
+    complete: bool = False
 
     def __init__(self, instance: Instance):
         self.instance = instance
