@@ -1,4 +1,4 @@
-"""A venue in this process and an appliance beside it that trades, to be killed: figures come from the venue's side of the wire.
+"""A venue in this process and an appliance beside it that trades, to be killed: figures from the venue's side of the wire.
 
     test ── VenueProcess on a thread ══ TCP, pair ══ gateway run (control, io, core, session) ◄── gateway kill, a process
 
@@ -249,5 +249,3 @@ class Desk:
         self.venue.close()
         for side in "ab":
             Path(f"/dev/shm/gateway-pair-{self.name}.{side}").unlink(missing_ok=True)
-
-

@@ -2,18 +2,21 @@
 
 import argparse
 import json
+import os
 import shutil
 import sys
+import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gateway.cli.output import print_json, print_note, waiting
-from gateway.config import Configuration, load
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, AttachError, UsageError
 from gateway.instance import FOLDER, Instance, folder_of, is_held
-from gateway.ops import kill, kill_clear, kill_file, second_factor
-from gateway.ops.kill_report import KillReport
-from gateway.ops.process import CONFIGURATION_FILE
-from gateway.ops.supervisor import end_left_over
+from gateway.ops import kill_file
+from gateway.ops.kill_latch import attach, latch
+
+if TYPE_CHECKING:  # the latch comes first: what takes a second to import is imported behind it
+    from gateway.config import Configuration
+    from gateway.ops.kill_report import KillReport
 
 HELP = "set the kill latch: no new order leaves, everything open is cancelled, positions are closed"
 LISTED_MAX = 20
@@ -39,18 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
         return drill(arguments)
     if arguments.clear:
         return clear(arguments)
-    chosen = load(arguments.config) if arguments.config else None
-    name, folder = arguments.instance or "gateway", FOLDER
-    if chosen is not None:
-        name, folder = arguments.instance or chosen.instance.name, Path(chosen.instance.folder)
-    try:
-        instance = kill.attach(name, folder)
-    except AttachError as problem:
-        if chosen is None or arguments.instance:
-            raise
-        kill_file.set_latch(chosen.state_folder, "COMMAND")
-        raise AttachError(f"{problem}; the latch on disk is set, so none starts") from None
-    kill.latch(instance, "KILL_COMMAND")  # before anything that can fail
+    instance = latched(arguments)
+    from gateway.cli.output import print_json
+    from gateway.ops import kill
+
     report = kill.kill(instance, stored_configuration(instance), keep_positions=arguments.keep_positions)
     if arguments.json:
         print_json(report.as_json())
@@ -59,8 +54,41 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_DONE if report.clean else EXIT_CHECK_FAILED
 
 
-def stored_configuration(instance: Instance) -> Configuration:
+def latched(arguments: argparse.Namespace) -> Instance:
+    """The instance, its latch set; where none runs and a configuration says which is meant, the latch on disk is."""
+    name, folder = named(arguments.config)
+    try:
+        instance = attach(arguments.instance or name, folder)
+    except AttachError as problem:
+        if arguments.config is None or arguments.instance:
+            raise
+        from gateway.config import load
+
+        kill_file.set_latch(load(arguments.config).state_folder, "COMMAND")
+        raise AttachError(f"{problem}; the latch on disk is set, so none starts") from None
+    latch(instance, "KILL_COMMAND")
+    return instance
+
+
+def named(path: str | None) -> tuple[str, Path]:
+    """Name and folder of the instance that a configuration describes, without the time to read it whole."""
+    table: dict[str, str] = {}
+    if path is not None:
+        try:
+            table = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8")).get("instance", {})
+        except (OSError, ValueError):
+            from gateway.config import load
+
+            load(path)  # says what is wrong
+    name = os.environ.get("GATEWAY__INSTANCE__NAME") or table.get("name") or "gateway"
+    return name, Path(os.environ.get("GATEWAY__INSTANCE__FOLDER") or table.get("folder") or FOLDER)
+
+
+def stored_configuration(instance: Instance) -> "Configuration":
     """The configuration the instance was started with."""
+    from gateway.config import Configuration
+    from gateway.ops.process import CONFIGURATION_FILE
+
     path = instance.folder / CONFIGURATION_FILE
     try:
         return Configuration(**json.loads(path.read_text()))
@@ -68,7 +96,7 @@ def stored_configuration(instance: Instance) -> Configuration:
         raise AttachError(f"{path}: {problem}; the latch is set, but nothing was cancelled") from problem
 
 
-def print_report(report: KillReport) -> None:
+def print_report(report: "KillReport") -> None:
     """The report for a person, residual orders and positions by name."""
     print(f"latch     {report.reason}, set in {report.latch_took_ns / 1000:.0f} µs")
     if report.file_problem:
@@ -98,7 +126,7 @@ def print_report(report: KillReport) -> None:
     print(f"report    after {report.took_ms / 1000:.1f} s, by {report.by}: {done}")
 
 
-def _print_positions(report: KillReport) -> None:
+def _print_positions(report: "KillReport") -> None:
     if not report.flatten:
         kept = ", ".join(f"{symbol} {held:+d}" for symbol, held in report.positions_after.items()) or "none"
         print(f"positions kept as they are: {kept}")
@@ -112,6 +140,11 @@ def _print_positions(report: KillReport) -> None:
 def clear(arguments: argparse.Namespace) -> int:
     """Clears the latch on disk and what a run without control left behind; only while the appliance does not run, after a
     clean reconciliation, with the second factor where one is set up."""
+    from gateway.cli.output import print_note
+    from gateway.config import load
+    from gateway.ops import kill_clear, second_factor
+    from gateway.ops.supervisor import end_left_over
+
     configuration = load(arguments.config, {"instance.name": arguments.instance})
     name, parent = configuration.instance.name, Path(configuration.instance.folder)
     if is_held(name, parent):
@@ -133,6 +166,8 @@ def clear(arguments: argparse.Namespace) -> int:
 
 def drill(arguments: argparse.Namespace) -> int:
     """The whole path against a simulated venue; exit code 1 when anything is not as it must be."""
+    from gateway.cli.output import print_json, waiting
+    from gateway.config import load
     from gateway.ops import kill_drill
 
     configuration = load(arguments.drill)

@@ -1,6 +1,6 @@
 """The kill switch: the latch, its file, and one process at a time that does the rest.
 
-    latch (shared memory) ─► io, session refuse every new order     file (synced) ─► no restart
+    kill_latch.py: latch ─► io, session refuse every new order     file (synced) ─► no restart
     kill_sequence.py: cancel ─► verify ─► close positions ─► verify ─► report
 
 Hard rule: the latch is set before anything that can fail.
@@ -16,46 +16,18 @@ from pathlib import Path
 
 from gateway import clock, layout
 from gateway.config import Configuration
-from gateway.errors import AttachError
-from gateway.instance import FOLDER, Instance, is_held
-from gateway.native import ffi, lib
+from gateway.instance import Instance
 from gateway.ops import kill_file, kill_report
 from gateway.ops.cancelling import CONFIRM_SECONDS
+from gateway.ops.kill_latch import latch, latched_ns
 from gateway.ops.kill_report import KillReport
 from gateway.ops.kill_sequence import Sequence
 
-ATTACH_SECONDS = 2.0  # of a start that is under way
 POLL_SECONDS = 0.005
 LOCK_FILE = "kill.lock"
-WRITABLE = ("control", "control_io", "control_session")
 
 
-def attach(name: str, folder: Path = FOLDER) -> Instance:
-    """The instance with what a kill writes; one that is just being made is waited for. Raises AttachError."""
-    deadline = time.monotonic() + ATTACH_SECONDS
-    while True:
-        try:
-            return Instance.attach(name, folder, writable=WRITABLE)
-        except AttachError:
-            if not is_held(name, folder) or time.monotonic() > deadline:
-                raise
-            time.sleep(POLL_SECONDS)
-
-
-def latch(instance: Instance, reason: str) -> int:
-    """Sets the latch in shared memory; returns the reason now in force (the first one stays)."""
-    control = ffi.cast("struct control_block *", instance.address("control"))
-    return int(lib.control_kill(control, layout.value(reason)))
-
-
-def latched_ns(instance: Instance) -> int:
-    """When the latch was set; 0 while it is clear. The word follows the latch by an instruction."""
-    for _ in range(100):
-        stamp = int(instance.control[0]["kill_time_ns"])
-        if stamp or not instance.control[0]["kill_latch"]:
-            return stamp
-        time.sleep(0.0001)
-    return 0
+__all__ = ["kill", "latch", "latched_ns", "only_one"]
 
 
 def kill(
