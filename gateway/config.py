@@ -40,7 +40,7 @@ PREFIX = "GATEWAY__"
 
 
 class Configuration(BaseSettings):
-    """The resolved configuration; immutable. Every section is documented in gateway/sections.py or another *_sections.py."""
+    """The resolved configuration; immutable. Every section is documented in the files gateway/*sections.py."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True

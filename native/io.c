@@ -123,28 +123,21 @@ static void publish_end(struct io *io)
 
 /* ---- ⑧ orders out --------------------------------------------------------------------------------------------- */
 
-static int64_t time_now_ns(const struct io *io)
-{
-    return io->ports[0].time_ns ? io->ports[0].time_ns : clock_now_ns(&io->control->clock);
-}
-
-static int is_late(const struct io *io, const struct order_slot *order)
-{
-    return io->order_age_max_ns && time_now_ns(io) - order->time_receive_ns > io->order_age_max_ns;
-}
-
-/* Why a new order must not leave now; 0: it may. Reads the shared words afresh. */
+/* Why an order must not leave now; 0: it may. A kill stops what is new, not what can only reduce. Reads the shared words afresh. */
 static uint64_t refusal_of(struct io *io, const struct order_slot *order)
 {
     struct control_block *control = io->control;
-    if (__atomic_load_n(&control->kill_latch, __ATOMIC_ACQUIRE) != KILL_CLEAR)
+    if (order->kind == ORDER_SLOT_NEW && __atomic_load_n(&control->kill_latch, __ATOMIC_ACQUIRE) != KILL_CLEAR)
         return REFUSAL_KILL;
     if (__atomic_load_n(&control->epoch, __ATOMIC_ACQUIRE) != order->epoch)
         return REFUSAL_EPOCH;
+    int64_t now_ns = io->ports[0].time_ns ? io->ports[0].time_ns : clock_now_ns(&control->clock);
     uint64_t lease_ns = __atomic_load_n(&control->lease_expires_ns, __ATOMIC_ACQUIRE);
-    if (lease_ns != 0 && (uint64_t)time_now_ns(io) >= lease_ns)
+    if (lease_ns != 0 && (uint64_t)now_ns >= lease_ns)
         return REFUSAL_EPOCH;
-    return is_late(io, order) ? REFUSAL_LATE : 0;
+    if (io->order_age_max_ns && now_ns - order->time_receive_ns > io->order_age_max_ns)
+        return REFUSAL_LATE;
+    return 0;
 }
 
 /* Core reserved exposure for this order: tell it that the order never left. */
@@ -213,16 +206,6 @@ static int send_cancel(struct io *io, const struct order_slot *order)
     return 1;
 }
 
-/* An order that makes a position smaller passes the latch and the epoch. One that waited too long stays behind: by then
-   somebody may have made the position smaller by hand. */
-static int send_reduction(struct io *io, const struct order_slot *order)
-{
-    if (!is_late(io, order))
-        return send_cancel(io, order);
-    refuse(io, order, REFUSAL_LATE);
-    return 1;
-}
-
 /* A request for market data: no latch holds it up, and no cancel waits behind it. Core asks again. */
 static int send_request(struct io *io, const struct order_slot *order)
 {
@@ -234,11 +217,11 @@ static int send_request(struct io *io, const struct order_slot *order)
 
 static int send_one(struct io *io, const struct order_slot *order)
 {
-    if (order->kind == ORDER_SLOT_NEW)
+    if (order->kind == ORDER_SLOT_NEW || (order->kind == ORDER_SLOT_REDUCE && order->flags & ORDER_SLOT_ENTERS))
         return send_new(io, order);
     if (order->kind == ORDER_SLOT_REQUEST)
         return send_request(io, order);
-    return order->kind == ORDER_SLOT_REDUCE ? send_reduction(io, order) : send_cancel(io, order);
+    return send_cancel(io, order);
 }
 
 static int fits(const struct ring_reader *ring, const struct order_slot *order)

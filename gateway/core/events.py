@@ -5,6 +5,7 @@ Called by channels.py with what a decoder gave. Hard rule: an event changes its 
 
 from gateway.core.admission import admit
 from gateway.core.book import apply_event, prefetch_ahead, prefetch_events
+from gateway.core.carried import carry
 from gateway.core.counters import add_to
 from gateway.core.kernel import kernel
 from gateway.core.memory import call_strategy, load_i64, load_u8, load_u32, store_i64, store_u8, store_u32
@@ -44,6 +45,7 @@ def on_events(core, feed, events, count):
         kind = load_u8(event + EVENT.kind)
         if kind == EVENT_INSTRUMENT:
             admit(load_i64(core + CORE.admission), load_i64(core + CORE.gate_rows), event)
+            carry(load_i64(core + CORE.path), load_i64(core + CORE.admission), event)
         if kind != EVENT_INFORMATION:
             on_event(core, event)
 

@@ -5,8 +5,9 @@ all of them are evaluated, so the mask keeps everything that failed. 0 means the
 Hard rule: memory full of zeros refuses everything, and no two numbers are multiplied before both are bounded.
 
     NEW, REPLACE   every control                    CANCEL, REDUCE, MASS CANCEL   ORDERS, RING and the quantity only
+    NEW, reduce-only   every control but KILL and DISABLED, and REDUCE
 
-    gate.py            KILL FENCE RATE DISABLED JOURNAL RING ORDERS SESSION, and what is counted
+    gate.py            KILL FENCE RATE DISABLED JOURNAL RING ORDERS SESSION REDUCE, and what is counted
     gate_market.py     STATE STALE QTY PRICE: the instrument against its book
     gate_exposure.py   VALUE POSITION EXPOSURE MARGIN: the instrument against account, group and strategy
     gate_origin.py     PERM DUP SELF REPEAT: who sends it, and what of ours is there already
@@ -43,11 +44,16 @@ INTENT = offsets("intent")
 ROW = offsets("gate_row")
 INTENTS = offsets("intents")
 ORDER = offsets("order")
+ROW = offsets("gate_row")
 
 KILL, FENCE, STATE, QTY, RATE = (value(f"GATE_{name}") for name in ("KILL", "FENCE", "STATE", "QTY", "RATE"))
 DISABLED, JOURNAL, RING = (value(f"GATE_{name}") for name in ("DISABLED", "JOURNAL", "RING"))
-ORDERS, SESSION = value("GATE_ORDERS"), value("GATE_SESSION")
+ORDERS, SESSION, REDUCE = value("GATE_ORDERS"), value("GATE_SESSION"), value("GATE_REDUCE")
+REDUCE_ONLY_BIT = value("INTENT_REDUCE_ONLY").bit_length() - 1
+PASSED_BY_REDUCTIONS = 1 << KILL | 1 << DISABLED
+INTENT_NEW = value("INTENT_NEW")
 INTENT_REPLACE, INTENT_MASS_CANCEL = value("INTENT_REPLACE"), value("INTENT_MASS_CANCEL")
+SIDE_BUY = value("SIDE_BUY")
 
 QUANTITY_MAX = value("ORDER_QUANTITY_MAX")
 SECOND_NS = 1_000_000_000
@@ -77,6 +83,7 @@ def decide_new(path, intent, reference, now_ns):
     mask = market_mask(mask, account, row, book, price, quantity, shift, now_ns)
     mask = exposure_mask(mask, path, account, row, intent, instrument, shift, now_ns)
     mask = origin_mask(mask, path, account, row, intent, now_ns)
+    mask = settled(reduce_mask(mask, row, intent))
     mask = settled(mask | (rate_fails(account, now_ns) << RATE))
     fence_acquire()
     changed = relaxed(account + ACCOUNT.limits_version) != version
@@ -141,6 +148,27 @@ def environment(path, account, row, intent, reference, now_ns):
     if load_u8(intent + INTENT.kind) == INTENT_REPLACE:
         mask |= replace_fails(path, intent) << ORDERS
     return mask
+
+
+@leaf
+def reduce_mask(mask, row, intent):
+    """REDUCE: position and open orders of this side in sum stay on their side of zero; then neither kill nor halt counts."""
+    asked = (load_u8(intent + INTENT.flags) >> REDUCE_ONLY_BIT) & 1
+    fails = reduce_fails(row, intent)
+    lifted = (asked & (1 - fails)) * PASSED_BY_REDUCTIONS
+    return (mask | ((asked & fails) << REDUCE)) & ~lifted
+
+
+@leaf
+def reduce_fails(row, intent):
+    """1 when the order, and all that is open on its side, could do more than close the position; a replacement always."""
+    buying = load_u8(intent + INTENT.side) == SIDE_BUY
+    position, quantity = load_i64(row + ROW.position), load_i64(intent + INTENT.quantity)
+    to_close = -position if buying else position
+    reserved = load_i64(row + ROW.open_buy) if buying else load_i64(row + ROW.open_sell)
+    bounded = (quantity > 0) & (quantity <= QUANTITY_MAX) & (reserved >= 0) & (reserved < SPAN_MAX_NS)
+    is_new = load_u8(intent + INTENT.kind) == INTENT_NEW
+    return int64(not (bounded & is_new & (reserved + (quantity & QUANTITY_MAX) <= to_close)))
 
 
 @leaf

@@ -1,4 +1,4 @@
-"""Ready SoupBinTCP packets for the four order messages ⑧: the carriage of order_frames.py for a session over TCP.
+"""Ready SoupBinTCP packets for the order messages ⑧: the carriage of order_frames.py for a session over TCP.
 
     [ length: 2 ][ 'U' ][ one OUCH 5.0 inbound message ]          SoupBinTCP 4.00, Unsequenced Data
 
@@ -58,6 +58,6 @@ class OrderPackets:
         message = reducing_order(client_order, self._firm, self._capacity, terms)
         return soupbintcp.encode(soupbintcp.UNSEQUENCED, message)
 
-    def client_order_id(self, reference: int) -> str:
+    def client_order_id(self, reference: int, strategy: int = 0) -> str:
         """The client order id of one order of this session."""
-        return client_order_id(self._site, self._epoch, reference)
+        return client_order_id(self._site, self._epoch, reference, strategy)

@@ -50,6 +50,11 @@ SLOT_NEW, SLOT_CANCEL, SLOT_REDUCE = (value(f"ORDER_SLOT_{name}") for name in ("
 JOURNAL_DECISION = value("JOURNAL_DECISION")
 INTENTS_MAX = value("INTENTS_MAX")
 SIDE_BUY = value("SIDE_BUY")
+POST_ONLY, REDUCE_ONLY = value("INTENT_POST_ONLY"), value("INTENT_REDUCE_ONLY")
+ENTERS = value("ORDER_SLOT_ENTERS")
+TIME_IOC, TIME_FOK = value("TIME_IOC"), value("TIME_FOK")
+MINIMUM_BYTES = 4  # of the option min_qty: it ends an Enter Order that has one
+STRATEGY_SHIFT, STRATEGY_LAST = 32, value("GATE_STRATEGIES") - 1
 INTENT_BYTES, BOOK_BYTES, SLOT_BYTES = size("intent"), size("book"), size("order_slot")
 FRAME_BYTES = size("order_frame") - FRAME.bytes
 HEADERS_BYTES, CHECKSUM_OFFSET = 42, 40  # Ethernet 14, IPv4 20, UDP 8; the checksum ends the UDP header
@@ -136,13 +141,15 @@ def journal(path, kind, now_ns, reference, reasons, intent, match):
 def write_header(path, intent, slot, reference, now_ns, ticks_receive, ticks_decode):
     """Everything of struct order_slot but the sequence word, which publish writes, and the size."""
     kind = load_u8(intent + INTENT.kind)
-    slot_kind = SLOT_NEW
-    if kind == CANCEL:
+    slot_kind, slot_flags = SLOT_NEW, 0
+    if (kind == NEW) & (load_u8(intent + INTENT.flags) & REDUCE_ONLY != 0):
+        slot_kind, slot_flags = SLOT_REDUCE, ENTERS
+    elif kind == CANCEL:
         slot_kind = SLOT_REDUCE if load_i64(intent + INTENT.quantity) > 0 else SLOT_CANCEL
     elif kind == MASS_CANCEL:
         slot_kind = SLOT_CANCEL
     store_u16(slot + SLOT.kind, slot_kind)
-    store_u16(slot + SLOT.flags, 0)
+    store_u16(slot + SLOT.flags, slot_flags)
     store_i64(slot + SLOT.epoch, load_i64(path + PATH.epoch))
     store_i64(slot + SLOT.time_receive_ns, now_ns)
     store_i64(slot + SLOT.ticks_receive, ticks_receive)
@@ -156,13 +163,17 @@ def write_message(path, intent, slot, reference):
     """The frame behind the slot's header: a copy of its template with this order written into it."""
     kind = load_u8(intent + INTENT.kind)
     frames = load_i64(path + PATH.frames)
-    message = slot + SLOT_BYTES + load_u32(frames + TEMPLATE.enter + FRAME.message_offset)  # the same for all four
+    message = slot + SLOT_BYTES + load_u32(frames + TEMPLATE.enter + FRAME.message_offset)  # the same for all of them
     if kind == NEW:
-        template = frames + TEMPLATE.enter
+        template = enter_template(frames, intent)
         copy_bytes(slot + SLOT_BYTES, template + FRAME.bytes, FRAME_BYTES)
         write_enter(path, intent, message, reference)
+        if load_u8(intent + INTENT.time_in_force) == TIME_FOK:
+            minimum = slot + SLOT_BYTES + load_u32(template + FRAME.size) - MINIMUM_BYTES
+            store_be32(minimum, load_i64(intent + INTENT.quantity))
     elif kind == REPLACE:
-        template = frames + TEMPLATE.replace
+        post = load_u8(intent + INTENT.flags) & POST_ONLY != 0
+        template = frames + (TEMPLATE.replace_post if post else TEMPLATE.replace)
         copy_bytes(slot + SLOT_BYTES, template + FRAME.bytes, FRAME_BYTES)
         write_replace(intent, message, reference)
     elif kind == CANCEL:
@@ -181,6 +192,27 @@ def write_message(path, intent, slot, reference):
 
 
 @kernel
+def enter_template(frames, intent):
+    """Address of the template that has the options of an order's terms."""
+    if load_u8(intent + INTENT.time_in_force) == TIME_FOK:
+        return frames + TEMPLATE.enter_whole
+    return frames + (TEMPLATE.enter_post if load_u8(intent + INTENT.flags) & POST_ONLY != 0 else TEMPLATE.enter)
+
+
+@kernel
+def life_letter(intent):
+    """Time In Force as OUCH writes it: all or nothing at once is immediate with a minimum quantity."""
+    life = load_u8(intent + INTENT.time_in_force)
+    return ord("0") + (TIME_IOC if life == TIME_FOK else life)
+
+
+@kernel
+def tagged(intent, reference):
+    """What a client order id carries: the reference, and the strategy's row above it, so that an adopted order knows it."""
+    return reference | (load_u32(intent + INTENT.strategy) & STRATEGY_LAST) << STRATEGY_SHIFT
+
+
+@kernel
 def symbol_of(path, intent):
     """The instrument's eight characters, as the venue's directory spelled them."""
     return load_i64(load_i64(path + PATH.books) + load_u32(intent + INTENT.instrument) * BOOK_BYTES + BOOK.symbol)
@@ -194,8 +226,8 @@ def write_enter(path, intent, message, reference):
     store_be32(message + ENTER.quantity, load_i64(intent + INTENT.quantity))
     store_i64(message + ENTER.symbol, symbol_of(path, intent))
     store_be64(message + ENTER.price, load_i64(intent + INTENT.price))
-    store_u8(message + ENTER.time_in_force, ord("0") + load_u8(intent + INTENT.time_in_force))
-    write_client_reference(message + ENTER.cl_ord_id, reference)
+    store_u8(message + ENTER.time_in_force, life_letter(intent))
+    write_client_reference(message + ENTER.cl_ord_id, tagged(intent, reference))
 
 
 @kernel
@@ -205,8 +237,8 @@ def write_replace(intent, message, reference):
     store_be32(message + REPLACE_ORDER.user_ref_num, reference)
     store_be32(message + REPLACE_ORDER.quantity, load_i64(intent + INTENT.quantity))
     store_be64(message + REPLACE_ORDER.price, load_i64(intent + INTENT.price))
-    store_u8(message + REPLACE_ORDER.time_in_force, ord("0") + load_u8(intent + INTENT.time_in_force))
-    write_client_reference(message + REPLACE_ORDER.cl_ord_id, reference)
+    store_u8(message + REPLACE_ORDER.time_in_force, life_letter(intent))
+    write_client_reference(message + REPLACE_ORDER.cl_ord_id, tagged(intent, reference))
 
 
 @kernel

@@ -64,7 +64,7 @@ class ControlOrders:
         reference = self._next(above)
         if reference == 0:
             return 0
-        name = self.frames.client_order_id(CONTROL_STRATEGY << STRATEGY_SHIFT | reference)
+        name = self.frames.client_order_id(reference, CONTROL_STRATEGY)
         terms = {"side": side, "quantity": quantity, "symbol": symbol, "price": price, "time_in_force": life}
         frame = self.frames.reduce(name, user_ref_num=reference, **terms)
         if not self._put(frame, "ORDER_SLOT_REDUCE", reference):
@@ -103,6 +103,7 @@ class ControlOrders:
         header.size, header.kind, header.reference = len(frame), layout.value(kind), reference
         header.epoch = int(self.instance.control[0]["epoch"])
         header.time_receive_ns = clock.now_ns(self.instance.clock_address)
+        header.flags = layout.value("ORDER_SLOT_ENTERS") if kind == "ORDER_SLOT_REDUCE" else 0
         return bool(ring.put(handle_address(self._writer), handle_address(header), SLOT_BYTES, address_of(data), len(frame)))
 
 

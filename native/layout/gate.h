@@ -95,7 +95,8 @@ enum gate_reason {
     GATE_RING = 17,    /* core_io is full */
     GATE_ORDERS = 18,  /* no free row for one more order, or the order to cancel is unknown */
     GATE_SESSION = 19, /* the order session lost a report: positions are uncertain */
-    GATE_REASONS = 20
+    GATE_REDUCE = 20,  /* reduce-only, and the position could grow by it */
+    GATE_REASONS = 21
 };
 
 enum instrument_flag {
