@@ -23,6 +23,7 @@ setup(
         "pyelftools>=0.30",
         "pyotp>=2.9",
         "rich>=13.7",
+        "structlog>=24.1",
     ],
     extras_require={
         "test": ["databento-dbn>=0.40", "hypothesis>=6.100", "orjson>=3.9", "pytest>=8", "sbedecoder>=0.1.10", "scapy>=2.5"],

@@ -21,12 +21,12 @@ from gateway.control_sections import SecondFactor
 from gateway.errors import ConfigurationError
 from gateway.kill_sections import Kill
 from gateway.order_sections import Orders, Reconciliation
+from gateway.record_sections import Journal, Log, Records
 from gateway.risk_sections import External, Hours, Portfolio, Risk, Strategy
 from gateway.sections import (
     ExceptionPath,
     Feed,
     Instance,
-    Journal,
     Placement,
     Port,
     Privileges,
@@ -40,7 +40,7 @@ PREFIX = "GATEWAY__"
 
 
 class Configuration(BaseSettings):
-    """The resolved configuration; immutable. Every section is documented in the files gateway/*sections.py."""
+    """The resolved configuration; immutable. Every section is documented where it is defined: gateway/*sections.py."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
@@ -65,6 +65,8 @@ class Configuration(BaseSettings):
     kill: Kill = Kill()
     journal: Journal = Journal()
     second_factor: SecondFactor = SecondFactor()
+    records: Records = Records()
+    log: Log = Log()
 
     @classmethod
     def settings_customise_sources(

@@ -344,12 +344,6 @@ class Quality(Section):
         return tuple(_members(group) for group in self.groups)
 
 
-class Journal(Section):
-    """Where intents, decisions and reports are written down."""
-
-    folder: str = Field("", description="Folder of the journal; empty: the instance's state folder.")
-
-
 def is_required(field: Any) -> bool:
     """True for a limit without which no strategy starts."""
     extra = field.json_schema_extra

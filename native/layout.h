@@ -81,7 +81,7 @@ static_assert(sizeof(struct order_path) == 192, "the path is three lines");
 static_assert(sizeof(struct order_slot) == 64, "an order frame begins on its own line");
 static_assert(sizeof(struct note_slot) == 64, "a note is one line, its frame begins on the next");
 static_assert(sizeof(struct intent_slot) == 64, "an intent begins on its own line");
-static_assert(sizeof(struct journal_slot) == 128, "a journal record is two lines");
+static_assert(sizeof(struct journal_slot) == 192, "a journal record is three lines");
 static_assert(sizeof(struct heartbeat) == 64 && sizeof(struct clock_calibration) == 64, "one line each");
 static_assert(offsetof(struct control_block, kill_latch) == 64, "the latch has its own line");
 static_assert(offsetof(struct control_block, epoch) == 128, "the epoch has its own line");

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from gateway import kernel_cache, layout
+from gateway import kernel_cache, layout, limits
 from gateway.core import ring
 from gateway.core.gate import decide_cancel, decide_new
 from gateway.core.limit_units import ALWAYS_NS, multiple, rate_words
@@ -194,7 +194,7 @@ class Desk:
         self.executions = np.zeros(strategies, dtype=layout.dtype("gate_executions"))
         self.rate, self.signal = dict.fromkeys(RATE, 0), 0
         self.counters = np.zeros(1, dtype=layout.dtype("core_counters"))
-        self.core_io, self.journal = Ring(16, 256), Ring(32, 128)
+        self.core_io, self.journal = Ring(16, limits.ORDER_SLOT_BYTES), Ring(32, limits.JOURNAL_SLOT_BYTES)
         self.frames = OrderFrames(**ENDPOINTS, epoch=EPOCH, site="A", firm=firm)
         self.attach()
 

@@ -22,7 +22,7 @@ LEVELS = (
     ("kernel_cache",),
     ("core", "protocols"),
     (
-        *("control_sections", "kill_sections", "order_sections", "risk_sections", "sections"),
+        *("control_sections", "kill_sections", "order_sections", "record_sections", "risk_sections", "sections"),
         *("pipeline", "config", "instance", "port", "stages"),
     ),
     ("venues", "strategies"),

@@ -143,7 +143,7 @@ def clear(arguments: argparse.Namespace) -> int:
     from gateway.cli.output import print_note
     from gateway.config import load
     from gateway.ops import kill_clear, second_factor
-    from gateway.ops.supervisor import end_left_over
+    from gateway.ops.dead_run import end_left_over, rescue_journal
 
     configuration = load(arguments.config, {"instance.name": arguments.instance})
     name, parent = configuration.instance.name, Path(configuration.instance.folder)
@@ -159,6 +159,7 @@ def clear(arguments: argparse.Namespace) -> int:
         second_factor.require(configuration, arguments.code)
     why = kill_clear.clear(configuration, lines, arguments.force)
     end_left_over(folder_of(name, parent))
+    rescue_journal(folder_of(name, parent), configuration.journal_folder)
     shutil.rmtree(folder_of(name, parent), ignore_errors=True)  # its memory carries the latch too
     print_note(f"cleared; it was set by: {why}" if why else "the latch was clear")
     return EXIT_DONE

@@ -26,6 +26,7 @@ VERBS = (
     "top",
     "capture",
     "kill",
+    "order",
     "enable",
     "totp",
     "doctor",

@@ -12,6 +12,7 @@ from numba import int64
 
 from gateway.core.adoption import ADOPTION, PARK, PARKED, PARKED_BYTES, REFUSED, adopt, is_parked, park
 from gateway.core.counters import add_to, count_reason
+from gateway.core.journal_records import journal_refusal, journal_report
 from gateway.core.kernel import kernel
 from gateway.core.memory import load_be16, load_be32, load_be64, load_i64, load_u8, load_u32, store_i64, store_u8
 from gateway.core.orders import (
@@ -29,7 +30,6 @@ from gateway.core.orders import (
     resume,
     set_price,
 )
-from gateway.core.submit import journal
 from gateway.layout import offsets, value
 from gateway.protocols.ouch50 import MESSAGES, OUTBOUND, offsets_of, size_of, type_of
 
@@ -54,7 +54,6 @@ for _message in MESSAGES[OUTBOUND].values():
     SIZES[ord(_message.type)] = size_of(_message.key)
 MOVES = np.isin(np.arange(256), [ord(letter) for letter in "AUECDBJITM"]).astype(np.int64)
 
-JOURNAL_REPORT = value("JOURNAL_REPORT")
 LOST, NEVER_ARRIVED = value("REFUSAL_LOST"), value("REFUSAL_NEVER_ARRIVED")
 LENGTH, UNKNOWN_TYPE = value("FEED_MESSAGE_LENGTH"), value("FEED_MESSAGE_UNKNOWN")
 FIELD, UNKNOWN_ORDER, DUPLICATE = (value(f"FEED_{name}") for name in ("MESSAGE_FIELD", "REPORT_UNKNOWN", "DUPLICATE"))
@@ -81,7 +80,7 @@ def apply_report(path, message, message_bytes, now_ns):
 @kernel
 def dispatch(path, kind, message, message_bytes, now_ns):
     """A report about one order, its length checked: journals, finds the row, applies."""
-    journal(path, JOURNAL_REPORT, now_ns, reference_of(kind, message), kind, 0, match_of(kind, message))
+    journal_report(path, now_ns, reference_of(kind, message), kind, message)
     return route(path, kind, message, message_bytes, now_ns)
 
 
@@ -239,7 +238,7 @@ def on_rejected(path, order, reason, now_ns):
 def apply_refusal(path, refusal, now_ns):
     """io did not transmit a new order (struct order_refusal): it never left, so its reservation is given back."""
     reference = load_i64(refusal + REFUSAL.reference)
-    journal(path, JOURNAL_REPORT, now_ns, reference, load_i64(refusal + REFUSAL.reason), 0, 0)
+    journal_refusal(path, now_ns, reference, load_i64(refusal + REFUSAL.reason))
     order = known_row(path, reference)
     if order == 0:
         return count(path, UNKNOWN_ORDER)
@@ -267,9 +266,7 @@ def unknown(path, kind, match, reference, message, message_bytes, now_ns):
     another order is neither, and what waits for its instrument to be named is not lost yet.
     """
     order = PARK if is_parked(path, reference) == 1 else REFUSED
-    if order == REFUSED and kind == IS_ACCEPT and is_plausible(message + ACCEPT.quantity, message + ACCEPT.price) == 1:
-        order = adopt(path, kind, message, now_ns)
-    elif order == REFUSED and kind == IS_REPLACE and is_plausible(message + REPLACE.quantity, message + REPLACE.price) == 1:
+    if order == REFUSED and kind == IS_ACCEPT and is_plausible(message + ACCEPT.quantity, message + ACCEPT.price) == 1 or order == REFUSED and kind == IS_REPLACE and is_plausible(message + REPLACE.quantity, message + REPLACE.price) == 1:
         order = adopt(path, kind, message, now_ns)
     if order == PARK:
         if park(path, reference, message, message_bytes) == 0:

@@ -10,10 +10,10 @@ proof that the venue can not take its reference any more (ops/order_resolution.p
 
 from gateway.core import ring
 from gateway.core.counters import add_to
+from gateway.core.journal_records import journal_refusal
 from gateway.core.kernel import kernel
 from gateway.core.memory import load_i64, load_u8, load_u16, store_i64, store_u8
 from gateway.core.orders import CANCELLING, ORDER_BYTES, REJECTED, SENT, UNKNOWN, finish, live_row, resume, set_state
-from gateway.core.submit import journal
 from gateway.layout import offsets, value
 
 PATH = offsets("order_path")
@@ -22,7 +22,6 @@ ORDER = offsets("order")
 COUNTERS = offsets("core_counters")
 ADOPTION = offsets("adoption")
 SLOT = offsets("resolution_slot")
-JOURNAL_REPORT = value("JOURNAL_REPORT")
 NEVER_ARRIVED, WORKING = value("RESOLUTION_NEVER_ARRIVED"), value("RESOLUTION_WORKING")
 SAID_NEVER, SAID_UNKNOWN, SAID_WORKING = (value(f"REFUSAL_{name}") for name in ("NEVER_ARRIVED", "UNKNOWN", "WORKING"))
 ROWS_PER_LOOK = 128
@@ -44,7 +43,7 @@ def sweep_unanswered(path, now_ns):
         waits = (state == SENT) | (state == CANCELLING)
         if waits and now_ns - load_i64(order + ORDER.time_last_ns) >= limit_ns:
             set_state(path, order, UNKNOWN)
-            journal(path, JOURNAL_REPORT, now_ns, load_i64(order + ORDER.reference), SAID_UNKNOWN, 0, 0)
+            journal_refusal(path, now_ns, load_i64(order + ORDER.reference), SAID_UNKNOWN)
             add_to(load_i64(path + PATH.counters) + COUNTERS.unknown_orders, 1)
             found += 1
     store_i64(adoption + ADOPTION.swept, cursor)
@@ -74,11 +73,11 @@ def apply_resolution(path, kind, reference, now_ns):
         return 0
     heard_of = (load_i64(order + ORDER.venue_order_id) != 0) | (load_i64(order + ORDER.filled) != 0)
     if (kind == NEVER_ARRIVED) & (not heard_of):
-        journal(path, JOURNAL_REPORT, now_ns, reference, SAID_NEVER, 0, 0)
+        journal_refusal(path, now_ns, reference, SAID_NEVER)
         store_u8(order + ORDER.reject_code, SAID_NEVER)
         finish(path, order, REJECTED, now_ns)
     elif (kind == WORKING) & heard_of:
-        journal(path, JOURNAL_REPORT, now_ns, reference, SAID_WORKING, 0, 0)
+        journal_refusal(path, now_ns, reference, SAID_WORKING)
         resume(path, order, now_ns)
     else:
         return 0

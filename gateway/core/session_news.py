@@ -8,10 +8,10 @@ to send: below that, it has the order; from there on, what we had handed to a co
 
 from gateway.core.adoption import await_settled, open_new_risk, use_up
 from gateway.core.counters import add_to
+from gateway.core.journal_records import journal_refusal
 from gateway.core.kernel import kernel
 from gateway.core.memory import load_i64, load_u8, store_u8
 from gateway.core.orders import CANCELLING, ORDER_BYTES, REJECTED, UNKNOWN, finish, is_live, resume
-from gateway.core.submit import journal
 from gateway.layout import offsets, value
 
 CORE = offsets("core")
@@ -20,7 +20,6 @@ ORDER = offsets("order")
 NEWS = offsets("session_news")
 COUNTERS = offsets("core_counters")
 LOST = value("REFUSAL_LOST")
-JOURNAL_REPORT = value("JOURNAL_REPORT")
 
 
 @kernel
@@ -43,7 +42,7 @@ def settle_order(path, order, first, last, now_ns):
     reference, state = load_i64(order + ORDER.reference), load_u8(order + ORDER.state)
     heard_of = (load_i64(order + ORDER.venue_order_id) != 0) | (load_i64(order + ORDER.filled) != 0)
     if (first <= reference) & (reference <= last) & (not heard_of):
-        journal(path, JOURNAL_REPORT, now_ns, reference, LOST, 0, 0)
+        journal_refusal(path, now_ns, reference, LOST)
         store_u8(order + ORDER.reject_code, LOST)
         finish(path, order, REJECTED, now_ns)
         add_to(load_i64(path + PATH.counters) + COUNTERS.orders_lost, 1)

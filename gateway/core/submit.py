@@ -1,6 +1,6 @@
 """From intents to order frames ⑧: each intent meets the gate, is journalled, reserved, written and published.
 
-    intent ─► gate ⑦ ─► core_journal ─► row of our own + reservation ─► order frame in core_io ─► io
+    intent ─► gate ⑦ ─► row of our own + reservation ─► order frame written ─► core_journal ─► core_io ─► io
 
 Hard rule: nothing is published that is not journalled and reserved before. A cancel is the exception to the first half:
 a full journal stops new risk, never a cancel.
@@ -9,6 +9,7 @@ a full journal stops new risk, never a cancel.
 from gateway.core import ring
 from gateway.core.counters import add_to
 from gateway.core.gate import decide_cancel, decide_new
+from gateway.core.journal_records import close_decision, open_decision
 from gateway.core.kernel import kernel
 from gateway.core.marks import freshen
 from gateway.core.memory import (
@@ -37,7 +38,6 @@ INTENT = offsets("intent")
 ORDER = offsets("order")
 BOOK = offsets("book")
 SLOT = offsets("order_slot")
-RECORD = offsets("journal_slot")
 FRAME = offsets("order_frame")
 TEMPLATE = offsets("order_template")
 COUNTERS = offsets("core_counters")
@@ -47,7 +47,6 @@ CANCEL_ORDER, MASS = offsets_of("CancelOrder"), offsets_of("MassCancel")
 NEW, CANCEL, REPLACE = value("INTENT_NEW"), value("INTENT_CANCEL"), value("INTENT_REPLACE")
 MASS_CANCEL = value("INTENT_MASS_CANCEL")
 SLOT_NEW, SLOT_CANCEL, SLOT_REDUCE = (value(f"ORDER_SLOT_{name}") for name in ("NEW", "CANCEL", "REDUCE"))
-JOURNAL_DECISION = value("JOURNAL_DECISION")
 INTENTS_MAX = value("INTENTS_MAX")
 SIDE_BUY = value("SIDE_BUY")
 POST_ONLY, REDUCE_ONLY = value("INTENT_POST_ONLY"), value("INTENT_REDUCE_ONLY")
@@ -77,12 +76,13 @@ def submit_intents(path, intents, now_ns, ticks_receive, ticks_decode):
         else:
             reference = load_i64(table + TABLE.next_reference)
             store_i64(table + TABLE.next_reference, reference + 1)
-        if judge(path, intent, reference, now_ns) == 0:
-            slot = ring.claim(load_i64(path + PATH.core_io))
-            write_message(path, intent, slot, reference)
-            write_header(path, intent, slot, reference, now_ns, ticks_receive, ticks_decode)
-            ring.publish(load_i64(path + PATH.core_io), slot)
+        record = open_decision(path, intent, reference, now_ns, ticks_receive, ticks_decode)
+        mask = judge(path, intent, reference, now_ns)
+        if mask == 0:
+            publish_order(path, intent, reference, record, now_ns, ticks_receive, ticks_decode)
             sent += 1
+        else:
+            close_decision(path, record, mask, ticks())
     add_to(load_i64(path + PATH.counters) + COUNTERS.intents, count)
     store_u32(intents + INTENTS.count, 0)
     store_i64(intents + INTENTS.next_reference, load_i64(table + TABLE.next_reference))
@@ -91,12 +91,11 @@ def submit_intents(path, intents, now_ns, ticks_receive, ticks_decode):
 
 @kernel
 def judge(path, intent, reference, now_ns):
-    """Decision, journal record, and what our own table must know before anything leaves. Returns the reason mask."""
+    """Decision, and what our own table must know before anything leaves. Returns the reason mask."""
     kind = load_u8(intent + INTENT.kind)
     counters = load_i64(path + PATH.counters)
     if (kind == CANCEL) | (kind == MASS_CANCEL):
         mask = decide_cancel(path, intent, now_ns)
-        journal(path, JOURNAL_DECISION, now_ns, reference, mask, intent, 0)
         if mask == 0:
             add_to(counters + COUNTERS.cancels_sent, 1)
             if (kind == CANCEL) & (load_i64(intent + INTENT.quantity) == 0):
@@ -104,7 +103,6 @@ def judge(path, intent, reference, now_ns):
         return mask
     freshen(path, load_u32(intent + INTENT.instrument), now_ns)
     mask = decide_new(path, intent, reference, now_ns)
-    journal(path, JOURNAL_DECISION, now_ns, reference, mask, intent, 0)
     if mask == 0:
         open_order(path, intent, reference, now_ns)
         remember(path, intent, now_ns)
@@ -113,33 +111,21 @@ def judge(path, intent, reference, now_ns):
 
 
 @kernel
-def journal(path, kind, now_ns, reference, reasons, intent, match):
-    """One record of core_journal; `intent` 0: none. A full ring sheds it, counted: the gate has stopped new risk by then."""
-    writer = load_i64(path + PATH.journal)
+def publish_order(path, intent, reference, record, now_ns, ticks_receive, ticks_decode):
+    """The frame into the ring, its decision into the journal just before it; one stamp says when in both."""
+    writer = load_i64(path + PATH.core_io)
     slot = ring.claim(writer)
-    if slot == 0:
-        ring.shed(writer)
-        return
-    store_u32(slot + RECORD.size, 0)
-    store_u16(slot + RECORD.kind, kind)
-    store_u16(slot + RECORD.flags, 0)
-    store_i64(slot + RECORD.time_ns, now_ns)
-    store_i64(slot + RECORD.reference, reference)
-    store_i64(slot + RECORD.reasons, reasons)
-    if intent != 0:
-        copy_bytes(slot + RECORD.intent, intent, INTENT_BYTES)
-    else:
-        for offset in range(0, INTENT_BYTES, 8):
-            store_i64(slot + RECORD.intent + offset, 0)
-    store_i64(slot + RECORD.match, match)
-    store_i64(slot + RECORD.reserved, 0)
-    store_i64(slot + RECORD.reserved + 8, 0)
+    write_message(path, intent, slot, reference)
+    write_header(path, intent, slot, reference, now_ns, ticks_receive, ticks_decode)
+    ticks_order = ticks()
+    store_i64(slot + SLOT.ticks_order, ticks_order)
+    close_decision(path, record, 0, ticks_order)
     ring.publish(writer, slot)
 
 
 @kernel
 def write_header(path, intent, slot, reference, now_ns, ticks_receive, ticks_decode):
-    """Everything of struct order_slot but the sequence word, which publish writes, and the size."""
+    """Everything of struct order_slot but the sequence word, the size and the last stamp."""
     kind = load_u8(intent + INTENT.kind)
     slot_kind, slot_flags = SLOT_NEW, 0
     if (kind == NEW) & (load_u8(intent + INTENT.flags) & REDUCE_ONLY != 0):
@@ -155,7 +141,6 @@ def write_header(path, intent, slot, reference, now_ns, ticks_receive, ticks_dec
     store_i64(slot + SLOT.ticks_receive, ticks_receive)
     store_i64(slot + SLOT.ticks_decode, ticks_decode)
     store_i64(slot + SLOT.reference, reference)
-    store_i64(slot + SLOT.ticks_order, ticks())
 
 
 @kernel

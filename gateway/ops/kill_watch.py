@@ -6,7 +6,6 @@
 Hard rule: `poll` never blocks and never raises for what the world does; the latch is set in memory before anything else.
 """
 
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -31,8 +30,8 @@ REASONS = layout.names("kill_reason", "KILL_")
 class KillWatch:
     """Of one supervisor; made before its stages, closed behind them."""
 
-    def __init__(self, instance: Instance, configuration: Configuration):
-        self.instance, self.configuration = instance, configuration
+    def __init__(self, instance: Instance, configuration: Configuration, say: Callable[[str], None]):
+        self.instance, self.configuration, self._say = instance, configuration, say
         self.state = configuration.state_folder
         self.report: KillReport | None = None  # of the last sequence that ran here
         self._handled_ns = 0
@@ -104,7 +103,7 @@ class KillWatch:
             text = f"{problem.filename or self.state}: {problem.strerror}"
             if text != self._file_problem:
                 what = "the latch is set in memory only and does not outlive this run"
-                _say(f"KILL LATCH NOT WRITTEN ({text}): {what}; nothing new leaves")
+                self._say(f"KILL LATCH NOT WRITTEN ({text}): {what}; nothing new leaves")
             self._file_problem = text
 
     # ---- the thread ------------------------------------------------------------------------------------------------
@@ -113,11 +112,11 @@ class KillWatch:
         reason = REASONS[int(self.instance.control[0]["kill_latch"])]
         if reason == "COMMAND" and self._done_by_command(latched_ns):
             return
-        _say(f"KILL LATCH {reason}: nothing new leaves; cancelling what is open")
+        self._say(f"KILL LATCH {reason}: nothing new leaves; cancelling what is open")
         report = kill.kill(self.instance, self.configuration, f"KILL_{reason}", by="control")
         self.report = report
         for line in said(report):
-            _say(line)
+            self._say(line)
 
     def _done_by_command(self, latched_ns: int) -> bool:
         """Whether the command that set the latch did the rest too, and left its report."""
@@ -133,7 +132,3 @@ def said(report: KillReport) -> list[str]:
     flat = "positions are kept" if not report.flatten else "flat" if not report.positions_after else "NOT FLAT"
     first = f"kill {report.reason}: {report.cancels_sent} cancels sent, {done}, {flat}, after {report.took_ms} ms"
     return [first, *(f"kill residual: {line}" for line in report.residual_lines())]
-
-
-def _say(text: str) -> None:
-    print(f"gateway run: {text}", file=sys.stderr, flush=True)

@@ -263,23 +263,36 @@ struct order_slot {
     uint64_t reference;
 };
 
-/* The record of core_journal: 128 bytes, what happened to one order, or to the feed. */
+/* The record of core_journal: 192 bytes, what happened to one order, or to the feed. */
 enum journal_kind {
     JOURNAL_NONE = 0,
     JOURNAL_DECISION = 1, /* intent and the gate's reason mask */
-    JOURNAL_REPORT = 2,   /* a venue report as applied */
+    JOURNAL_REPORT = 2,   /* a venue report, in front of what it changes; or what io or core says instead of the venue */
     JOURNAL_GAP = 3
 };
 
+/*
+ * Of a decision, `intent` is what was asked. Of a report it is what our table has of the order (all zero: nothing), its
+ * kind NONE; `order_reference` is the order that this one replaces.
+ */
 struct journal_slot {
     uint64_t sequence;
     uint32_t size;
     uint16_t kind; /* enum journal_kind */
-    uint16_t flags;
+    uint16_t flags; /* of a report: the venue's own reason */
     int64_t time_ns;
     uint64_t reference;
-    uint64_t reasons; /* gate mask of a decision; venue code of a report */
+    uint64_t reasons; /* gate mask of a decision; of a report its type letter, or enum refusal_reason */
     struct intent intent;
-    uint64_t match;
-    uint64_t reserved[2];
+    uint64_t match; /* of an execution; of a decision: the version of the limits it was judged by */
+    int64_t price;  /* what the report says; 0 where it says nothing */
+    int64_t quantity;
+    uint64_t venue_order_id;
+    int64_t time_venue_ns; /* the venue's stamp: nanoseconds since its midnight */
+    int64_t bid; /* best prices and our position in the instrument, at that moment */
+    int64_t ask;
+    int64_t position;
+    int64_t ticks_receive; /* of a decision: the stamps of its order (struct order_slot) */
+    int64_t ticks_decode;
+    int64_t ticks_order; /* of a refused one: when it was refused */
 };
