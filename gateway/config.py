@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from gateway.control_sections import SecondFactor
+from gateway.control_sections import Budget, PostTrade, SecondFactor
 from gateway.errors import ConfigurationError
 from gateway.kill_sections import Kill
 from gateway.order_sections import Orders, Reconciliation
@@ -64,6 +64,8 @@ class Configuration(BaseSettings):
     watch: Watch = Watch()
     kill: Kill = Kill()
     journal: Journal = Journal()
+    post_trade: PostTrade = PostTrade()
+    budget: Budget = Budget()
     second_factor: SecondFactor = SecondFactor()
     records: Records = Records()
     log: Log = Log()

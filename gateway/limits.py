@@ -65,6 +65,10 @@ RECENT_LINES = 1 << 14  # of four recent orders each, for DUP
 HALTED_SYMBOLS_MAX = 1024  # instruments that post-trade controls halt at once; one more halts the account
 SWEPT_ROWS = 8  # instruments that are marked and sampled at each look at the timers
 
+# Requests of this host
+BUDGET_ROWS_MAX = 64  # pairs of venue and address in the table that every process of the host shares
+BUDGET_NAME_BYTES = 64
+
 # Order session over TCP (SoupBinTCP)
 SESSION_PACKET_BYTES_MAX = 1024  # type and payload; the longest OUCH message with every option is below 256
 SESSION_MESSAGE_BYTES_MAX = 480  # of a report: what a row of the stream's inbox holds behind the packet's header

@@ -190,6 +190,8 @@ def report(demo: Demo, whole: dict[str, Any], venue: dict[str, Any], check: Reco
         "rejects": whole["rejects"],
         "rejects_by_control": whole["rejects_by_control"],
         "portfolio": whole["portfolio"],
+        "max_drawdown": whole["post_trade"]["max_drawdown"],
+        "post_trade": whole["post_trade"],
         "venue_orders_received": venue["orders_received"],
         "venue_orders_rejected": venue["orders_rejected"],
         "cancels_sent": whole["cancels_transmitted"],

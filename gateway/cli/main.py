@@ -28,6 +28,7 @@ VERBS = (
     "kill",
     "order",
     "enable",
+    "resume",
     "totp",
     "doctor",
     "nic",

@@ -28,6 +28,7 @@ from gateway.ops import disabled, kill, kill_file
 from gateway.ops.appliance import order_frames
 from gateway.ops.cancelling import cancel_all
 from gateway.ops.dead_run import end_left_over, latch_left_behind, rescue_journal
+from gateway.ops.drop_copy import drop_copy_of
 from gateway.ops.joined import Joined, require_apart
 from gateway.ops.journal import Journal
 from gateway.ops.kill_report import KillReport
@@ -36,6 +37,7 @@ from gateway.ops.limit_block import deny_new_risk, follow_hours, prepare_account
 from gateway.ops.log import open_log
 from gateway.ops.notification import Notification, without_notification
 from gateway.ops.order_lines import OrderLines, SessionWatch
+from gateway.ops.post_trade import PostTrade
 from gateway.ops.privileges import hand_over, user_of
 from gateway.ops.process import CONFIGURATION_FILE, HEARTBEATS, PROBLEM_FILE
 
@@ -94,11 +96,13 @@ class Supervisor:
         (self.instance.folder / CONFIGURATION_FILE).write_text(document)
         prepare_account(self.instance, configuration, clock.now_ns(self.instance.clock_address))
         disabled.restore(self.instance, configuration)
+        self.post_trade = PostTrade(self.instance, configuration, drop_copy_of(configuration), self._tell_control)
         self.frames = order_frames(configuration)
         self.journal = Journal(self.instance, configuration.journal_folder, configuration)
         if configuration.log.orders != "none":
             self.journal.observers.append(OrderLines(self.log, everything=configuration.log.orders == "all"))
         self.kill_watch = KillWatch(self.instance, configuration, lambda text: self.log.error("kill", text))
+        self.journal.observers.append(self.post_trade.observe)
         if self.user is not None:
             hand_over(self.instance.folder, self.user)
 
@@ -188,6 +192,7 @@ class Supervisor:
         for name in disabled.follow(self.instance, self.configuration):
             text = f"strategy {name} is disabled by REPEAT; look why, then: gateway enable CONFIG {name}"
             self.log.warning("strategy_disabled", text, strategy=name)
+        self.post_trade.tick(clock.now_ns(self.instance.clock_address))
         for name, child in list(self.children.items()):
             code = child.poll()
             if code is not None:
@@ -195,6 +200,9 @@ class Supervisor:
         if self.instance.counters[0]["core"]["strategy_faults"] and not self._halted:
             self._halted = True
             self.log.error("strategy_halted", "the strategy raised and is halted; nothing asks it again")
+
+    def _tell_control(self, line: str) -> None:
+        self.log.warning("post_trade", line)
 
     def _live(self) -> None:
         """Heartbeat and journal: what goes on whatever else control waits for."""
@@ -252,6 +260,7 @@ class Supervisor:
                     self.journal.drain(clock.now_ns(self.instance.clock_address))
             finally:
                 self.journal.close()
+                self.post_trade.close()
 
     def _end_starting(self) -> None:
         """A process that is still compiling hears of no stop word."""

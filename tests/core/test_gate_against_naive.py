@@ -171,7 +171,8 @@ class Twins:
             number = draw.choice((0, 1)) if name in LIMIT_FLAGS or name in ("currency", "group") else draw.choice(EXTREMES)
             number = abs(number) % 2**32 if name in U32 else number
             self.limits(
-                instrument, **{name: min(abs(number), 2**63 - 1) if name in ("weight_fraction", "permits", "halted") else number}
+                instrument,
+                **{name: min(abs(number), 2**63 - 1) if name in ("weight_fraction", "permits", "halted") else number},
             )
         elif what < 9:
             name = draw.choice([*self.naive.books[instrument]])
