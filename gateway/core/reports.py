@@ -266,7 +266,14 @@ def unknown(path, kind, match, reference, message, message_bytes, now_ns):
     another order is neither, and what waits for its instrument to be named is not lost yet.
     """
     order = PARK if is_parked(path, reference) == 1 else REFUSED
-    if order == REFUSED and kind == IS_ACCEPT and is_plausible(message + ACCEPT.quantity, message + ACCEPT.price) == 1 or order == REFUSED and kind == IS_REPLACE and is_plausible(message + REPLACE.quantity, message + REPLACE.price) == 1:
+    if (
+        order == REFUSED
+        and kind == IS_ACCEPT
+        and is_plausible(message + ACCEPT.quantity, message + ACCEPT.price) == 1
+        or order == REFUSED
+        and kind == IS_REPLACE
+        and is_plausible(message + REPLACE.quantity, message + REPLACE.price) == 1
+    ):
         order = adopt(path, kind, message, now_ns)
     if order == PARK:
         if park(path, reference, message, message_bytes) == 0:
