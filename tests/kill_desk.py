@@ -62,6 +62,7 @@ class Desk:
         self.name, self.folder = unique_name("kill"), folder
         self.keys = {**KEYS, **keys}
         self.demo: Demo | None = None
+        self._rate_interval_ns = 0
         wiring = Wiring("pair", f"pair:{self.name}", f"pair:{self.name},side=b")
         self._make_demo(wiring)
         address = host_and_port(self.demo.order_address)
@@ -95,6 +96,8 @@ class Desk:
         for _ in self._starting:
             pass
         self.instance = Instance.attach(self.name)
+        account = self.instance.regions["gate"].view("gate_account")[0]
+        self._rate_interval_ns = int(account["rate_interval_ns"]) or self._rate_interval_ns
 
     @property
     def state(self) -> Path:
@@ -155,6 +158,7 @@ class Desk:
             assert time.monotonic() < deadline, "the latch does not stay clear"
             time.sleep(0.005)
         account["session_lost"] = 0
+        account["rate_interval_ns"] = self._rate_interval_ns
         (self.state / kill_report.REPORT_FILE).unlink(missing_ok=True)
 
     # ---- the kill ----------------------------------------------------------------------------------------------------

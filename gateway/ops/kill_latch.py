@@ -13,7 +13,7 @@ from gateway.native import ffi, lib
 
 ATTACH_SECONDS = 2.0  # of a start that is under way
 POLL_SECONDS = 0.005
-WRITABLE = ("control", "control_io", "control_session")
+WRITABLE = ("control", "gate", "control_io", "control_session")
 
 
 def attach(name: str, folder: Path = FOLDER) -> Instance:

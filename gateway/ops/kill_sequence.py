@@ -18,6 +18,7 @@ from gateway.ops.cancelling import CONFIRM_SECONDS, POLL_SECONDS, Cancelling, wa
 from gateway.ops.control_orders import ControlOrders, Templates, control_orders, waiting_in
 from gateway.ops.flatten import Flattener
 from gateway.ops.kill_report import KillReport, Residual
+from gateway.ops.limit_block import deny_new_risk
 from gateway.ops.rescue import has_run, is_silent, working_sender
 from gateway.ops.touch import Prices
 from gateway.ops.venue_truth import TableTruth, Truth, venue_truth
@@ -41,6 +42,8 @@ class Sequence:
     def run(self) -> None:
         """Everything, with a sender that works or with none to be had."""
         report, process = self.report, self.frames.process
+        if report.flatten:
+            deny_new_risk(self.instance)  # a strategy's own reductions too: two who close one position turn it around
         for _ in range(0 if self._is_idle() else 2):  # the sender may fall silent on the way
             report.io_replaced |= is_silent(self.instance, process) and has_run(self.instance, process)
             with working_sender(self.instance, process, self.deadline - time.monotonic()):

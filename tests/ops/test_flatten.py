@@ -1,4 +1,4 @@
-"""Flattening against a made-up venue: rising aggressiveness, one order at a time, never more than is left, whatever happens."""
+"""Flattening against a made-up venue: rising steps, one order at a time, never more than is left, whatever happens."""
 
 import random
 
