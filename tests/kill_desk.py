@@ -8,11 +8,13 @@ What came in carries the kernel's stamp (order_connection.py); what became of it
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,9 +38,21 @@ from tests.corridor_bench import unique_name
 QUOTES = Path(__file__).resolve().parent.parent / "gateway" / "strategies" / "quotes.py"
 START_SECONDS, WAIT_SECONDS = 300.0, 60.0
 SYMBOLS, RATE = 6, 3000
+DISK_BYTES = 8 << 20
 DAY_NS = 86_400_000_000_000
 STAMP_AT = ouch50.offsets_of("OrderExecuted").timestamp
 KEYS = {"KILL__SECONDS": "6", "KILL__TOUCH_MS": "300", "WATCH__CORE_STALE_MS": "600000", "WATCH__CONTROL_STALE_MS": "600000"}
+OFF = [
+    "DRAWDOWN",
+    "DAILY",
+    "REDUCE",
+    "STRATEGY",
+    "SLIPPAGE",
+    "GAP",
+    "BALANCE",
+    "ORDERS",
+    "UNKNOWN",
+]  # no halt outlives a kill
 
 
 @dataclass
@@ -60,7 +74,11 @@ class Desk:
 
     def __init__(self, folder: Path, **keys: str):
         self.name, self.folder = unique_name("kill"), folder
-        self.keys = {**KEYS, **keys}
+        self.keys = {**KEYS, "POST_TRADE__OFF": json.dumps(OFF), "JOURNAL__FOLDER": str(folder / "journal"), **keys}
+        self.needs_start, self.crashed_ns = False, 0
+        self._starting: Iterator[None] = iter(())
+        if os.geteuid() == 0:
+            self._mount()
         self.demo: Demo | None = None
         self._rate_interval_ns = 0
         wiring = Wiring("pair", f"pair:{self.name}", f"pair:{self.name},side=b")
@@ -82,6 +100,24 @@ class Desk:
         if before is not None:
             self.demo.order_address, self.demo.drop_copy_address = before.order_address, before.drop_copy_address
 
+    def _mount(self):
+        """A file system of its own for the state folder, so that it can be filled."""
+        self.state.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=700", "none", str(self.state)]
+        subprocess.run(command, check=True, timeout=20)
+
+    @contextlib.contextmanager
+    def full_disk(self):
+        """Not a byte is left in the state folder."""
+        filler = self.state / "filler"
+        try:
+            with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(b"x" * 4096)
+            yield
+        finally:
+            filler.unlink()
+
     # ---- the appliance -----------------------------------------------------------------------------------------------
 
     def begin_start(self):
@@ -98,6 +134,36 @@ class Desk:
         self.instance = Instance.attach(self.name)
         account = self.instance.regions["gate"].view("gate_account")[0]
         self._rate_interval_ns = int(account["rate_interval_ns"]) or self._rate_interval_ns
+
+    def finish_start(self):
+        """A start under way is waited for."""
+        for _ in self._starting:
+            pass
+        self._starting = iter(())
+
+    def restart(self):
+        """Ends what there is of the appliance, clears the latch, starts it again."""
+        self.resume()
+        if self.demo.appliance is not None:
+            end_process(self.demo.appliance, 20.0)
+        kill_file.clear(self.state)
+        (self.state / kill_report.REPORT_FILE).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            shutil.rmtree(f"/dev/shm/gateway-{self.name}")
+        self.start()
+        self.needs_start = False
+
+    def resume(self):
+        """Nothing is stopped, and the venue has no faults."""
+        for name in ("CORE", "IO", "SESSION", "CONTROL"):
+            self.signal(name, signal.SIGCONT)
+        self.gateway.faults = FaultClock(SessionFaults())
+
+    def cut_session(self, logins_refused: int):
+        """The venue resets the connection, and is busy for so many logins."""
+        faults = FaultClock(SessionFaults(busy=logins_refused))
+        faults._due = [(0, "reset")]
+        self.gateway.faults = faults
 
     @property
     def state(self) -> Path:
@@ -138,12 +204,12 @@ class Desk:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.demo.appliance.wait(10)
+        shutil.rmtree(f"/dev/shm/gateway-{self.name}")  # as after a power cut: only the disk and the venue remember
+        self.crashed_ns = clock.now_ns(self.venue.instance.clock_address)
 
     def rearm(self):
         """As a human's clearing and a new start leave it, without the start: only a test may do that."""
-        for name in ("CORE", "SESSION"):
-            self.signal(name, signal.SIGCONT)
-        self.gateway.faults = FaultClock(SessionFaults())
+        self.resume()
         account = self.instance.regions["gate"].view("gate_account")[0]
         deadline = time.monotonic() + 10
         quiet = time.monotonic()
@@ -240,9 +306,7 @@ class Desk:
     # ---- the end -----------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        for name in ("CORE", "IO", "SESSION", "CONTROL"):
-            self.signal(name, signal.SIGCONT)
-        self.gateway.faults = FaultClock(SessionFaults())
+        self.resume()
         if self.demo.appliance is not None:
             end_process(self.demo.appliance, 20.0)
         with contextlib.suppress(AttachError):
@@ -253,3 +317,5 @@ class Desk:
         self.venue.close()
         for side in "ab":
             Path(f"/dev/shm/gateway-pair-{self.name}.{side}").unlink(missing_ok=True)
+        if os.path.ismount(self.state):
+            subprocess.run(["umount", "-l", str(self.state)], timeout=20)
