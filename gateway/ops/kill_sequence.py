@@ -21,7 +21,7 @@ from gateway.ops.kill_report import KillReport, Residual
 from gateway.ops.limit_block import deny_new_risk
 from gateway.ops.rescue import has_run, is_silent, working_sender
 from gateway.ops.touch import Prices
-from gateway.ops.venue_truth import TableTruth, Truth, venue_truth
+from gateway.ops.venue_truth import TableTruth, Truth, core_is_alive, venue_truth
 
 LOOK_SECONDS = 1.0  # for the venue's account, where no sender ever ran
 TAKEN_SECONDS = 1.0  # for the sender to take the last cancels
@@ -61,17 +61,19 @@ class Sequence:
         return round((time.monotonic() - self.began) * 1000)
 
     def _is_idle(self) -> bool:
-        """An appliance that is still starting, has sent nothing, and whose account at the venue is empty."""
+        """Nothing is open and nothing held: by our table where nobody else can be asked; by the venue's account too of an
+        appliance that is still starting, and has sent nothing."""
         report = self.report
-        if has_run(self.instance, self.frames.process) or open_references(self.instance.rows("orders")):
+        if open_references(self.instance.rows("orders")) or self.table.positions():
             return False
-        report.core_alive = False
-        if self.venue is not None and not self.venue.drop_copy.connect(LOOK_SECONDS):
-            return False
+        if self.venue is not None:
+            if has_run(self.instance, self.frames.process) or not self.venue.drop_copy.connect(LOOK_SECONDS):
+                return False
+            if self.venue.open_orders() or self.venue.positions():
+                return False
+        report.core_alive = core_is_alive(self.instance)
         truth: Truth = self.venue or self.table
-        if truth.open_orders() or truth.positions():
-            return False
-        report.confirmed, report.verified_by, report.positions_verified = True, truth.name, True
+        report.confirmed, report.verified_by, report.positions_verified = True, truth.name, truth.current
         report.closed_after_ms = report.flat_after_ms = self._milliseconds()
         return True
 

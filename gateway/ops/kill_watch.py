@@ -23,6 +23,7 @@ from gateway.ops.kill_http import KillServer
 from gateway.ops.kill_report import KillReport
 
 COMMAND_SECONDS = 1.0  # `gateway kill` does the rest itself; control steps in when it does not
+FAILURES_MAX = 3  # of the sequence itself, our own
 FILE_SECONDS = 0.25  # between two looks at the latch file
 REASONS = layout.names("kill_reason", "KILL_")
 
@@ -34,7 +35,8 @@ class KillWatch:
         self.instance, self.configuration, self._say = instance, configuration, say
         self.state = configuration.state_folder
         self.report: KillReport | None = None  # of the last sequence that ran here
-        self._handled_ns = 0
+        self._handled_ns = self._seen_ns = 0
+        self._failures = 0
         self._file_due = 0.0
         self._file_problem = ""
         self._thread: threading.Thread | None = None
@@ -47,8 +49,10 @@ class KillWatch:
         """Looks at the triggers and at the latch."""
         if self._device is not None and self._device.pressed():
             self.trigger("KILL_DEVICE")
-        self._follow_file()
         latched_ns = kill.latched_ns(self.instance)
+        if latched_ns != self._seen_ns:
+            self._seen_ns, self._file_due = latched_ns, 0.0  # to the file without delay
+        self._follow_file()
         if latched_ns and latched_ns != self._handled_ns and not self.working:
             self._handled_ns = latched_ns
             self._thread = threading.Thread(target=self._work, args=(latched_ns,), name="kill", daemon=True)
@@ -109,6 +113,18 @@ class KillWatch:
     # ---- the thread ------------------------------------------------------------------------------------------------
 
     def _work(self, latched_ns: int) -> None:
+        try:
+            self._run(latched_ns)
+        except Exception as problem:  # the thread must not end in silence: a person has to do what it did not
+            self._failures += 1
+            again = self._failures < FAILURES_MAX
+            self._say(
+                f"KILL SEQUENCE FAILED ({type(problem).__name__}: {problem}): look at the venue{'; again' if again else ''}"
+            )
+            if again:
+                self._handled_ns = 0
+
+    def _run(self, latched_ns: int) -> None:
         reason = REASONS[int(self.instance.control[0]["kill_latch"])]
         if reason == "COMMAND" and self._done_by_command(latched_ns):
             return

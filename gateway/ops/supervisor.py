@@ -217,6 +217,7 @@ class Supervisor:
         self._heartbeat_of(name)["state"] = layout.value("PROCESS_STOPPED")  # type: ignore[index]
         if "core" in name:  # kill_watch.py cancels and closes
             kill.latch(self.instance, "KILL_CORE_DIED")
+            self.beat()
         if name == pipeline.SESSION.name:
             self.instance.control[0]["session_connection"] = 0
             self._restart(name)
@@ -240,8 +241,9 @@ class Supervisor:
             self._end_starting()
             if self.children:
                 deny_new_risk(self.instance)
-                if self.kill_watch is not None:
-                    self.kill_watch.finish(self._live, TICK_SECONDS)
+            if self.kill_watch is not None:
+                self.kill_watch.finish(self._live, TICK_SECONDS)
+            if self.children:
                 with contextlib.suppress(AttachError):
                     cancel_all(self.instance, self.frames, KillReport(), CANCEL_SECONDS, self._live)
             self.instance.control[0]["stop"] = 1

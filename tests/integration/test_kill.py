@@ -35,7 +35,7 @@ class RunningDemo:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env={**os.environ, "GATEWAY__KILL__FLATTEN": "false"},  # what leaves after the latch is counted: test_kill_matrix
+            env={**os.environ, "GATEWAY__KILL__FLATTEN": "false"},  # counted is whatever leaves after it
         )
         self.name = f"demo-{self.process.pid}"
         self.instance = self.wait_for(lambda: Instance.attach(self.name))
