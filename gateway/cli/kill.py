@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, AttachError, UsageError
 from gateway.instance import FOLDER, Instance, folder_of, is_held
 from gateway.ops import kill_file
-from gateway.ops.kill_latch import attach, latch
+from gateway.ops.kill_latch import ask_to_keep_positions, attach, latch
 
 if TYPE_CHECKING:  # the latch comes first: what takes a second to import is imported behind it
     from gateway.config import Configuration
@@ -66,7 +66,10 @@ def latched(arguments: argparse.Namespace) -> Instance:
 
         kill_file.set_latch(load(arguments.config).state_folder, "COMMAND")
         raise AttachError(f"{problem}; the latch on disk is set, so none starts") from None
+    said = ask_to_keep_positions(instance, arguments.keep_positions)
     latch(instance, "KILL_COMMAND")
+    if not said:
+        print("gateway kill: control cannot be told that positions are to be kept", file=sys.stderr)
     return instance
 
 

@@ -12,6 +12,7 @@ from gateway.instance import FOLDER, Instance, is_held
 from gateway.native import ffi, lib
 
 ATTACH_SECONDS = 2.0  # of a start that is under way
+KEEP_FILE = "keep_positions"
 POLL_SECONDS = 0.005
 WRITABLE = ("control", "gate", "control_io", "control_session")
 
@@ -32,6 +33,25 @@ def latch(instance: Instance, reason: str) -> int:
     """Sets the latch in shared memory; returns the reason now in force (the first one stays)."""
     control = ffi.cast("struct control_block *", instance.address("control"))
     return int(lib.control_kill(control, layout.value(reason)))
+
+
+def ask_to_keep_positions(instance: Instance, keep: bool) -> bool:
+    """Says, before the latch, whether positions stay: control may be at work before the command has read a line. False: it
+    could not be said."""
+    mark = instance.folder / KEEP_FILE
+    try:
+        if keep:
+            mark.touch(mode=0o600)
+        else:
+            mark.unlink(missing_ok=True)
+    except OSError:
+        return not keep
+    return True
+
+
+def keeps_positions(instance: Instance) -> bool:
+    """Whether the command that set the latch wants positions kept."""
+    return (instance.folder / KEEP_FILE).exists()
 
 
 def latched_ns(instance: Instance) -> int:

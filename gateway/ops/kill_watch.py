@@ -17,12 +17,12 @@ from gateway import layout
 from gateway.config import Configuration
 from gateway.core import ring
 from gateway.instance import Instance
-from gateway.ops import kill, kill_file, kill_report
+from gateway.ops import kill, kill_file
 from gateway.ops.kill_device import KillDevice
 from gateway.ops.kill_http import KillServer
+from gateway.ops.kill_latch import keeps_positions
 from gateway.ops.kill_report import KillReport
 
-COMMAND_SECONDS = 1.0  # `gateway kill` does the rest itself; control steps in when it does not
 FAILURES_MAX = 3  # of the sequence itself, our own
 FILE_SECONDS = 0.25  # between two looks at the latch file
 REASONS = layout.names("kill_reason", "KILL_")
@@ -55,7 +55,7 @@ class KillWatch:
         self._follow_file()
         if latched_ns and latched_ns != self._handled_ns and not self.working:
             self._handled_ns = latched_ns
-            self._thread = threading.Thread(target=self._work, args=(latched_ns,), name="kill", daemon=True)
+            self._thread = threading.Thread(target=self._work, name="kill", daemon=True)
             self._thread.start()
 
     def trigger(self, reason: str) -> None:
@@ -112,34 +112,23 @@ class KillWatch:
 
     # ---- the thread ------------------------------------------------------------------------------------------------
 
-    def _work(self, latched_ns: int) -> None:
+    def _work(self) -> None:
         try:
-            self._run(latched_ns)
+            self._run()
         except Exception as problem:  # the thread must not end in silence: a person has to do what it did not
             self._failures += 1
-            again = self._failures < FAILURES_MAX
-            self._say(
-                f"KILL SEQUENCE FAILED ({type(problem).__name__}: {problem}): look at the venue{'; again' if again else ''}"
-            )
-            if again:
-                self._handled_ns = 0
+            self._say(f"KILL SEQUENCE FAILED ({type(problem).__name__}: {problem}): look at the venue")
+            if self._failures < FAILURES_MAX:
+                self._handled_ns = 0  # once more
 
-    def _run(self, latched_ns: int) -> None:
+    def _run(self) -> None:
         reason = REASONS[int(self.instance.control[0]["kill_latch"])]
-        if reason == "COMMAND" and self._done_by_command(latched_ns):
-            return
         self._say(f"KILL LATCH {reason}: nothing new leaves; cancelling what is open")
-        report = kill.kill(self.instance, self.configuration, f"KILL_{reason}", by="control")
+        keep = reason == "COMMAND" and keeps_positions(self.instance)
+        report = kill.kill(self.instance, self.configuration, f"KILL_{reason}", by="control", keep_positions=keep)
         self.report = report
         for line in said(report):
             self._say(line)
-
-    def _done_by_command(self, latched_ns: int) -> bool:
-        """Whether the command that set the latch did the rest too, and left its report."""
-        time.sleep(COMMAND_SECONDS)
-        with kill.only_one(self.instance, time.monotonic() + self.configuration.kill.seconds):
-            document = kill_report.last(self.state)
-        return document is not None and document.get("latched_ns") == latched_ns
 
 
 def said(report: KillReport) -> list[str]:

@@ -17,6 +17,7 @@ from gateway.native import lib
 from gateway.ops import kill, kill_file, kill_report
 from gateway.ops.kill_device import EVENT, KillDevice
 from gateway.ops.kill_http import KillServer, read_token
+from gateway.ops.kill_latch import ask_to_keep_positions
 from gateway.ops.kill_watch import KillWatch
 from tests.corridor_bench import configuration
 
@@ -264,19 +265,13 @@ def test_a_latch_that_cannot_be_written_stays_in_memory_and_is_said_aloud(watche
     assert len(loud) == 1 and "nothing new leaves" in loud[0]
 
 
-def test_a_command_that_did_the_rest_itself_is_left_alone(watched):
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_command_is_finished_by_control_as_it_was_meant(watched, keep):
     watch = watched()
-    report = kill.kill(watch.instance, watch.configuration, keep_positions=True)
-    watch.poll()
-    assert watch.working
-    watch.finish(lambda: None, 0.01)
-    assert watch.report is None and kill_report.last(watch.state)["latched_ns"] == report.latched_ns
-
-
-def test_a_command_that_died_behind_the_latch_is_finished_by_control(watched):
-    watch = watched()
+    assert ask_to_keep_positions(watch.instance, keep)
     kill.latch(watch.instance, "KILL_COMMAND")
     assert polled(watch, lambda: watch.report is not None) and watch.report.by == "control"
+    assert watch.report.flatten is not keep
 
 
 def test_a_second_kill_waits_for_the_first_and_takes_its_report_over(watched):
