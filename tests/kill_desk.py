@@ -223,9 +223,16 @@ class Desk:
                 quiet = time.monotonic()
             assert time.monotonic() < deadline, "the latch does not stay clear"
             time.sleep(0.005)
+        self._use_up_references()
         account["session_lost"] = 0
         account["rate_interval_ns"] = self._rate_interval_ns
         (self.state / kill_report.REPORT_FILE).unlink(missing_ok=True)
+
+    def _use_up_references(self):
+        """Core goes on above the references control has used: the answer to the query of a new connection tells it."""
+        before = int(self.instance.control[0]["session_connection"])
+        self.cut_session(0)
+        self.wait_for(lambda: int(self.instance.control[0]["session_connection"]) > before, 30)
 
     # ---- the kill ----------------------------------------------------------------------------------------------------
 
