@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from gateway.control_sections import Budget, PostTrade, SecondFactor
 from gateway.errors import ConfigurationError
+from gateway.kill_sections import Kill
 from gateway.order_sections import Orders, Reconciliation
 from gateway.record_sections import Journal, Log, Records
 from gateway.risk_sections import External, Hours, Portfolio, Risk, Strategy
@@ -61,6 +62,7 @@ class Configuration(BaseSettings):
     hours: Hours = Hours()
     quality: Quality = Quality()
     watch: Watch = Watch()
+    kill: Kill = Kill()
     journal: Journal = Journal()
     post_trade: PostTrade = PostTrade()
     budget: Budget = Budget()

@@ -10,6 +10,7 @@ from gateway import kernel_cache
 from gateway.cli.output import print_json, progress
 from gateway.config import load
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE
+from gateway.ops import kill
 from gateway.ops.joined import join
 from gateway.ops.summary import summary
 from gateway.ops.supervisor import TICK_SECONDS, Supervisor
@@ -54,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         join(configuration, arguments.process)
     stop = StopRequest()
     supervisor = Supervisor(configuration, joined=arguments.process == "control")
+    signal.signal(signal.SIGUSR1, lambda number, frame: kill.latch(supervisor.instance, "KILL_SIGNAL"))
     name = configuration.instance.name
     try:
         text = "compiling kernels, once" if kernel_cache.is_cold() else "starting"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gateway.venues.simulator.order_settings import OrderSettings
 
 HELP = "run a simulated venue: seeded market, ITCH 5.0 on two lines, re-requests, snapshots, OUCH 5.0 in"
-LEFT_OUT = ("instruments", "lost", "open_orders")  # long; the report file has them
+LEFT_OUT = ("instruments", "lost", "open_orders", "arrivals")  # long; the report file has them
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

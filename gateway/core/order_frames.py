@@ -54,6 +54,13 @@ def check_identity(site: str, epoch: int) -> None:
         raise ConfigurationError(f'site {site!r} is not one letter or digit; write [session] site = "A"')
 
 
+def reducing_order(client_order: str, firm: str, capacity: str, terms: dict[str, Any]) -> bytes:
+    """An Enter Order (2.1) of control's own: `terms` are reference, side "B" or "S", quantity, symbol, price, lifetime."""
+    given: dict[str, Any] = {"display": "Y", "inter_market_sweep_eligibility": "N", "cross_type": "N", **terms}
+    options = {"firm": firm} if firm else {}
+    return ouch50.encode("EnterOrder", cl_ord_id=client_order, capacity=CAPACITIES[capacity], **given, **options)
+
+
 def order_messages(client_order: str, firm: str, capacity: str) -> dict[str, bytes]:
     """The order messages of a session, by their field of struct order_template; what differs between orders is 0.
 
@@ -83,7 +90,7 @@ class OrderFrames:
     firm                        up to 4 characters, empty: the session's own;  capacity: a key of CAPACITIES
 
     The contract of a carriage, which order_packets.py implements too: `address`, `cancel`, `mass_cancel`,
-    `client_order_id`, the rings that take what core and control send, and the process behind them.
+    `reduce`, `client_order_id`, the rings that take what core and control send, and the process behind them.
     """
 
     orders_ring, control_ring = "core_io", "control_io"
@@ -105,7 +112,7 @@ class OrderFrames:
         check_identity(site, epoch)
         self._ethernet = venue_mac + our_mac
         self._source, self._target = our_address, venue_address
-        self._firm, self._epoch, self._site = firm, epoch, site
+        self._firm, self._epoch, self._site, self._capacity = firm, epoch, site, capacity
         self.array = np.zeros(1, dtype=layout.dtype("order_template"))
         for name, message in order_messages(client_order_id(site, epoch, 0), firm, capacity).items():
             self.array[name][0] = datagram_template(self._ethernet, self._source, self._target, message)[0]
@@ -122,6 +129,10 @@ class OrderFrames:
     def mass_cancel(self, reference: int, symbol: str = "") -> bytes:
         """The frame that cancels every order of a symbol, or of the session; `reference` must be a new one."""
         return self._frame(ouch50.encode("MassCancel", user_ref_num=reference, firm=self._firm, symbol=symbol))
+
+    def reduce(self, client_order: str, **terms: Any) -> bytes:
+        """The frame of an order that makes a position smaller: `reducing_order`."""
+        return self._frame(reducing_order(client_order, self._firm, self._capacity, terms))
 
     def client_order_id(self, reference: int, strategy: int = 0) -> str:
         """The client order id of one order of this session."""

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ class DemoOptions:
     orders: str = "udp"  # how orders travel: a carriage of the configuration
     cut: int = 0  # times the connection of the order session is cut
     keep_orders: bool = False  # the venue does not cancel on disconnect
+    keys: Mapping[str, str] = field(default_factory=dict)  # more of the appliance's configuration: SECTION__KEY, value
 
 
 @dataclass
@@ -107,6 +108,7 @@ class Demo:
             "ORDERS__DROP_COPY": self.drop_copy_address,
             "ORDERS__CANCEL_ON_DISCONNECT": str(not self.options.keep_orders).lower(),
         }
+        settings |= self.options.keys
         environment = {f"GATEWAY__{key}": value for key, value in settings.items()} | {session_secret.VARIABLE: PASSWORD}
         self.appliance = self._spawn("appliance", ["run", str(CONFIGURATION), "--json"], environment)
         deadline = time.monotonic() + START_SECONDS

@@ -158,6 +158,8 @@ class DropCopy:
             taken += len(data)
             for event in self._client.receive(data, now_ns):
                 self._on(event, now_ns)
+                if self._socket is not connection:
+                    return  # what follows on the old connection is read on the new one, from its place
 
     def _write(self, now_ns: int) -> None:
         if self._socket is None:

@@ -19,8 +19,8 @@ from gateway.core import ring
 from gateway.core.memory import address_of
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi
+from gateway.ops.cancelling import Templates, control_ring
 from gateway.ops.drop_copy import drop_copy_of
-from gateway.ops.kill import Templates, control_ring
 from gateway.ops.order_reconciliation import OrderReconciliation
 from gateway.ops.order_resolution import Resolution
 from gateway.ops.own_orders import found_orders

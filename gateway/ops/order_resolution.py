@@ -20,8 +20,8 @@ from gateway.core import ring
 from gateway.core.memory import address_of
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi
+from gateway.ops.cancelling import Templates, control_ring
 from gateway.ops.drop_copy import DropCopy
-from gateway.ops.kill import Templates, control_ring
 from gateway.ops.own_orders import unknown_orders
 from gateway.ops.summary import carrier_counters
 from gateway.protocols import ouch50, soupbintcp

@@ -26,9 +26,12 @@ from gateway.errors import AttachError, CapabilityError, ConfigurationError, Gat
 from gateway.instance import Instance
 from gateway.ops import disabled, kill, kill_file
 from gateway.ops.appliance import order_frames
+from gateway.ops.cancelling import cancel_all
 from gateway.ops.dead_run import end_left_over, latch_left_behind, rescue_journal
 from gateway.ops.joined import Joined, require_apart
 from gateway.ops.journal import Journal
+from gateway.ops.kill_report import KillReport
+from gateway.ops.kill_watch import KillWatch
 from gateway.ops.limit_block import deny_new_risk, follow_hours, prepare_account
 from gateway.ops.log import open_log
 from gateway.ops.notification import Notification, without_notification
@@ -74,6 +77,7 @@ class Supervisor:
         self.instance = Instance.create(configuration.instance.name, parent, settle=self._settle_dead_run)
         self._beat = self.instance.control[0]["heartbeats"][layout.value("PROCESS_CONTROL")]
         self._halted = False
+        self.kill_watch: KillWatch | None = None
         try:
             self._prepare(configuration)
         except BaseException:
@@ -99,6 +103,7 @@ class Supervisor:
         self.journal = Journal(self.instance, configuration.journal_folder, configuration)
         if configuration.log.orders != "none":
             self.journal.observers.append(OrderLines(self.log, everything=configuration.log.orders == "all"))
+        self.kill_watch = KillWatch(self.instance, configuration, lambda text: self.log.error("kill", text))
         self.journal.observers.append(self.post_trade.observe)
         if self.user is not None:
             hand_over(self.instance.folder, self.user)
@@ -174,13 +179,15 @@ class Supervisor:
         return bool(self.instance.counters[0]["io"]["end_of_input"])
 
     def beat(self) -> None:
-        """Control's sign of life."""
+        """Control's sign of life, and its eye on the kill switch."""
         self.notification.feed()
         self._beat["turns"] += 1
         self._beat["time_ns"] = clock.now_ns(self.instance.clock_address)
+        if self.kill_watch is not None:
+            self.kill_watch.poll()
 
     def tick(self) -> None:
-        """One turn of control: heartbeat, journal, latch to disk, dead children."""
+        """One turn of control: heartbeat, kill switch, journal, dead children."""
         self._live()
         self.watch.follow(self.instance, self.log)
         self.order_control.tick()
@@ -189,11 +196,6 @@ class Supervisor:
             text = f"strategy {name} is disabled by REPEAT; look why, then: gateway enable CONFIG {name}"
             self.log.warning("strategy_disabled", text, strategy=name)
         self.post_trade.tick(clock.now_ns(self.instance.clock_address))
-        latch = int(self.instance.control[0]["kill_latch"])
-        if latch and kill_file.reason(self.state) is None:
-            reason = layout.names("kill_reason", "KILL_")[latch]
-            kill_file.set_latch(self.state, reason)
-            self.log.error("latched", reason=reason)
         for name, child in list(self.children.items()):
             code = child.poll()
             if code is not None:
@@ -216,18 +218,14 @@ class Supervisor:
             return  # a recording has ended, and with it every stage in its turn
         self.log.error("process_ended", f"process {name} ended ({_ending(code)})", ended=name, code=code)
         self._heartbeat_of(name)["state"] = layout.value("PROCESS_STOPPED")  # type: ignore[index]
-        if "core" in name:
+        if "core" in name:  # kill_watch.py cancels and closes
             kill.latch(self.instance, "KILL_CORE_DIED")
-            kill_file.set_latch(self.state, "CORE_DIED")
+            self.beat()
         if name == pipeline.SESSION.name:
             self.instance.control[0]["session_connection"] = 0
             self._restart(name)
         if "io" in name.split(","):
             self._restart("io")
-        if "core" in name:
-            report = kill.KillReport()
-            kill.cancel_all(self.instance, self.frames, report, waiting=self._live)
-            self.log.warning("cancelled", f"{report.cancels_sent} cancels sent after core ended", sent=report.cancels_sent)
 
     def _restart(self, name: str) -> None:
         self.restarts[name] = self.restarts.get(name, 0) + 1
@@ -246,9 +244,11 @@ class Supervisor:
             self._end_starting()
             if self.children:
                 deny_new_risk(self.instance)
+            if self.kill_watch is not None:
+                self.kill_watch.finish(self._live, TICK_SECONDS)
+            if self.children:
                 with contextlib.suppress(AttachError):
-                    report = kill.KillReport()
-                    kill.cancel_all(self.instance, self.frames, report, CANCEL_SECONDS, self._live)
+                    cancel_all(self.instance, self.frames, KillReport(), CANCEL_SECONDS, self._live)
             self.instance.control[0]["stop"] = 1
             deadline = time.monotonic() + (STOP_JOINED_SECONDS if self.joined else STOP_SECONDS)
             while any(child.poll() is None for child in self.children.values()) and time.monotonic() < deadline:
@@ -259,6 +259,8 @@ class Supervisor:
                 end_process(child)
             self.children.clear()
             self.order_control.close()
+            if self.kill_watch is not None:
+                self.kill_watch.close()
             try:
                 if self.journal.is_open:
                     self.journal.drain(clock.now_ns(self.instance.clock_address))

@@ -20,10 +20,10 @@ struct admission {
     uint64_t named;           /* sorted words of the symbols that have limits of their own, */
     uint64_t named_count;
     uint64_t named_limits;    /* and their struct gate_row, in the same order */
+    uint64_t halted;          /* struct post_trade_account of region post_trade; 0: there is none */
     uint64_t carried_words;   /* sorted words of the symbols held from earlier days, */
     uint64_t carried;         /* and their struct carried_position, in the same order */
     uint64_t carried_count;
-    uint64_t halted;          /* struct post_trade_account of region post_trade; 0: there is none */
-    uint64_t reserved[7];
+    uint64_t reserved[4];
     struct gate_row limits;   /* what every admitted instrument starts with */
 };

@@ -22,7 +22,9 @@ enum kill_reason {
     KILL_CORE_STALE = 4,
     KILL_CORE_DIED = 5,
     KILL_FILE = 6,
-    KILL_POST_TRADE = 7
+    KILL_POST_TRADE = 7,
+    KILL_HTTP = 8,
+    KILL_DEVICE = 9
 };
 
 enum process_state {

@@ -20,6 +20,8 @@ class SessionFaults:
     busy: int = 0  # logins answered with "session not available", then they are taken
     delay_ms: int = 0  # by which reports are late
     stall_ms: int = 0  # once a second nothing is read for so long
+    refuse_cancels: int = 0  # cancels and mass cancels answered with Cancel Reject, then they are taken
+    mute_ms: int = 0  # from the first cancel on nothing is read and nothing is said for so long, once
 
     @classmethod
     def parse(cls, text: str) -> "SessionFaults":

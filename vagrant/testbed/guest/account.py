@@ -76,14 +76,10 @@ def kill_io(instance, frames):
 
 def cancel_all(instance):
     """What `gateway kill` does."""
-    from pathlib import Path
-
     from gateway.cli.kill import stored_configuration
     from gateway.ops import kill
-    from gateway.ops.appliance import order_frames
 
-    configuration = stored_configuration(instance)
-    report = kill.kill(instance, Path(configuration.state_folder), order_frames(configuration))
+    report = kill.kill(instance, stored_configuration(instance), keep_positions=True)
     say("cancelled", report=report.as_json(), after=io_counts(instance))
 
 
