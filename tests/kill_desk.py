@@ -24,6 +24,7 @@ from gateway.instance import Instance
 from gateway.ops import kill_file, kill_report
 from gateway.ops.demo import PASSWORD, USERNAME, Demo, DemoOptions
 from gateway.ops.kill_drill import is_of_control
+from gateway.ops.summary import rejects_by_control
 from gateway.ops.supervisor import end_process
 from gateway.ops.wiring import Wiring
 from gateway.protocols import ouch50
@@ -183,9 +184,17 @@ class Desk:
     def wait_for(self, what, seconds: float = WAIT_SECONDS):
         deadline = time.monotonic() + seconds
         while not (result := what()):
-            assert time.monotonic() < deadline, f"waited in vain for {what}; {self.log[-1500:]}"
+            assert time.monotonic() < deadline, f"waited in vain for {what.__name__}; {self.rejects()}; {self.log[-1500:]}"
             time.sleep(0.01)
         return result
+
+    def rejects(self) -> str:
+        """What keeps the strategy from trading."""
+        account = self.instance.regions["gate"].view("gate_account")[0]
+        words = {name: int(account[name]) for name in ("session_lost", "halted", "rate_interval_ns", "session_connection")}
+        words["up"] = int(self.instance.control[0]["session_connection"])
+        words["next"] = int(self.instance.regions["orders"].view("order_table")[0]["next_reference"])
+        return f"{rejects_by_control(account)} {words} venue {self.account().reference_max}"
 
     def under_load(self):
         """Until the strategy has orders open and positions held, by the venue's log."""

@@ -24,6 +24,7 @@ from gateway.ops.kill_report import KillReport
 from gateway.ops.kill_sequence import Sequence
 
 POLL_SECONDS = 0.005
+FRESH_SECONDS = 10.0  # a clean report so young needs no second look
 LOCK_FILE = "kill.lock"
 
 
@@ -56,7 +57,7 @@ def kill(
         if alone is None:
             report.problem = "another kill is at work and does not end: look at the venue"
             return report
-        found = None if alone else _of_another(state, report, deadline)
+        found = _of_another(state, report, deadline, alone)
         if found is not None:
             return found
         Sequence(instance, configuration, report, deadline).run()
@@ -89,14 +90,16 @@ def _locked(lock: int) -> bool:
     return True
 
 
-def _of_another(state: Path, own: KillReport, deadline: float) -> KillReport | None:
-    """The report of whoever was at work for the same latch, where it did everything that is asked for here, or where no
-    time is left to do better."""
+def _of_another(state: Path, own: KillReport, deadline: float, alone: bool) -> KillReport | None:
+    """The report of whoever was at work for the same latch, just now, where it did everything that is asked for here, or
+    where no time is left to do better."""
     document = kill_report.last(state)
     if document is None or document.get("latched_ns") != own.latched_ns:
         return None
-    with contextlib.suppress(TypeError, KeyError):
+    with contextlib.suppress(TypeError, KeyError, OSError):
         report = kill_report.as_report(document)
-        if report.flatten >= own.flatten and (report.clean or deadline - time.monotonic() < CONFIRM_SECONDS):
+        just_now = time.time() - (state / kill_report.REPORT_FILE).stat().st_mtime < FRESH_SECONDS
+        late = not alone and deadline - time.monotonic() < CONFIRM_SECONDS
+        if report.flatten >= own.flatten and ((report.clean and just_now) or late):
             return report
     return None

@@ -1,5 +1,6 @@
 """The drop copy against the simulated venue as a real process: the account is the venue's, through cuts and at any age."""
 
+import contextlib
 import random
 import socket
 import time
@@ -13,7 +14,7 @@ from gateway.config import load
 from gateway.errors import ConfigurationError
 from gateway.ops.drop_copy import DropCopy, drop_copy_of, read_account
 from gateway.ops.session_secret import VARIABLE
-from gateway.protocols import ouch50
+from gateway.protocols import ouch50, soupbintcp
 from gateway.protocols.ouch50_account import VenueAccount
 from tests.venue_process import SYMBOLS, User, VenueRun, middle_of, venue_run
 
@@ -140,3 +141,34 @@ def test_the_configuration_names_the_reader_and_what_was_held_before(
 def test_a_position_without_its_price_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"positions\.AAPL has no price; write prices.AAPL"):
         load(None, {"portfolio.positions": {"AAPL": 5}})
+
+
+def test_a_report_that_follows_the_login_for_the_end_is_not_taken_for_the_first() -> None:
+    """Live reports come in one segment with that login's answer: they are read on the next connection, from their place."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(2)
+        copy = DropCopy(f"127.0.0.1:{listener.getsockname()[1]}", "GWSIM", "simulated")
+        logins = []
+        for _ in range(2):
+            deadline = time.monotonic() + 10
+            listener.settimeout(0.01)
+            connection = None
+            while connection is None and time.monotonic() < deadline:
+                copy.poll(clock.monotonic_ns())
+                with contextlib.suppress(TimeoutError):
+                    connection, _ = listener.accept()
+            for _ in range(20):
+                copy.poll(clock.monotonic_ns())
+                time.sleep(0.002)
+            request = connection.recv(1 << 10)
+            logins.append(soupbintcp.decode(request[2:])["requested_sequence_number"])
+            accepted = soupbintcp.encode("LoginAccepted", session="DAY", sequence_number=9)
+            late = soupbintcp.encode(soupbintcp.SEQUENCED, ouch50.encode("SystemEvent", event_code="S"))
+            connection.sendall(accepted + late)
+            for _ in range(20):
+                copy.poll(clock.monotonic_ns())
+                time.sleep(0.002)
+        assert logins == [0, 1] and copy.account.messages == 0
+        copy.close()
+        connection.close()
