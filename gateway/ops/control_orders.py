@@ -50,6 +50,10 @@ class ControlOrders:
         """Cancels one order; False while the ring is full."""
         return self._put(self.frames.cancel(reference), "ORDER_SLOT_CANCEL", reference)
 
+    def other(self, packet: bytes) -> bool:
+        """A packet that is no order (a question); False while the ring is full."""
+        return self._put(packet, "ORDER_SLOT_OTHER", 0)
+
     def mass_cancel(self, symbol: str = "", above: int = 0) -> int:
         """Cancels every order of a symbol, or all; its reference, 0 while the ring is full.
 

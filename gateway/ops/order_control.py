@@ -11,21 +11,14 @@ Hard rule: control writes neither a row of our own orders nor a position; core d
 import sys
 from typing import Any
 
-import numpy as np
-
-from gateway import clock, layout
+from gateway import clock
 from gateway.config import Configuration
-from gateway.core import ring
-from gateway.core.memory import address_of
-from gateway.instance import Instance, handle_address
-from gateway.native import ffi
-from gateway.ops.cancelling import Templates, control_ring
+from gateway.instance import Instance
+from gateway.ops.control_orders import Templates, control_orders
 from gateway.ops.drop_copy import drop_copy_of
 from gateway.ops.order_reconciliation import OrderReconciliation
 from gateway.ops.order_resolution import Resolution
 from gateway.ops.own_orders import found_orders
-
-SLOT_BYTES = layout.size("order_slot")
 
 
 class OrderControl:
@@ -74,14 +67,9 @@ class OrderControl:
     def _cancel(self, references: set[int]) -> set[int]:
         """Sends a cancel for each; returns those that found room in the ring."""
         sent = set()
-        with control_ring(self.instance, self.frames.control_ring) as writer:
+        with control_orders(self.instance, self.frames) as orders:
             for reference in sorted(references):
-                frame = self.frames.cancel(reference)
-                data, header = np.frombuffer(frame, dtype=np.uint8), ffi.new("struct order_slot *")
-                header.size, header.reference = len(frame), reference
-                header.kind = layout.value("ORDER_SLOT_CANCEL")
-                handles = (handle_address(writer), handle_address(header))
-                if not ring.put(*handles, SLOT_BYTES, address_of(data), len(frame)):
+                if not orders.cancel(reference):
                     break
                 sent.add(reference)
         return sent

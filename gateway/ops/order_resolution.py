@@ -20,7 +20,7 @@ from gateway.core import ring
 from gateway.core.memory import address_of
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi
-from gateway.ops.cancelling import Templates, control_ring
+from gateway.ops.control_orders import Templates, control_orders
 from gateway.ops.drop_copy import DropCopy
 from gateway.ops.own_orders import unknown_orders
 from gateway.ops.summary import carrier_counters
@@ -125,12 +125,8 @@ class Resolution:
     def _ask(self) -> bool:
         """An Account Query behind every order that was handed to the connection; False while there is no room."""
         packet = soupbintcp.encode(soupbintcp.UNSEQUENCED, ouch50.encode("AccountQuery"))
-        data = np.frombuffer(packet, dtype=np.uint8)
-        header = ffi.new("struct order_slot *")
-        header.size, header.kind = len(packet), layout.value("ORDER_SLOT_OTHER")
-        with control_ring(self.instance, self.frames.control_ring) as writer:
-            size = layout.size("order_slot")
-            return bool(ring.put(handle_address(writer), handle_address(header), size, address_of(data), len(packet)))
+        with control_orders(self.instance, self.frames) as orders:
+            return orders.other(packet)
 
     def _tell(self, kind: int, reference: int) -> None:
         """One record of control_core; told once, until the order is no longer UNKNOWN."""
