@@ -8,7 +8,6 @@
 Hard rule: control writes neither a row of our own orders nor a position; core does, when a ring tells it.
 """
 
-import sys
 from typing import Any
 
 from gateway import clock
@@ -16,6 +15,7 @@ from gateway.config import Configuration
 from gateway.instance import Instance
 from gateway.ops.control_orders import Templates, control_orders
 from gateway.ops.drop_copy import drop_copy_of
+from gateway.ops.log import Log
 from gateway.ops.order_reconciliation import OrderReconciliation
 from gateway.ops.order_resolution import Resolution
 from gateway.ops.own_orders import found_orders
@@ -24,17 +24,17 @@ from gateway.ops.own_orders import found_orders
 class OrderControl:
     """One instance's; `tick` does a bounded amount of work and never blocks."""
 
-    def __init__(self, instance: Instance, configuration: Configuration, frames: Templates):
+    def __init__(self, instance: Instance, configuration: Configuration, frames: Templates, log: Log | None = None):
         self.instance, self.configuration, self.frames = instance, configuration, frames
         self.copy = drop_copy_of(configuration)
-        self.resolution = Resolution(instance, configuration, frames, self.copy)
-        self.reconciliation = OrderReconciliation(instance, configuration, self.copy)
+        self.resolution = Resolution(instance, configuration, frames, self.copy, log)
+        self.reconciliation = OrderReconciliation(instance, configuration, self.copy, log)
         self._state: Any = instance.regions["reconciliation"].view("reconciliation_state")[0]
         self._connection = 0
         self._cancelled: set[int] = set()
         if self.copy is None and configuration.orders.carriage != "udp":
             text = "no orders.drop_copy: orders without an answer are flagged, positions are not held against the venue's"
-            print(f"gateway run: {text}", file=sys.stderr, flush=True)
+            (log or Log("run")).warning("no_drop_copy", text)
 
     def tick(self) -> None:
         """One turn of everything."""

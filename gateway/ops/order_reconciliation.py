@@ -8,7 +8,6 @@ Hard rule: a difference is believed when two looks, a second apart, both find it
 whoever registered in `observers`. Nothing here changes a position.
 """
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from gateway import clock
 from gateway.config import Configuration
 from gateway.instance import Instance
 from gateway.ops.drop_copy import DropCopy
+from gateway.ops.log import Log
 from gateway.ops.own_orders import differences
 
 MILLISECOND_NS, SECOND_NS = 1_000_000, 1_000_000_000
@@ -27,7 +27,8 @@ Observer = Callable[[dict[str, str]], None]
 class OrderReconciliation:
     """Comparisons of one instance; `tick` never blocks. `believed` is what the last one found, {} where all agrees."""
 
-    def __init__(self, instance: Instance, configuration: Configuration, copy: DropCopy | None):
+    def __init__(self, instance: Instance, configuration: Configuration, copy: DropCopy | None, log: Log | None = None):
+        self.log = log or Log("run")
         asked = configuration.reconciliation
         self.instance, self.copy = instance, copy
         self.state: Any = instance.regions["reconciliation"].view("reconciliation_state")[0]
@@ -94,6 +95,6 @@ class OrderReconciliation:
 
     def _say(self, believed: dict[str, str]) -> None:
         for key, text in list(believed.items())[:SAID_MAX]:
-            print(f"gateway run: {key} differs from the venue's drop copy: {text}", file=sys.stderr, flush=True)
+            self.log.error("account_differs", f"{key} differs from the venue's drop copy: {text}", key=key)
         if len(believed) > SAID_MAX:
-            print(f"gateway run: and {len(believed) - SAID_MAX} more differences", file=sys.stderr, flush=True)
+            self.log.error("account_differs", f"and {len(believed) - SAID_MAX} more differences", count=len(believed))

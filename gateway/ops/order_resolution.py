@@ -9,7 +9,6 @@ about it can never be taken; and one connection keeps its order, so a query stan
 Hard rule: without proof an order stays UNKNOWN and reserved. After `resolve_ms` it is flagged, loudly, for a person.
 """
 
-import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from gateway.instance import Instance, handle_address
 from gateway.native import ffi
 from gateway.ops.control_orders import Templates, control_orders
 from gateway.ops.drop_copy import DropCopy
+from gateway.ops.log import Log
 from gateway.ops.own_orders import unknown_orders
 from gateway.ops.summary import carrier_counters
 from gateway.protocols import ouch50, soupbintcp
@@ -55,8 +55,16 @@ class Query(NamedTuple):
 class Resolution:
     """Orders without an answer of one instance; `tick` never blocks."""
 
-    def __init__(self, instance: Instance, configuration: Configuration, frames: Templates, copy: DropCopy | None):
+    def __init__(
+        self,
+        instance: Instance,
+        configuration: Configuration,
+        frames: Templates,
+        copy: DropCopy | None,
+        log: Log | None = None,
+    ):
         self.instance, self.frames, self.copy = instance, frames, copy
+        self.log = log or Log("run")
         self.state: Any = instance.regions["reconciliation"].view("reconciliation_state")[0]
         self._limit_ns = configuration.reconciliation.resolve_ms * MILLISECOND_NS
         self._since_ns: dict[int, int] = {}
@@ -91,7 +99,7 @@ class Resolution:
         for reference in sorted(late - self._flagged):
             why = "there is no drop copy to ask" if self.copy is None else "the venue's drop copy does not decide it"
             text = f"order {reference} is UNKNOWN and {why}; it stays reserved: ask the venue, then restart the appliance"
-            print(f"gateway run: {text}", file=sys.stderr, flush=True)
+            self.log.error("order_unknown", text, reference=reference)
             self.state["flagged"] += 1
         self._flagged |= late
 

@@ -97,7 +97,7 @@ class Supervisor:
         prepare_account(self.instance, configuration, clock.now_ns(self.instance.clock_address))
         disabled.restore(self.instance, configuration)
         self.frames = order_frames(configuration)
-        self.order_control = OrderControl(self.instance, configuration, self.frames)
+        self.order_control = OrderControl(self.instance, configuration, self.frames, self.log)
         compared = self.order_control.reconciliation if self.order_control.copy is not None else None
         self.post_trade = PostTrade(self.instance, configuration, compared, self._tell_control)
         self.journal = Journal(self.instance, configuration.journal_folder, configuration)
