@@ -21,7 +21,9 @@ setup(
         "pydantic>=2.7",
         "pydantic-settings>=2.3",
         "pyelftools>=0.30",
+        "pyotp>=2.9",
         "rich>=13.7",
+        "structlog>=24.1",
     ],
     extras_require={
         "test": [

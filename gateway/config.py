@@ -17,14 +17,16 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from gateway.control_sections import Budget, PostTrade, SecondFactor
 from gateway.errors import ConfigurationError
+from gateway.kill_sections import Kill
+from gateway.order_sections import Orders, Reconciliation
+from gateway.record_sections import Journal, Log, Records
 from gateway.risk_sections import External, Hours, Portfolio, Risk, Strategy
 from gateway.sections import (
     ExceptionPath,
     Feed,
     Instance,
-    Journal,
-    Orders,
     Placement,
     Port,
     Privileges,
@@ -38,7 +40,7 @@ PREFIX = "GATEWAY__"
 
 
 class Configuration(BaseSettings):
-    """The resolved configuration; immutable. Every section is documented in gateway/sections.py and risk_sections.py."""
+    """The resolved configuration; immutable. Every section is documented where it is defined: gateway/*sections.py."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
@@ -51,6 +53,7 @@ class Configuration(BaseSettings):
     placement: Placement = Placement()
     feed: Feed = Feed()
     orders: Orders = Orders()
+    reconciliation: Reconciliation = Reconciliation()
     session: Session = Session()
     strategy: Strategy = Strategy()
     external: External = External()
@@ -59,7 +62,13 @@ class Configuration(BaseSettings):
     hours: Hours = Hours()
     quality: Quality = Quality()
     watch: Watch = Watch()
+    kill: Kill = Kill()
     journal: Journal = Journal()
+    post_trade: PostTrade = PostTrade()
+    budget: Budget = Budget()
+    second_factor: SecondFactor = SecondFactor()
+    records: Records = Records()
+    log: Log = Log()
 
     @classmethod
     def settings_customise_sources(
@@ -97,6 +106,7 @@ class Configuration(BaseSettings):
         named = [("risk.own", symbol) for symbol in self.risk.own]
         named += [("portfolio.groups", symbol) for symbol in self.portfolio.weights()]
         named += [("portfolio.currencies", symbol) for symbol in self.portfolio.currencies]
+        named += [("portfolio.positions", symbol) for symbol in self.portfolio.positions]
         for section in ("strategy", "external"):
             named += [(f"{section}.instruments", symbol) for symbol in getattr(self, section).instruments if symbol != "*"]
         unknown = [(key, symbol) for key, symbol in named if known != ["*"] and symbol not in known]

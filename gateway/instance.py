@@ -9,7 +9,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -144,11 +144,21 @@ class Instance:
         parent: Path = FOLDER,
         rings: tuple[pipeline.Ring, ...] = pipeline.RINGS,
         regions: tuple[pipeline.Region, ...] = pipeline.REGIONS,
+        settle: Callable[[Path], None] = lambda folder: None,
     ) -> "Instance":
-        """Makes the folder afresh; refuses while another process runs this instance."""
+        """Makes the folder afresh; refuses while another process runs this instance.
+
+        `settle` is called with the folder, locked, before what an earlier run left in it is removed; when it raises,
+        everything stays.
+        """
         folder = folder_of(name, parent)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = _take_lock(folder / "lock", name)
+        try:
+            settle(folder)
+        except BaseException:
+            os.close(lock)
+            raise
         for left_over in folder.iterdir():
             if left_over.name != "lock":
                 left_over.unlink()

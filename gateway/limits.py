@@ -8,10 +8,12 @@ ORDER_SLOT_BYTES = 256
 ORDER_RING_DEPTH = 1024
 REPORT_SLOT_BYTES = 576
 REPORT_RING_DEPTH = 4096
-JOURNAL_SLOT_BYTES = 128
+JOURNAL_SLOT_BYTES = 192
 INTENT_SLOT_BYTES = 128
 INTENT_RING_DEPTH = 256
 JOURNAL_RING_DEPTH = 65536
+RESOLUTION_SLOT_BYTES = 64
+RESOLUTION_RING_DEPTH = 1024
 NOTE_SLOT_BYTES = FRAME_SLOT_BYTES
 NOTE_RING_DEPTH = 1024
 
@@ -60,7 +62,12 @@ FILLS_MAX = 1 << 19  # rows of the table of fills, half of them used at most
 INTENTS_MAX = 16  # of one strategy call
 STRATEGIES_MAX = 8  # of one core, those in other processes included
 RECENT_LINES = 1 << 14  # of four recent orders each, for DUP
+HALTED_SYMBOLS_MAX = 1024  # instruments that post-trade controls halt at once; one more halts the account
 SWEPT_ROWS = 8  # instruments that are marked and sampled at each look at the timers
+
+# Requests of this host
+BUDGET_ROWS_MAX = 64  # pairs of venue and address in the table that every process of the host shares
+BUDGET_NAME_BYTES = 64
 
 # Order session over TCP (SoupBinTCP)
 SESSION_PACKET_BYTES_MAX = 1024  # type and payload; the longest OUCH message with every option is below 256
@@ -100,6 +107,7 @@ for _depth in (
     JOURNAL_RING_DEPTH,
     NOTE_RING_DEPTH,
     INTENT_RING_DEPTH,
+    RESOLUTION_RING_DEPTH,
     BOOK_ORDERS_MAX,
     ORDERS_MAX,
     FILLS_MAX,
@@ -114,6 +122,7 @@ for _bytes in (
     JOURNAL_SLOT_BYTES,
     NOTE_SLOT_BYTES,
     INTENT_SLOT_BYTES,
+    RESOLUTION_SLOT_BYTES,
 ):
     assert _bytes % 64 == 0, "slots are whole cache lines"
 assert FRAME_BYTES_MAX == FRAME_SLOT_BYTES - 32, "io takes what a slot holds behind its header"

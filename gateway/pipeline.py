@@ -2,7 +2,8 @@
 
 NIC ─ port ─ io ── io_core ──► core ── core_io ──► io ─ port ─ NIC
             │ ▲                  ▲ └── core_journal ──► control (journal file)
-            │ │                  └── external_core ◄── a strategy in another process
+            │ │                  ├── external_core ◄── a strategy in another process
+            │ │                  └── control_core ◄── control: what the venue knows of an order without an answer
             │ └── control_io ◄── gateway kill, control
             └── io_recorder ──► gateway capture
 
@@ -57,6 +58,7 @@ RINGS = (
     Ring("control_io", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "gateway kill waits"),
     Ring("core_session", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "the gate rejects: RING"),
     Ring("control_session", "order_slot", limits.ORDER_SLOT_BYTES, limits.ORDER_RING_DEPTH, "gateway kill waits"),
+    Ring("control_core", "resolution_slot", limits.RESOLUTION_SLOT_BYTES, limits.RESOLUTION_RING_DEPTH, "control waits"),
     Ring("session_core", "frame_slot", limits.REPORT_SLOT_BYTES, limits.REPORT_RING_DEPTH, "the socket is not read"),
     Ring(
         "core_journal",
@@ -73,12 +75,14 @@ REGIONS = (
     Region("counters", "REGION_COUNTERS", "counters", 0, header="counters"),
     Region("session_counters", "REGION_COUNTERS", "counters", 0, header="counters"),
     Region("session", "REGION_SESSION", "session_state", 0, header="session_state"),
+    Region("reconciliation", "REGION_RECONCILIATION", "reconciliation_state", 0, header="reconciliation_state"),
     Region("gate", "REGION_GATE", "gate_row", limits.INSTRUMENTS_MAX, header="gate_account"),
     Region("orders", "REGION_ORDERS", "order", limits.ORDERS_MAX, header="order_table"),
     Region("holdings", "REGION_HOLDINGS", "gate_holding", limits.STRATEGIES_MAX * limits.INSTRUMENTS_MAX),
     Region("windows", "REGION_WINDOWS", "gate_window", limits.INSTRUMENTS_MAX),
     Region("recent", "REGION_RECENT", "gate_recent", limits.RECENT_LINES),
     Region("executions", "REGION_EXECUTIONS", "gate_executions", limits.STRATEGIES_MAX),
+    Region("post_trade", "REGION_POST_TRADE", "halted_symbol", limits.HALTED_SYMBOLS_MAX, header="post_trade_account"),
     Region("fills", "REGION_FILLS", "fill", limits.FILLS_MAX),
     Region("books", "REGION_BOOKS", "book", limits.INSTRUMENTS_MAX),
     Region("instruments", "REGION_INSTRUMENTS", "instrument", limits.INSTRUMENTS_MAX),
@@ -92,7 +96,7 @@ STAGES = (
     Stage(
         "core",
         "gateway/core/loop.py",
-        reads=("io_core", "session_core", "external_core"),
+        reads=("io_core", "session_core", "external_core", "control_core"),
         writes=("core_io", "core_session", "core_journal"),
     ),
 )

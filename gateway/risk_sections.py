@@ -19,6 +19,7 @@ POSITION_LAST = 1_000_000_000
 VALUE_LAST = 100_000_000_000
 WEALTH_LAST = 5_000_000_000  # whole units; what one instrument may cost stays below the gate's bound
 RATE_LAST = 1_000_000
+PRICE_LAST = 200_000  # OUCH 5.0: a price is at most 199,999.9900
 PPM = 1_000_000
 REPEAT_LAST = layout.value("GATE_EXECUTIONS")
 GROUPS_LAST = layout.value("GATE_GROUPS") - 1
@@ -73,6 +74,22 @@ def _rates(rates: dict[str, float]) -> dict[str, float]:
     return rates
 
 
+def _positions(positions: dict[str, int]) -> dict[str, int]:
+    for symbol, held in positions.items():
+        if not re.fullmatch(r"[!-~]{1,8}", symbol):
+            raise ValueError(f"{symbol!r} is no symbol of 1 to 8 characters")
+        if abs(held) > POSITION_LAST:
+            raise ValueError(f"{symbol} = {held} is out of range: {-POSITION_LAST} … {POSITION_LAST}")
+    return positions
+
+
+def _prices(prices: dict[str, float]) -> dict[str, float]:
+    for symbol, price in prices.items():
+        if not 0 < price <= PRICE_LAST:
+            raise ValueError(f"{symbol} = {price}: a price is above 0 and at most {PRICE_LAST}")
+    return prices
+
+
 def _clock(text: str) -> str:
     if text:
         time.fromisoformat(text)
@@ -92,6 +109,12 @@ Own = Annotated[
     dict[str, dict[str, int]], AfterValidator(_own), Field(json_schema_extra={"range": "tables of numbers by symbol"})
 ]
 Rates = Annotated[dict[str, FiniteFloat], AfterValidator(_rates), Field(json_schema_extra={"range": "0 … 200 by currency"})]
+Positions = Annotated[
+    dict[str, int], AfterValidator(_positions), Field(json_schema_extra={"range": "signed quantities by symbol"})
+]
+Prices = Annotated[
+    dict[str, FiniteFloat], AfterValidator(_prices), Field(json_schema_extra={"range": f"0 … {PRICE_LAST} by symbol"})
+]
 Texts = Annotated[dict[str, str], Field(json_schema_extra={"range": "currency by symbol"})]
 Clock = Annotated[str, AfterValidator(_clock), Field(json_schema_extra={"range": "HH:MM, or empty"})]
 Zone = Annotated[str, AfterValidator(_zone), Field(json_schema_extra={"range": "IANA time zone"})]
@@ -194,6 +217,10 @@ class Portfolio(Section):
     rates: Rates = Field(default_factory=dict, description="What one unit of another currency is worth in the account's.")
     rate_age_s: int = Field(86_400, ge=1, le=31_536_000, description="VALUE: oldest rate that an order may be valued with.")
     currencies: Texts = Field(default_factory=dict, description="Currency of single symbols; the others have the account's.")
+    positions: Positions = Field(
+        default_factory=dict, description="What is held from earlier days, signed, by symbol; each needs its price."
+    )
+    prices: Prices = Field(default_factory=dict, description="Average price of those positions, in the symbol's currency.")
     groups: Groups = Field(
         default_factory=list,
         description='EXPOSURE: correlated symbols, `"AAPL MSFT@0.8 PSQ@-1"`: SYMBOL or SYMBOL@WEIGHT, the weight of its '
@@ -207,6 +234,14 @@ class Portfolio(Section):
         for symbol, currency in self.currencies.items():
             if currency != self.currency and currency not in self.rates:
                 raise ValueError(f"currencies.{symbol} = {currency!r} has no rate; write rates.{currency}")
+        return self
+
+    @model_validator(mode="after")
+    def known_prices(self) -> "Portfolio":
+        """A position that was carried over is worth something, else equity is wrong from the first mark on."""
+        for symbol in self.positions:
+            if symbol not in self.prices:
+                raise ValueError(f"positions.{symbol} has no price; write prices.{symbol}, what was paid for it on average")
         return self
 
     def weights(self) -> dict[str, tuple[int, Fraction]]:

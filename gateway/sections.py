@@ -257,40 +257,6 @@ class Feed(Section):
     checksum: bool = Field(True, description="Verify UDP checksums and refuse frames that fail.")
 
 
-class Orders(Section):
-    """How orders travel: in datagrams of the port, or by a session over TCP on a kernel socket."""
-
-    carriage: Literal["udp", "soupbintcp"] = Field(
-        "udp",
-        description="`udp`: one OUCH message per datagram through the port, reports in MoldUDP64; `soupbintcp`: OUCH over "
-        "SoupBinTCP in the process `session`.",
-    )
-    address: Endpoint = Field("127.0.0.1:41004", description="Where the venue's order gateway listens.")
-    username: str = name("", r"^[!-~]{0,6}$", "up to 6 characters without blanks", "User of the login.")
-    password_file: str = Field(
-        "", description="File that holds the password of the login; empty: the environment's `GATEWAY_ORDERS_PASSWORD`."
-    )
-    session: str = name(
-        "",
-        r"^[A-Za-z0-9]{0,10}$",
-        "up to 10 of A-Z a-z 0-9",
-        "Session the first login asks for; empty: the one that runs.",
-    )
-    cancel_on_disconnect: bool = Field(
-        True,
-        description="The venue cancels our open orders when the connection is lost; it has to be set there too.",
-    )
-    retry_first_ms: int = Field(100, ge=1, le=60_000, description="Wait before the first attempt to connect again; doubled.")
-    retry_last_ms: int = Field(5_000, ge=1, le=600_000, description="Longest wait between two attempts to connect.")
-
-    @model_validator(mode="after")
-    def user_of_a_session(self) -> "Orders":
-        """A login needs a name."""
-        if self.carriage == "soupbintcp" and not self.username:
-            raise ValueError('carriage = "soupbintcp" logs in: write username')
-        return self
-
-
 class Session(Section):
     """The order session: who its two sides are on the wire of `udp`, and what every order says of us."""
 
@@ -376,12 +342,6 @@ class Quality(Section):
     def group_members(self) -> tuple[tuple[tuple[str, int], ...], ...]:
         """(symbol, scale) of every group."""
         return tuple(_members(group) for group in self.groups)
-
-
-class Journal(Section):
-    """Where intents, decisions and reports are written down."""
-
-    folder: str = Field("", description="Folder of the journal; empty: the instance's state folder.")
 
 
 def is_required(field: Any) -> bool:

@@ -124,11 +124,11 @@ static void publish_end(struct io *io)
 
 /* ---- ⑧ orders out --------------------------------------------------------------------------------------------- */
 
-/* Why a new order must not leave now; 0: it may. Reads the shared words afresh. */
+/* Why an order must not leave now; 0: it may. A kill stops what is new, not what can only reduce. Reads the shared words afresh. */
 static uint64_t refusal_of(struct io *io, const struct order_slot *order)
 {
     struct control_block *control = io->control;
-    if (__atomic_load_n(&control->kill_latch, __ATOMIC_ACQUIRE) != KILL_CLEAR)
+    if (order->kind == ORDER_SLOT_NEW && __atomic_load_n(&control->kill_latch, __ATOMIC_ACQUIRE) != KILL_CLEAR)
         return REFUSAL_KILL;
     if (__atomic_load_n(&control->epoch, __ATOMIC_ACQUIRE) != order->epoch)
         return REFUSAL_EPOCH;
@@ -218,7 +218,7 @@ static int send_request(struct io *io, const struct order_slot *order)
 
 static int send_one(struct io *io, const struct order_slot *order)
 {
-    if (order->kind == ORDER_SLOT_NEW)
+    if (order->kind == ORDER_SLOT_NEW || (order->kind == ORDER_SLOT_REDUCE && order->flags & ORDER_SLOT_ENTERS))
         return send_new(io, order);
     if (order->kind == ORDER_SLOT_REQUEST)
         return send_request(io, order);

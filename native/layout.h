@@ -27,6 +27,7 @@
 #include "layout/quality.h"
 #include "layout/order.h"
 #include "layout/gate.h"
+#include "layout/post_trade.h"
 #include "layout/session.h"
 #include "layout/admission.h"
 #include "layout/counters.h"
@@ -73,11 +74,14 @@ static_assert(sizeof(struct order) == 128, "an order row is two lines");
 static_assert(sizeof(struct order_table) == 128, "order rows begin on their own line");
 static_assert(sizeof(struct fill) == 32, "two fills a line");
 static_assert(sizeof(struct order_frame) == 128, "a frame template is two lines");
+static_assert(sizeof(struct parked_report) == 128, "a parked report is two lines");
+static_assert(offsetof(struct adoption, symbols) == 128, "the table begins on its own line");
+static_assert(sizeof(struct resolution_slot) == 64, "a resolution is one line");
 static_assert(sizeof(struct order_path) == 192, "the path is three lines");
 static_assert(sizeof(struct order_slot) == 64, "an order frame begins on its own line");
 static_assert(sizeof(struct note_slot) == 64, "a note is one line, its frame begins on the next");
 static_assert(sizeof(struct intent_slot) == 64, "an intent begins on its own line");
-static_assert(sizeof(struct journal_slot) == 128, "a journal record is two lines");
+static_assert(sizeof(struct journal_slot) == 192, "a journal record is three lines");
 static_assert(sizeof(struct heartbeat) == 64 && sizeof(struct clock_calibration) == 64, "one line each");
 static_assert(offsetof(struct control_block, kill_latch) == 64, "the latch has its own line");
 static_assert(offsetof(struct control_block, epoch) == 128, "the epoch has its own line");
@@ -86,6 +90,10 @@ static_assert(sizeof(struct gate_account) % 64 == 0 && offsetof(struct gate_acco
 static_assert(sizeof(struct gate_strategy) == 128 && sizeof(struct gate_group) == 64, "control's line, core's line");
 static_assert(sizeof(struct gate_holding) == 64 && sizeof(struct gate_window) == 64, "one line");
 static_assert(sizeof(struct gate_recent) == 64 && sizeof(struct gate_executions) % 64 == 0, "one line of ways");
+static_assert(sizeof(struct post_trade_account) % 64 == 0, "halted symbols begin on a line");
+static_assert(sizeof(struct halted_symbol) == 8, "a symbol is a word");
+static_assert(POST_TRADE_CONTROLS <= 16, "a counter for each");
+static_assert(offsetof(struct gate_row, halted) == 120, "the last word of the limits is none of admission's");
 static_assert(sizeof(struct venue_order) == 64 && sizeof(struct venue_symbol) == 256, "the venue's rows are whole lines");
 static_assert(GATE_REASONS <= 32 && FEED_REASONS <= 64, "reason counters fit");
 

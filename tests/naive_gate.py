@@ -45,9 +45,9 @@ class NaiveGate:
         flags = ("valid", "stale", "crossed", "fault", "quiet", "open", "auction", "named")
         money = ("margin_fraction", "weight_fraction", "currency", "group", "permits", "auction")
         prices = ("window_ppm", "window_price", "window_ns", "last_age_ns", "last_price", "last_price_ns")
-        names = (*limits, *money, *prices, "collar_ppm", "stale_ns")
+        names = (*limits, *money, *prices, "collar_ppm", "stale_ns", "halted")
         self.limits = [dict.fromkeys(names, 0) for _ in range(instruments)]
-        fields = ("set", "halted", "position_max", "repeat_max", "repeat_ns", "repeated")
+        fields = ("set", "halted", "position_max", "repeat_max", "repeat_ns", "repeated", "size_shift")
         self.strategies = [dict.fromkeys(fields, 0) for _ in range(8)]
         self.rates = [{"fraction": 0, "time_ns": 0} for _ in range(2)]
         self.groups = [{"value_max": 0} for _ in range(2)]
@@ -77,10 +77,10 @@ class NaiveGate:
             "FENCE": self.fenced(now_ns),
             "STATE": not known or self.account["limits_version"] % 2 == 1 or not self.tradable(limits, book, now_ns),
             "STALE": not self.fresh(limits, book, now_ns),
-            "PERM": not self.permitted(limits, intent),
-            "QTY": not self.quantity_allowed(limits, intent["quantity"]),
+            "PERM": not self.permitted(kind, limits, intent),
+            "QTY": not self.quantity_allowed(limits, intent),
             "PRICE": not self.price_allowed(limits, book, intent["price"], now_ns),
-            "VALUE": not self.value_allowed(limits, intent["price"], intent["quantity"], now_ns),
+            "VALUE": not self.value_allowed(limits, intent, now_ns),
             "POSITION": not self.position_allowed(limits, number, intent),
             "EXPOSURE": not self.exposure_allowed(number, intent),
             "MARGIN": not self.margin_allowed(number, intent),
@@ -88,14 +88,26 @@ class NaiveGate:
             "DUP": self.duplicate(intent, now_ns),
             "SELF": self.meets_own(number, intent),
             "REPEAT": not self.repeats_allowed(intent),
-            "DISABLED": self.disabled(intent),
+            "DISABLED": self.disabled(limits, intent),
             "JOURNAL": self.journal_room <= 0,
             "RING": self.ring_room <= 0,
             "ORDERS": not self.row_free(reference) or (kind == "REPLACE" and not self.replaceable(intent)),
             "SESSION": self.account["session_lost"] != 0
             or self.account["session_connection"] != self.control["session_connection"],
         }
+        if intent["flags"] & 2:
+            failed["REDUCE"] = not self.reduces(kind, number, intent)
+            if not failed["REDUCE"]:
+                failed["KILL"] = failed["DISABLED"] = False
         return {name for name, fails in failed.items() if fails}
+
+    def reduces(self, kind: str, number: int, intent: dict) -> bool:
+        """Position and everything open on this side, the order included, stay on their side of zero."""
+        side, held = (1 if intent["side"] == 1 else 2), self.portfolio.whole[number]["position"]
+        if kind != "NEW" or not 1 <= intent["quantity"] <= LARGEST:
+            return False
+        after = self.portfolio.quantity[number, side] + intent["quantity"] + (held if side == 1 else -held)
+        return after <= 0
 
     def cancel_reasons(self, kind: str, intent: dict) -> set[str]:
         """A cancel needs a live order and a place in the ring."""
@@ -118,8 +130,12 @@ class NaiveGate:
         hours = self.account["hours_open_ns"] <= now_ns < self.account["hours_close_ns"]
         return bool(allowed and going and hours and book["named"] and not book["fault"])
 
-    def permitted(self, limits: dict, intent: dict) -> bool:
-        if intent["side"] not in (1, 2) or intent["time_in_force"] not in (0, 3) or intent["strategy"] > 7:
+    def permitted(self, kind: str, limits: dict, intent: dict) -> bool:
+        lives = {0, 3, 17} if kind == "NEW" else {0, 3}
+        lives &= {0} if intent["flags"] & 1 else lives
+        if intent["side"] not in (1, 2) or intent["time_in_force"] not in lives or intent["strategy"] > 7:
+            return False
+        if intent["flags"] > 3:
             return False
         bit = limits["permits"] >> (2 * intent["strategy"] + intent["side"] - 1) & 1
         return bool(bit and self.strategies[intent["strategy"]]["set"])
@@ -127,9 +143,14 @@ class NaiveGate:
     def strategy_of(self, intent: dict) -> dict:
         return self.strategies[intent["strategy"] % 8]
 
-    def disabled(self, intent: dict) -> bool:
+    def halved(self, cap: int, intent: dict) -> int:
+        """A cap under the strategy's reduced size."""
+        shift = self.strategy_of(intent)["size_shift"]
+        return floor(Fraction(cap, 2 ** min(shift, 63)))
+
+    def disabled(self, limits: dict, intent: dict) -> bool:
         raised = self.halted and intent["strategy"] == 0
-        return bool(raised or self.account["halted"] or self.strategy_of(intent)["halted"])
+        return bool(raised or self.account["halted"] or self.strategy_of(intent)["halted"] or limits["halted"])
 
     def repeats_allowed(self, intent: dict) -> bool:
         strategy = self.strategy_of(intent)
@@ -155,10 +176,11 @@ class NaiveGate:
             return False
         return 0 <= now_ns - book["time_ns"] <= limits["stale_ns"]
 
-    def quantity_allowed(self, limits: dict, quantity: int) -> bool:
+    def quantity_allowed(self, limits: dict, intent: dict) -> bool:
+        quantity = intent["quantity"]
         if not 1 <= quantity <= LARGEST or not 1 <= limits["lot"] <= LARGEST:
             return False
-        return quantity <= limits["quantity_max"] and quantity % limits["lot"] == 0
+        return quantity <= self.halved(limits["quantity_max"], intent) and quantity % limits["lot"] == 0
 
     def price_allowed(self, limits: dict, book: dict, price: int, now_ns: int) -> bool:
         if not 1 <= price <= LARGEST or not 1 <= limits["tick"] <= LARGEST or price % limits["tick"] != 0:
@@ -186,13 +208,15 @@ class NaiveGate:
         """What the gate reads of an order's value when price or quantity are beyond bounds is refused by VALUE anyway."""
         return up((price % 2**31) * (quantity % 2**31), self.rates[limits["currency"]]["fraction"] % 2**64)
 
-    def value_allowed(self, limits: dict, price: int, quantity: int, now_ns: int) -> bool:
+    def value_allowed(self, limits: dict, intent: dict, now_ns: int) -> bool:
+        price, quantity = intent["price"], intent["quantity"]
         rate = self.rates[limits["currency"]]
         fresh = limits["currency"] == 0 or 0 <= now_ns - rate["time_ns"] <= self.account["rate_age_ns"]
         if not (1 <= price <= LARGEST and 1 <= quantity <= LARGEST and 1 <= rate["fraction"] <= 2**40 and fresh):
             return False
         worth = self.worth(limits, price, quantity)
-        return price * quantity <= limits["value_max"] and worth < BOUND and worth <= self.sums["signal_value"]
+        caps = self.halved(limits["value_max"], intent), self.halved(self.sums["signal_value"], intent)
+        return price * quantity <= caps[0] and worth < BOUND and worth <= caps[1]
 
     def exposure_allowed(self, number: int, intent: dict) -> bool:
         limits, account, sums = self.limits[number], self.account, self.sums
@@ -229,7 +253,7 @@ class NaiveGate:
         reserved = self.portfolio.quantity[number, side, strategy]
         caps = [
             (whole, self.portfolio.quantity[number, side], limits["position_max"]),
-            (own, reserved, self.strategies[strategy]["position_max"]),
+            (own, reserved, self.halved(self.strategies[strategy]["position_max"], intent)),
         ]
         quantity = intent["quantity"]
         if not 0 <= quantity < 2**60:

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from gateway import kernel_cache, layout
+from gateway import kernel_cache, layout, limits
 from gateway.core import ring
+from gateway.core.adoption import make_adoption
 from gateway.core.gate import decide_cancel, decide_new
 from gateway.core.limit_units import ALWAYS_NS, multiple, rate_words
 from gateway.core.marks import look_at, sweep_marks
@@ -168,6 +169,16 @@ class Ring:
             records.append(record)
         return records
 
+    @property
+    def reader_address(self) -> int:
+        """Address of the struct ring_reader."""
+        return int(address(self.reader))
+
+    def put(self, record: np.ndarray) -> None:
+        """One record of a whole slot."""
+        nothing = np.zeros(1, dtype=np.uint8)
+        assert ring.put(address(self.writer), address_of(record), record.nbytes, address_of(nothing), 0) == 1
+
     def drain(self, limit: int = 1 << 30) -> int:
         """Drops up to `limit` records."""
         return int(_drain(address(self.reader), limit))
@@ -189,13 +200,17 @@ class Desk:
         self.fills = np.zeros(fills_rows, dtype=layout.dtype("fill"))
         strategies = layout.value("GATE_STRATEGIES")
         self.holdings = np.zeros((strategies, instruments), dtype=layout.dtype("gate_holding"))
+        self.books_used = np.array([instruments], dtype=np.uint64)
         self.windows = np.zeros(instruments, dtype=layout.dtype("gate_window"))
         self.recent = np.zeros(RECENT_LINES, dtype=layout.dtype("gate_recent"))
         self.executions = np.zeros(strategies, dtype=layout.dtype("gate_executions"))
         self.rate, self.signal = dict.fromkeys(RATE, 0), 0
         self.counters = np.zeros(1, dtype=layout.dtype("core_counters"))
-        self.core_io, self.journal = Ring(16, 256), Ring(32, 128)
+        self.core_io, self.journal = Ring(16, limits.ORDER_SLOT_BYTES), Ring(32, limits.JOURNAL_SLOT_BYTES)
         self.frames = OrderFrames(**ENDPOINTS, epoch=EPOCH, site="A", firm=firm)
+        self.adoption, self.keep_adoption = make_adoption(
+            books_used=address_of(self.books_used), unknown_ns=0, cancel_found=False
+        )
         self.attach()
 
     def attach(self) -> None:
@@ -219,6 +234,7 @@ class Desk:
             recent=address_of(self.recent),
             recent_lines=len(self.recent),
             executions=address_of(self.executions),
+            adoption=address_of(self.adoption),
         )
         self.intents = self.path.intents
 

@@ -21,7 +21,10 @@ LEVELS = (
     ("errors", "native", "layout", "limits", "clock", "_native", "__version__"),
     ("kernel_cache",),
     ("core", "protocols"),
-    ("pipeline", "sections", "risk_sections", "config", "instance", "port", "stages"),
+    (
+        *("control_sections", "kill_sections", "order_sections", "record_sections", "risk_sections", "sections"),
+        *("pipeline", "config", "instance", "port", "stages"),
+    ),
     ("venues", "strategies"),
     ("ops", "factory", "link", "audit"),
     ("cli",),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import kernel_cache
-from gateway.cli.output import print_json, print_note, progress, tell_left_overs
+from gateway.cli.output import print_json, print_note, progress, tell_left_overs, waiting
 from gateway.cli.termination import leave_in_order
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, UsageError
 from gateway.instance import Instance
@@ -61,6 +61,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cut", type=int, default=0, metavar="N", help="cut that session's connection N times (0)")
     parser.add_argument("--keep-orders", action="store_true", help="the venue keeps open orders when it is cut")
+    parser.add_argument(
+        "--every-control", action="store_true", help="then make every control fire, before and after the trade, and count"
+    )
     parser.add_argument("--json", action="store_true", help="the last line of the output is one JSON object")
 
 
@@ -97,11 +100,24 @@ def run(arguments: argparse.Namespace) -> int:
             result, check = trade(demo, view=not arguments.json and sys.stdout.isatty())
         finally:
             demo.close()
+    if arguments.every_control:
+        drill(result)
     if arguments.json:
         print_json(result)
     else:
         print_summary(result, check)
     return EXIT_DONE if result["ok"] else EXIT_CHECK_FAILED
+
+
+def drill(result: dict[str, Any]) -> None:
+    """Adds what every control counted when it was made to fire; one that did not is a problem of the whole."""
+    from gateway.ops.control_drill import fire_every_control, missing
+
+    with waiting("making every control fire"):
+        fired = fire_every_control(f"drill-{os.getpid()}")
+    result["every_control"] = fired
+    result["problems"] += [f"the control {name} did not fire" for name in missing(fired)]
+    result["ok"] = result["ok"] and not missing(fired)
 
 
 def trade(demo: Demo, view: bool) -> tuple[dict[str, Any], Reconciliation]:
@@ -183,6 +199,8 @@ def report(demo: Demo, whole: dict[str, Any], venue: dict[str, Any], check: Reco
         "rejects": whole["rejects"],
         "rejects_by_control": whole["rejects_by_control"],
         "portfolio": whole["portfolio"],
+        "max_drawdown": whole["post_trade"]["max_drawdown"],
+        "post_trade": whole["post_trade"],
         "venue_orders_received": venue["orders_received"],
         "venue_orders_rejected": venue["orders_rejected"],
         "cancels_sent": whole["cancels_transmitted"],
@@ -192,6 +210,9 @@ def report(demo: Demo, whole: dict[str, Any], venue: dict[str, Any], check: Reco
         "books_wrong": check.books_wrong,
         "books_stale": check.books_stale,
         "position_errors": check.position_errors,
+        "unknown_orders": core["unknown_orders"],
+        "reconciliations": whole["reconciliation"]["reconciliations"],
+        "reconciliation": whole["reconciliation"],
         "kill_latch": whole["kill_latch"],
         "tick_to_order_ns": {name: whole["tick_to_order_ns"][name] for name in ("p50", "p99", "p999", "max", "count")},
         "problems": check.problems,
@@ -235,6 +256,8 @@ def print_summary(result: dict[str, Any], check: Reconciliation) -> None:
     )
     if result["kill_latch"]:
         print(f"kill       the latch was set: {result['kill_latch']}")
-    print("check      ok: everything agrees" if check.ok else "check      FAILED")
-    for problem in check.problems[:10]:
+    for kind, counts in result.get("every_control", {}).items():
+        print(f"controls   {kind}: {', '.join(f'{name} {count}' for name, count in counts.items())}")
+    print("check      ok: everything agrees" if result["ok"] else "check      FAILED")
+    for problem in result["problems"][:10]:
         print(f"           {problem}")

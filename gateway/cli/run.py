@@ -7,9 +7,10 @@ from collections.abc import Callable
 from types import FrameType
 
 from gateway import kernel_cache
-from gateway.cli.output import print_json, print_note, progress
+from gateway.cli.output import print_json, progress
 from gateway.config import load
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE
+from gateway.ops import kill
 from gateway.ops.joined import join
 from gateway.ops.summary import summary
 from gateway.ops.supervisor import TICK_SECONDS, Supervisor
@@ -57,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_port(configuration.port.name)
     stop = StopRequest()
     supervisor = Supervisor(configuration, joined=arguments.process == "control")
+    signal.signal(signal.SIGUSR1, lambda number, frame: kill.latch(supervisor.instance, "KILL_SIGNAL"))
     name = configuration.instance.name
     try:
         text = "compiling kernels, once" if kernel_cache.is_cold() else "starting"
@@ -64,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
             supervisor.start(lambda: stop.goes_on(advance))
         if not stop.asked:
             supervisor.notification.say("READY=1", f"STATUS={name} is running on {configuration.port.name}")
-            print_note(f"gateway run: {name} is running on {configuration.port.name}; look: gateway top --instance {name}")
+            text = f"{name} is running on {configuration.port.name}; look: gateway top --instance {name}"
+            supervisor.log.info("running", text, port=configuration.port.name)
         deadline = time.monotonic() + arguments.seconds if arguments.seconds else None
         while not stop.asked and supervisor.alive() and (deadline is None or time.monotonic() < deadline):
             supervisor.tick()
@@ -75,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
             supervisor.stop()
         finally:
             result = summary(supervisor.instance)
+            supervisor.log.info("stopped", latch=result["kill_latch"], records=supervisor.journal.records)
             supervisor.close()
     if arguments.json:
         print_json(result)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gateway.venues.simulator.order_settings import OrderSettings
 
 HELP = "run a simulated venue: seeded market, ITCH 5.0 on two lines, re-requests, snapshots, OUCH 5.0 in"
-LEFT_OUT = ("instruments", "lost", "open_orders")  # long; the report file has them
+LEFT_OUT = ("instruments", "lost", "open_orders", "arrivals")  # long; the report file has them
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS:PORT",
         help="take orders by SoupBinTCP here not in datagrams",
     )
+    parser.add_argument("--drop-copy", metavar="ADDRESS:PORT", help="repeat the same reports here, read-only")
     parser.add_argument("--username", default="GWSIM", metavar="NAME", help="who may log in (GWSIM)")
     parser.add_argument("--password", default="simulated", metavar="WORD", help="with which password (simulated)")
     parser.add_argument("--keep-orders", action="store_true", help="do not cancel open orders when a connection is lost")
@@ -93,12 +94,20 @@ def _order_settings(arguments: argparse.Namespace) -> "OrderSettings | None":
 
     faults = SessionFaults.parse(arguments.session_faults)
     if not arguments.orders:
+        if arguments.drop_copy:
+            raise UsageError("--drop-copy repeats the reports of a session; add --orders ADDRESS:PORT")
         return None
+    host, port = _where("--orders", arguments.orders)
+    copies = _where("--drop-copy", arguments.drop_copy) if arguments.drop_copy else None
+    known = (arguments.username, arguments.password)
+    return OrderSettings(host, port, *known, not arguments.keep_orders, drop_copy=copies, faults=faults)
+
+
+def _where(option: str, text: str) -> tuple[str, int]:
     try:
-        host, port = host_and_port(arguments.orders)
+        return host_and_port(text)
     except ValueError as problem:
-        raise UsageError(f"--orders: {problem}") from None
-    return OrderSettings(host, port, arguments.username, arguments.password, not arguments.keep_orders, faults)
+        raise UsageError(f"{option}: {problem}") from None
 
 
 def _print(account: dict[str, Any], as_json: bool) -> None:

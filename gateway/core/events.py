@@ -5,6 +5,7 @@ Called by channels.py with what a decoder gave. Hard rule: an event changes its 
 
 from gateway.core.admission import admit
 from gateway.core.book import apply_event, prefetch_ahead, prefetch_events
+from gateway.core.carried import carry
 from gateway.core.counters import add_to
 from gateway.core.kernel import kernel
 from gateway.core.memory import call_strategy, load_i64, load_u8, load_u32, store_i64, store_u8, store_u32
@@ -14,6 +15,9 @@ from gateway.core.submit import submit_intents
 from gateway.layout import offsets, size, value
 
 CORE = offsets("core")
+PATH = offsets("order_path")
+ADOPTION = offsets("adoption")
+NAMED_ANEW = -1  # of adoption.listed: reports that wait for a name are looked at again
 FEED = offsets("feed")
 EVENT = offsets("event")
 COUNTERS = offsets("core_counters")
@@ -43,9 +47,18 @@ def on_events(core, feed, events, count):
             judge(quality, event, changed)
         kind = load_u8(event + EVENT.kind)
         if kind == EVENT_INSTRUMENT:
-            admit(load_i64(core + CORE.admission), load_i64(core + CORE.gate_rows), event)
+            name_instrument(core, event)
         if kind != EVENT_INFORMATION:
             on_event(core, event)
+
+
+@kernel
+def name_instrument(core, event):
+    """The directory, or the snapshot of one who joined late, names an instrument: limits, what is carried, what waited."""
+    path, admission = load_i64(core + CORE.path), load_i64(core + CORE.admission)
+    admit(admission, load_i64(core + CORE.gate_rows), event)
+    carry(path, admission, event)
+    store_i64(load_i64(path + PATH.adoption) + ADOPTION.listed, NAMED_ANEW)
 
 
 @kernel
@@ -63,6 +76,8 @@ def goes_on(core, feed, event, counters):
         return True
     if verdict != HEAL_PASS:
         apply_event(store, event, counters)
+        if load_u8(event + EVENT.kind) == EVENT_INSTRUMENT:
+            name_instrument(core, event)
     if verdict == HEAL_DONE:
         replay_kept(healing, feed, load_u32(event + EVENT.instrument), counters)
         on_event(core, event)

@@ -5,8 +5,9 @@ all of them are evaluated, so the mask keeps everything that failed. 0 means the
 Hard rule: memory full of zeros refuses everything, and no two numbers are multiplied before both are bounded.
 
     NEW, REPLACE   every control                    CANCEL, REDUCE, MASS CANCEL   ORDERS, RING and the quantity only
+    NEW, reduce-only   every control but KILL and DISABLED, and REDUCE
 
-    gate.py            KILL FENCE RATE DISABLED JOURNAL RING ORDERS SESSION, and what is counted
+    gate.py            KILL FENCE RATE DISABLED JOURNAL RING ORDERS SESSION REDUCE, and what is counted
     gate_market.py     STATE STALE QTY PRICE: the instrument against its book
     gate_exposure.py   VALUE POSITION EXPOSURE MARGIN: the instrument against account, group and strategy
     gate_origin.py     PERM DUP SELF REPEAT: who sends it, and what of ours is there already
@@ -40,18 +41,25 @@ PATH = offsets("order_path")
 ACCOUNT = offsets("gate_account")
 CONTROL = offsets("control_block")
 INTENT = offsets("intent")
+ROW = offsets("gate_row")
 INTENTS = offsets("intents")
 ORDER = offsets("order")
+ROW = offsets("gate_row")
 
 KILL, FENCE, STATE, QTY, RATE = (value(f"GATE_{name}") for name in ("KILL", "FENCE", "STATE", "QTY", "RATE"))
 DISABLED, JOURNAL, RING = (value(f"GATE_{name}") for name in ("DISABLED", "JOURNAL", "RING"))
-ORDERS, SESSION = value("GATE_ORDERS"), value("GATE_SESSION")
+ORDERS, SESSION, REDUCE = value("GATE_ORDERS"), value("GATE_SESSION"), value("GATE_REDUCE")
+REDUCE_ONLY_BIT = value("INTENT_REDUCE_ONLY").bit_length() - 1
+PASSED_BY_REDUCTIONS = 1 << KILL | 1 << DISABLED
+INTENT_NEW = value("INTENT_NEW")
 INTENT_REPLACE, INTENT_MASS_CANCEL = value("INTENT_REPLACE"), value("INTENT_MASS_CANCEL")
+SIDE_BUY = value("SIDE_BUY")
 
 QUANTITY_MAX = value("ORDER_QUANTITY_MAX")
 SECOND_NS = 1_000_000_000
 TIME_MAX_NS = 1 << 62
 SPAN_MAX_NS = 1 << 60  # times the bucket runs ahead by; two of them add up without an overflow
+SHIFT_MAX = 63
 BOOK_BYTES = size("book")
 COUNTER_BYTES = 8
 
@@ -70,10 +78,12 @@ def decide_new(path, intent, reference, now_ns):
     row = load_i64(path + PATH.rows) + instrument * ROW_BYTES
     book = load_i64(path + PATH.books) + instrument * BOOK_BYTES
     price, quantity = load_i64(intent + INTENT.price), load_i64(intent + INTENT.quantity)
-    mask = settled(((1 - known) << STATE) | environment(path, account, intent, reference, now_ns))
-    mask = market_mask(mask, account, row, book, price, quantity, now_ns)
-    mask = exposure_mask(mask, path, account, row, intent, instrument, now_ns)
+    mask = settled(((1 - known) << STATE) | environment(path, account, row, intent, reference, now_ns))
+    shift = size_shift(account, intent)
+    mask = market_mask(mask, account, row, book, price, quantity, shift, now_ns)
+    mask = exposure_mask(mask, path, account, row, intent, instrument, shift, now_ns)
     mask = origin_mask(mask, path, account, row, intent, now_ns)
+    mask = settled(reduce_mask(mask, row, intent))
     mask = settled(mask | (rate_fails(account, now_ns) << RATE))
     fence_acquire()
     changed = relaxed(account + ACCOUNT.limits_version) != version
@@ -120,7 +130,7 @@ def rate_fails(account, now_ns):
 
 
 @leaf
-def environment(path, account, intent, reference, now_ns):
+def environment(path, account, row, intent, reference, now_ns):
     """KILL, FENCE, DISABLED, SESSION, JOURNAL, RING and ORDERS: what does not depend on price and quantity."""
     control = load_i64(path + PATH.control)
     epoch = load_i64(path + PATH.epoch)
@@ -129,7 +139,7 @@ def environment(path, account, intent, reference, now_ns):
     mask = (
         (int64(relaxed(control + CONTROL.kill_latch) != 0) << KILL)
         | (int64(fenced) << FENCE)
-        | (disabled_fails(path, account, intent) << DISABLED)
+        | (disabled_fails(path, account, row, intent) << DISABLED)
         | (session_fails(control, account) << SESSION)
         | (int64(ring.room(load_i64(path + PATH.journal)) <= 0) << JOURNAL)
         | (int64(ring.room(load_i64(path + PATH.core_io)) <= 0) << RING)
@@ -141,6 +151,27 @@ def environment(path, account, intent, reference, now_ns):
 
 
 @leaf
+def reduce_mask(mask, row, intent):
+    """REDUCE: position and open orders of this side in sum stay on their side of zero; then neither kill nor halt counts."""
+    asked = (load_u8(intent + INTENT.flags) >> REDUCE_ONLY_BIT) & 1
+    fails = reduce_fails(row, intent)
+    lifted = (asked & (1 - fails)) * PASSED_BY_REDUCTIONS
+    return (mask | ((asked & fails) << REDUCE)) & ~lifted
+
+
+@leaf
+def reduce_fails(row, intent):
+    """1 when the order, and all that is open on its side, could do more than close the position; a replacement always."""
+    buying = load_u8(intent + INTENT.side) == SIDE_BUY
+    position, quantity = load_i64(row + ROW.position), load_i64(intent + INTENT.quantity)
+    to_close = -position if buying else position
+    reserved = load_i64(row + ROW.open_buy) if buying else load_i64(row + ROW.open_sell)
+    bounded = (quantity > 0) & (quantity <= QUANTITY_MAX) & (reserved >= 0) & (reserved < SPAN_MAX_NS)
+    is_new = load_u8(intent + INTENT.kind) == INTENT_NEW
+    return int64(not (bounded & is_new & (reserved + (quantity & QUANTITY_MAX) <= to_close)))
+
+
+@leaf
 def session_fails(control, account):
     """A report was lost, or core has not heard the beginning of the connection that is up (without one: of none)."""
     other = relaxed(control + CONTROL.session_connection) != load_i64(account + ACCOUNT.session_connection)
@@ -148,12 +179,19 @@ def session_fails(control, account):
 
 
 @leaf
-def disabled_fails(path, account, intent):
-    """The account or the strategy was halted by control, or the strategy of this process raised."""
+def disabled_fails(path, account, row, intent):
+    """Account, strategy or instrument was halted by control, or the strategy of this process raised."""
     intents, strategy = load_i64(path + PATH.intents), load_u32(intent + INTENT.strategy)
     raised = (load_u32(intents + INTENTS.halted) != 0) & (load_u32(intents + INTENTS.strategy) == strategy)
-    halted = load_i64(strategy_at(account, strategy) + STRATEGY.halted)
-    return int64(raised | (halted != 0) | (load_i64(account + ACCOUNT.halted) != 0))
+    halted = relaxed(strategy_at(account, strategy) + STRATEGY.halted) | relaxed(account + ACCOUNT.halted)
+    return int64(raised | (halted | relaxed(row + ROW.halted) != 0))
+
+
+@leaf
+def size_shift(account, intent):
+    """By how many halvings control has reduced what a strategy may send; beyond what a number has bits, nothing is left."""
+    shift = relaxed(strategy_at(account, load_u32(intent + INTENT.strategy)) + STRATEGY.size_shift)
+    return (shift & SHIFT_MAX) | SHIFT_MAX * int64(shift != shift & SHIFT_MAX)
 
 
 @leaf

@@ -24,18 +24,18 @@ EXPOSURE_MAX = 1 << 60  # sums of two such numbers do not overflow
 
 
 @leaf
-def exposure_mask(mask, path, account, row, intent, instrument, now_ns):
-    """`mask` with VALUE, POSITION, EXPOSURE and MARGIN in their places."""
+def exposure_mask(mask, path, account, row, intent, instrument, shift, now_ns):
+    """`mask` with VALUE, POSITION, EXPOSURE and MARGIN in their places; `shift` halves what a strategy may send and hold."""
     price, quantity = load_i64(intent + INTENT.price), load_i64(intent + INTENT.quantity)
     buying = load_u8(intent + INTENT.side) == SIDE_BUY
     bounded = (price > 0) & (price <= PRICE_MAX) & (quantity > 0) & (quantity <= QUANTITY_MAX)
     notional = (price & BITS) * (quantity & BITS)
     rate = load_i64(rate_of(account, row) + RATE.fraction)
     worth = share_up(notional, rate)
-    over = (notional > load_i64(row + ROW.value_max)) | (worth > load_i64(account + ACCOUNT.signal_value))
+    over = (notional > load_i64(row + ROW.value_max) >> shift) | (worth > load_i64(account + ACCOUNT.signal_value) >> shift)
     over |= (not bounded) | (worth >= SCALED_MAX) | (rate_fails(account, row, rate, now_ns) != 0)
     mask = settled(mask | (int64(over) << VALUE))
-    mask = settled(mask | (position_fails(path, account, row, intent, instrument, buying) << POSITION))
+    mask = settled(mask | (position_fails(path, account, row, intent, instrument, shift, buying) << POSITION))
     long_before, short_before = load_i64(row + ROW.long_value), load_i64(row + ROW.short_value)
     before = max(long_before, short_before)
     after = max(long_before + worth * int64(buying), short_before + worth * int64(not buying))
@@ -53,7 +53,7 @@ def rate_fails(account, row, rate, now_ns):
 
 
 @leaf
-def position_fails(path, account, row, intent, instrument, buying):
+def position_fails(path, account, row, intent, instrument, shift, buying):
     """If everything open on this side and this order filled, and nothing of the other side: are both caps kept?"""
     number, quantity = load_u32(intent + INTENT.strategy), load_i64(intent + INTENT.quantity)
     holding, strategy = holding_at(path, number, instrument), strategy_at(account, number)
@@ -61,7 +61,9 @@ def position_fails(path, account, row, intent, instrument, buying):
     all_of_us = load_i64(row + (ROW.open_buy if buying else ROW.open_sell))
     return cap_fails(
         load_i64(row + ROW.position), all_of_us, quantity, buying, load_i64(row + ROW.position_max)
-    ) | cap_fails(load_i64(holding + HOLDING.position), own, quantity, buying, load_i64(strategy + STRATEGY.position_max))
+    ) | cap_fails(
+        load_i64(holding + HOLDING.position), own, quantity, buying, load_i64(strategy + STRATEGY.position_max) >> shift
+    )
 
 
 @leaf

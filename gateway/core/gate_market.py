@@ -31,10 +31,10 @@ assert QUANTITY_MAX == BITS and PRICE_MAX == BITS and PPM <= PPM_BITS
 
 
 @leaf
-def market_mask(mask, account, row, book, price, quantity, now_ns):
-    """`mask` with STATE, STALE, QTY and PRICE in their places."""
+def market_mask(mask, account, row, book, price, quantity, shift, now_ns):
+    """`mask` with STATE, STALE, QTY and PRICE in their places; `shift` halves what may be sent."""
     mask = settled(mask | (state_fails(account, row, book, now_ns) << STATE) | (stale_fails(row, book, now_ns) << STALE))
-    mask = settled(mask | (quantity_fails(row, quantity) << QTY))
+    mask = settled(mask | (quantity_fails(row, quantity, shift) << QTY))
     return settled(mask | (price_fails(account, row, book, price, now_ns) << PRICE))
 
 
@@ -64,11 +64,11 @@ def stale_fails(row, book, now_ns):
 
 
 @leaf
-def quantity_fails(row, quantity):
-    """From 1 to `quantity_max`, a multiple of the lot."""
+def quantity_fails(row, quantity, shift):
+    """From 1 to `quantity_max`, halved `shift` times, a multiple of the lot."""
     odd = is_multiple(quantity & BITS, load_i64(row + ROW.lot_multiple)) == 0
     bounded = (quantity > 0) & (quantity <= QUANTITY_MAX)
-    return int64(odd | (not bounded) | (quantity > load_i64(row + ROW.quantity_max)))
+    return int64(odd | (not bounded) | (quantity > load_i64(row + ROW.quantity_max) >> shift))
 
 
 @leaf

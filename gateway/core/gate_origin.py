@@ -16,7 +16,8 @@ INTENT = offsets("intent")
 
 PERM, DUP, SELF, REPEAT = (value(f"GATE_{name}") for name in ("PERM", "DUP", "SELF", "REPEAT"))
 SIDE_BUY, SIDE_SELL = value("SIDE_BUY"), value("SIDE_SELL")
-TIME_DAY, TIME_IOC = value("TIME_DAY"), value("TIME_IOC")
+TIME_DAY, TIME_IOC, TIME_FOK = value("TIME_DAY"), value("TIME_IOC"), value("TIME_FOK")
+POST_ONLY, FLAGS_KNOWN = value("INTENT_POST_ONLY"), value("INTENT_POST_ONLY") | value("INTENT_REDUCE_ONLY")
 INTENT_NEW, INTENT_REPLACE = value("INTENT_NEW"), value("INTENT_REPLACE")
 STRATEGY_SET = value("STRATEGY_SET")
 assert (SIDE_BUY, SIDE_SELL) == (1, 2), "the two bits of a strategy"
@@ -34,14 +35,20 @@ def origin_mask(mask, path, account, row, intent, now_ns):
 
 @leaf
 def permission_fails(row, intent, number, strategy):
-    """A kind, a side and a lifetime this gate knows, of a strategy that may trade this instrument on this side."""
+    """A kind, a side and terms this gate knows, of a strategy that may trade this instrument on this side.
+
+    No good till cancelled: OUCH has none. Nothing that never rests is post-only, and a replacement always may rest.
+    """
     kind, side, life = load_u8(intent + INTENT.kind), load_u8(intent + INTENT.side), load_u8(intent + INTENT.time_in_force)
     known_kind = (kind == INTENT_NEW) | (kind == INTENT_REPLACE)
     known_side = (side == SIDE_BUY) | (side == SIDE_SELL)
     known_strategy = (number <= STRATEGY_LAST) & (load_i64(strategy + STRATEGY.flags) == STRATEGY_SET)
     permitted = shift_right(load_i64(row + ROW.permits), 2 * (number & STRATEGY_LAST) + ((side - 1) & 1)) & 1
-    known_life = (life == TIME_DAY) | (life == TIME_IOC)
-    return int64(not (known_kind & known_side & known_strategy & known_life)) | (1 - permitted)
+    flags = load_u8(intent + INTENT.flags)
+    whole = (life == TIME_FOK) & (kind == INTENT_NEW)
+    known_terms = (life == TIME_DAY) | (((life == TIME_IOC) | whole) & (flags & POST_ONLY == 0))
+    known_terms &= flags & ~FLAGS_KNOWN == 0
+    return int64(not (known_kind & known_side & known_strategy & known_terms)) | (1 - permitted)
 
 
 @leaf

@@ -14,6 +14,7 @@ from numba import cfunc, types
 
 from gateway import limits
 from gateway.core import arbitrate, ring
+from gateway.core.adoption import open_new_risk
 from gateway.core.channels import channel_at, deliver, drain_feed
 from gateway.core.counters import add_to, count_reason
 from gateway.core.events import on_event
@@ -31,7 +32,8 @@ from gateway.core.memory import (
 from gateway.core.messages import append_part
 from gateway.core.quality_sweep import sweep
 from gateway.core.report_stream import take_reports
-from gateway.core.reports import apply_refusal
+from gateway.core.reports import apply_refusal, take_parked
+from gateway.core.resolution import sweep_unanswered, take_resolutions
 from gateway.core.session_news import on_session_up
 from gateway.layout import offsets, size, value
 from gateway.protocols.udp import parse_frame
@@ -155,7 +157,12 @@ def on_time(core):
         feed = channel_at(core, index)
         drain_feed(core, feed, arbitrate.next_ready(feed, now_ns, counters))
     take_reports(core, 0, 0)
-    sweep_marks(load_i64(core + CORE.path), load_i64(load_i64(core + CORE.store) + STORE.used), now_ns)
+    path = load_i64(core + CORE.path)
+    take_resolutions(path, core + CORE.resolutions, now_ns)
+    sweep_unanswered(path, now_ns)
+    take_parked(path, now_ns)
+    open_new_risk(path, now_ns)
+    sweep_marks(path, load_i64(load_i64(core + CORE.store) + STORE.used), now_ns)
 
 
 @leaf

@@ -1,4 +1,4 @@
-"""Ready Ethernet frames for the four order messages ⑧: everything that two orders of one session have in common.
+"""Ready Ethernet frames for the order messages ⑧: everything that two orders of one session have in common.
 
     [ Ethernet 14 ][ IPv4 20 ][ UDP 8 ][ one OUCH 5.0 inbound message ]
 
@@ -6,7 +6,8 @@ Lengths and the IP checksum depend on the message alone and are computed here, o
 payload here and finished when the payload is known. It is never left at 0: nothing else guards a price between two NICs.
 Hard rule: the client order id is a function of site, epoch and reference, so an order can be asked for after any crash.
 
-    ClOrdID, 14 characters   [ site: 1 ][ epoch: 5, base 32 ][ reference: 8, base 32 ]       digits 0-9 A-V
+    ClOrdID, 14 characters   [ site: 1 ][ epoch: 5, base 32 ][ tag: 8, base 32 ]       digits 0-9 A-V
+    tag, 40 bits             [ 0: 5 ][ strategy's row: 3 ][ 0: 1 ][ reference: 31 ]
 """
 
 import struct
@@ -26,6 +27,8 @@ TIME_TO_LIVE = 64
 ETHERNET_IPV4 = b"\x08\x00"
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
 EPOCH_CHARACTERS, REFERENCE_CHARACTERS = 5, 8
+STRATEGY_SHIFT = 32
+POST_ONLY = "P"  # OUCH 5.0, appendix A, Post Only
 EPOCH_MAX = 32**EPOCH_CHARACTERS - 1
 CAPACITIES = {"agency": "A", "principal": "P", "riskless": "R", "other": "O"}  # OUCH 5.0, 2.1, Capacity
 
@@ -38,9 +41,9 @@ def base32(number: int, characters: int) -> str:
     return "".join(DIGITS[number >> (5 * place) & 31] for place in reversed(range(characters)))
 
 
-def client_order_id(site: str, epoch: int, reference: int) -> str:
-    """The 14 characters every order of ours carries."""
-    return site + base32(epoch, EPOCH_CHARACTERS) + base32(reference, REFERENCE_CHARACTERS)
+def client_order_id(site: str, epoch: int, reference: int, strategy: int = 0) -> str:
+    """The 14 characters every order of ours carries; `strategy` is its row, from 0."""
+    return site + base32(epoch, EPOCH_CHARACTERS) + base32(reference | strategy << STRATEGY_SHIFT, REFERENCE_CHARACTERS)
 
 
 def check_identity(site: str, epoch: int) -> None:
@@ -51,14 +54,28 @@ def check_identity(site: str, epoch: int) -> None:
         raise ConfigurationError(f'site {site!r} is not one letter or digit; write [session] site = "A"')
 
 
+def reducing_order(client_order: str, firm: str, capacity: str, terms: dict[str, Any]) -> bytes:
+    """An Enter Order (2.1) of control's own: `terms` are reference, side "B" or "S", quantity, symbol, price, lifetime."""
+    given: dict[str, Any] = {"display": "Y", "inter_market_sweep_eligibility": "N", "cross_type": "N", **terms}
+    options = {"firm": firm} if firm else {}
+    return ouch50.encode("EnterOrder", cl_ord_id=client_order, capacity=CAPACITIES[capacity], **given, **options)
+
+
 def order_messages(client_order: str, firm: str, capacity: str) -> dict[str, bytes]:
-    """The four order messages of a session, by their field of struct order_template; what differs between orders is 0."""
+    """The order messages of a session, by their field of struct order_template; what differs between orders is 0.
+
+    `enter_whole` ends with the minimum quantity: the kernel writes it there.
+    """
     given: dict[str, Any] = {"display": "Y", "inter_market_sweep_eligibility": "N", "cl_ord_id": client_order}
     options = {"firm": firm} if firm else {}
     terms = {"capacity": CAPACITIES[capacity], "cross_type": "N"}
+    enter, post = {**given, **terms, **options}, {"post_only": POST_ONLY}
     return {
-        "enter": ouch50.encode("EnterOrder", **given, **terms, **options),
+        "enter": ouch50.encode("EnterOrder", **enter),
+        "enter_whole": ouch50.encode("EnterOrder", **enter, min_qty=0),
+        "enter_post": ouch50.encode("EnterOrder", **enter, **post),
         "replace": ouch50.encode("ReplaceOrder", **given),
+        "replace_post": ouch50.encode("ReplaceOrder", **given, **post),
         "cancel": ouch50.encode("CancelOrder"),
         "mass_cancel": ouch50.encode("MassCancel", firm=firm),
     }
@@ -73,7 +90,7 @@ class OrderFrames:
     firm                        up to 4 characters, empty: the session's own;  capacity: a key of CAPACITIES
 
     The contract of a carriage, which order_packets.py implements too: `address`, `cancel`, `mass_cancel`,
-    `client_order_id`, the rings that take what core and control send, and the process behind them.
+    `reduce`, `client_order_id`, the rings that take what core and control send, and the process behind them.
     """
 
     orders_ring, control_ring = "core_io", "control_io"
@@ -95,7 +112,7 @@ class OrderFrames:
         check_identity(site, epoch)
         self._ethernet = venue_mac + our_mac
         self._source, self._target = our_address, venue_address
-        self._firm, self._epoch, self._site = firm, epoch, site
+        self._firm, self._epoch, self._site, self._capacity = firm, epoch, site, capacity
         self.array = np.zeros(1, dtype=layout.dtype("order_template"))
         for name, message in order_messages(client_order_id(site, epoch, 0), firm, capacity).items():
             self.array[name][0] = datagram_template(self._ethernet, self._source, self._target, message)[0]
@@ -113,9 +130,13 @@ class OrderFrames:
         """The frame that cancels every order of a symbol, or of the session; `reference` must be a new one."""
         return self._frame(ouch50.encode("MassCancel", user_ref_num=reference, firm=self._firm, symbol=symbol))
 
-    def client_order_id(self, reference: int) -> str:
+    def reduce(self, client_order: str, **terms: Any) -> bytes:
+        """The frame of an order that makes a position smaller: `reducing_order`."""
+        return self._frame(reducing_order(client_order, self._firm, self._capacity, terms))
+
+    def client_order_id(self, reference: int, strategy: int = 0) -> str:
         """The client order id of one order of this session."""
-        return client_order_id(self._site, self._epoch, reference)
+        return client_order_id(self._site, self._epoch, reference, strategy)
 
     def _frame(self, message: bytes) -> bytes:
         frame = bytearray(_headers(self._ethernet, self._source, self._target, len(message)) + message)

@@ -1,15 +1,17 @@
-"""Ready SoupBinTCP packets for the four order messages ⑧: the carriage of order_frames.py for a session over TCP.
+"""Ready SoupBinTCP packets for the order messages ⑧: the carriage of order_frames.py for a session over TCP.
 
     [ length: 2 ][ 'U' ][ one OUCH 5.0 inbound message ]          SoupBinTCP 4.00, Unsequenced Data
 
 Hard rule: what is written here leaves as it stands; TCP guards the bytes, so there is no checksum to finish.
 """
 
+from typing import Any
+
 import numpy as np
 
 from gateway import layout
 from gateway.core.memory import address_of
-from gateway.core.order_frames import check_identity, client_order_id, order_messages
+from gateway.core.order_frames import check_identity, client_order_id, order_messages, reducing_order
 from gateway.protocols import ouch50, soupbintcp
 
 NEVER = (1 << 64) - 1  # no connection has this number
@@ -28,7 +30,7 @@ class OrderPackets:
 
     def __init__(self, *, epoch: int, site: str, firm: str = "", capacity: str = "principal"):
         check_identity(site, epoch)
-        self._firm, self._epoch, self._site = firm, epoch, site
+        self._firm, self._epoch, self._site, self._capacity = firm, epoch, site, capacity
         self.array = np.zeros(1, dtype=layout.dtype("order_template"))
         for name, message in order_messages(client_order_id(site, epoch, 0), firm, capacity).items():
             packet = soupbintcp.encode(soupbintcp.UNSEQUENCED, message)
@@ -51,6 +53,11 @@ class OrderPackets:
         message = ouch50.encode("MassCancel", user_ref_num=reference, firm=self._firm, symbol=symbol)
         return soupbintcp.encode(soupbintcp.UNSEQUENCED, message)
 
-    def client_order_id(self, reference: int) -> str:
+    def reduce(self, client_order: str, **terms: Any) -> bytes:
+        """The packet of an order that makes a position smaller: `order_frames.reducing_order`."""
+        message = reducing_order(client_order, self._firm, self._capacity, terms)
+        return soupbintcp.encode(soupbintcp.UNSEQUENCED, message)
+
+    def client_order_id(self, reference: int, strategy: int = 0) -> str:
         """The client order id of one order of this session."""
-        return client_order_id(self._site, self._epoch, reference)
+        return client_order_id(self._site, self._epoch, reference, strategy)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gateway import layout
+from gateway.core.adoption import make_adoption
 from gateway.core.memory import address_of
 from gateway.errors import ConfigurationError
 from gateway.native import at
@@ -57,6 +58,7 @@ def make_order_path(
     requests_out: int = 0,
     gate_view: int = 0,
     orders_view: int = 0,
+    adoption: int = 0,
     keep: tuple[Any, ...] = (),
 ) -> OrderPath:
     """The path over regions that exist already; every argument but the counts is an address.
@@ -68,16 +70,21 @@ def make_order_path(
     core_io, journal   struct ring_writer of the orders and of core_journal   counters struct core_counters
     requests_out       struct ring_writer of core_io; 0: that of the orders
     frames    struct order_template                                    control  struct control_block
+    adoption  struct adoption; 0: one in which every instrument is named and no order ages
     gate_view, orders_view   what a strategy reads instead of gate and orders: read-only mappings of the same files
     """
     _require_powers(orders=orders_rows, fills=fills_rows, recent=recent_lines)
+    if adoption == 0:
+        own = np.array([instruments], dtype=np.uint64)
+        record, kept = make_adoption(books_used=address_of(own), unknown_ns=0, cancel_found=False)
+        adoption, keep = address_of(record), (*keep, own, record, *kept)
     path = np.zeros(1, dtype=layout.dtype("order_path"))
     intents = np.zeros(1, dtype=layout.dtype("intents"))
     table: Any = at(orders, "struct order_table *")
     table.next_reference = max(1, table.next_reference)
     same_name = {"books": books, "instruments": instruments, "control": control, "epoch": epoch, "core_io": core_io}
     same_name |= {"journal": journal, "fills": fills, "counters": counters, "frames": frames, "holdings": holdings}
-    same_name |= {"windows": windows, "recent": recent, "executions": executions}
+    same_name |= {"windows": windows, "recent": recent, "executions": executions, "adoption": adoption}
     given = same_name | {
         "account": gate,
         "rows": gate + layout.size("gate_account"),

@@ -18,7 +18,18 @@ from numba import int64
 
 from gateway.core.counters import add_to
 from gateway.core.kernel import kernel
-from gateway.core.memory import load_i64, load_u8, load_u32, multiply_wrapping, shift_right, store_i64, store_u8, store_u32
+from gateway.core.memory import (
+    load_i64,
+    load_u8,
+    load_u16,
+    load_u32,
+    multiply_wrapping,
+    shift_right,
+    store_i64,
+    store_u8,
+    store_u16,
+    store_u32,
+)
 from gateway.core.portfolio import (
     HOLDING,
     STRATEGY,
@@ -47,6 +58,8 @@ LIVE_STATES = (SENT, ACCEPTED, PARTIAL, CANCELLING, UNKNOWN)
 LIVE_MASK = sum(1 << state for state in LIVE_STATES)
 
 SIDE_BUY = value("SIDE_BUY")
+ADOPTED = value("ORDER_ADOPTED")
+FILLS_SAID_MAX = 0xFFFF
 INTENT_REPLACE = value("INTENT_REPLACE")
 QUANTITY_EXCESS = value("FEED_QUANTITY_EXCESS")
 REFERENCE_MAX = value("ORDER_REFERENCE_MAX")
@@ -114,6 +127,7 @@ def open_order(path, intent, reference, now_ns):
     store_u32(order + ORDER.strategy, load_u32(intent + INTENT.strategy))
     store_u8(order + ORDER.side, load_u8(intent + INTENT.side))
     store_u8(order + ORDER.time_in_force, load_u8(intent + INTENT.time_in_force))
+    store_u16(order + ORDER.flags, load_u8(intent + INTENT.flags))
     store_u8(order + ORDER.state, SENT)
     enlist(path, order)
     reserve(path, order, quantity)
@@ -244,10 +258,11 @@ def apply_fill(path, order, match, price, quantity, now_ns):
     move_open(path, order, -min(quantity, left))
     note_trade(path, order, price, quantity)
     settle_row(path, gate_row_of(path, order))
-    note_execution(path, order, now_ns)
+    if load_u16(order + ORDER.flags) & ADOPTED == 0:  # what is heard again is no new execution
+        note_execution(path, order, now_ns)
     add_to(order + ORDER.filled, quantity)
     add_to(order + ORDER.notional_filled, price * quantity)
-    store_u32(order + ORDER.fills, load_u32(order + ORDER.fills) + 1)
+    store_u16(order + ORDER.fills, min(load_u16(order + ORDER.fills) + 1, FILLS_SAID_MAX))
     store_i64(order + ORDER.last_match, match)
     store_i64(order + ORDER.time_last_ns, now_ns)
     add_to(gate_row_of(path, order) + ROW.fills, 1)

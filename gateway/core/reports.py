@@ -10,13 +10,16 @@ short to read, a fill of an order we do not have) makes positions uncertain: it 
 import numpy as np
 from numba import int64
 
+from gateway.core.adoption import ADOPTION, PARK, PARKED, PARKED_BYTES, REFUSED, adopt, is_parked, park
 from gateway.core.counters import add_to, count_reason
+from gateway.core.journal_records import journal_refusal, journal_report
 from gateway.core.kernel import kernel
-from gateway.core.memory import load_be16, load_be32, load_be64, load_i64, load_u8, store_i64, store_u8
+from gateway.core.memory import load_be16, load_be32, load_be64, load_i64, load_u8, load_u32, store_i64, store_u8
 from gateway.core.orders import (
     CANCELLED,
     CANCELLING,
     REJECTED,
+    UNKNOWN,
     apply_fill,
     break_fill,
     decrement,
@@ -28,7 +31,6 @@ from gateway.core.orders import (
     resume,
     set_price,
 )
-from gateway.core.submit import journal
 from gateway.layout import offsets, value
 from gateway.protocols.ouch50 import MESSAGES, OUTBOUND, offsets_of, size_of, type_of
 
@@ -53,7 +55,7 @@ for _message in MESSAGES[OUTBOUND].values():
     SIZES[ord(_message.type)] = size_of(_message.key)
 MOVES = np.isin(np.arange(256), [ord(letter) for letter in "AUECDBJITM"]).astype(np.int64)
 
-JOURNAL_REPORT = value("JOURNAL_REPORT")
+LOST, NEVER_ARRIVED = value("REFUSAL_LOST"), value("REFUSAL_NEVER_ARRIVED")
 LENGTH, UNKNOWN_TYPE = value("FEED_MESSAGE_LENGTH"), value("FEED_MESSAGE_UNKNOWN")
 FIELD, UNKNOWN_ORDER, DUPLICATE = (value(f"FEED_{name}") for name in ("MESSAGE_FIELD", "REPORT_UNKNOWN", "DUPLICATE"))
 QUANTITY_MAX, PRICE_MAX = value("ORDER_QUANTITY_MAX"), value("ORDER_PRICE_MAX")
@@ -73,21 +75,45 @@ def apply_report(path, message, message_bytes, now_ns):
         return lose(path, LENGTH)
     if MOVES[kind] == 0:
         return 0
-    return dispatch(path, kind, message, now_ns)
+    return dispatch(path, kind, message, message_bytes, now_ns)
 
 
 @kernel
-def dispatch(path, kind, message, now_ns):
-    """A report about one order, its length checked: finds the row, journals, applies."""
-    at = REPLACE.user_ref_num if kind == IS_REPLACE else ACCEPT.user_ref_num
-    reference = load_be32(message + at)
-    match = load_be64(message + EXECUTE.match_number) if kind == IS_EXECUTE else 0
-    if kind == IS_BREAK:
-        match = load_be64(message + BREAK.match_number)
-    journal(path, JOURNAL_REPORT, now_ns, reference, kind, 0, match)
+def dispatch(path, kind, message, message_bytes, now_ns):
+    """A report about one order, its length checked: journals, finds the row, applies."""
+    journal_report(path, now_ns, reference_of(kind, message), kind, message)
+    return route(path, kind, message, message_bytes, now_ns)
+
+
+@kernel
+def reference_of(kind, message):
+    """The order that a report is about."""
+    return load_be32(message + (REPLACE.user_ref_num if kind == IS_REPLACE else ACCEPT.user_ref_num))
+
+
+@kernel
+def match_of(kind, message):
+    """The match number of a report about a trade; 0: it is about none."""
+    if kind == IS_EXECUTE:
+        return load_be64(message + EXECUTE.match_number)
+    return load_be64(message + BREAK.match_number) if kind == IS_BREAK else int64(0)
+
+
+@kernel
+def route(path, kind, message, message_bytes, now_ns):
+    """Finds the row of a report, or adopts its order, and applies it."""
+    reference = reference_of(kind, message)
     order = known_row(path, reference)
-    if order == 0:
-        return unknown(path, kind, match, reference)
+    if order == 0 or was_given_up(order, kind) == 1:
+        order = unknown(path, kind, match_of(kind, message), reference, message, message_bytes, now_ns)
+        if order == 0:
+            return 0
+    return apply(path, order, kind, message, now_ns)
+
+
+@kernel
+def apply(path, order, kind, message, now_ns):
+    """A report about an order that has a row."""
     if kind == IS_EXECUTE:
         return on_executed(path, order, message, now_ns)
     if kind == IS_ACCEPT:
@@ -114,7 +140,7 @@ def on_rare(path, order, kind, message, now_ns):
     if is_live(order) == 0:
         return count(path, DUPLICATE)
     if kind == IS_CANCEL_REJECT:
-        if load_u8(order + ORDER.state) == CANCELLING:
+        if (load_u8(order + ORDER.state) == CANCELLING) | (load_u8(order + ORDER.state) == UNKNOWN):
             resume(path, order, now_ns)
     elif kind == IS_PRIORITY:
         price = load_be64(message + PRIORITY.price)
@@ -213,7 +239,7 @@ def on_rejected(path, order, reason, now_ns):
 def apply_refusal(path, refusal, now_ns):
     """io did not transmit a new order (struct order_refusal): it never left, so its reservation is given back."""
     reference = load_i64(refusal + REFUSAL.reference)
-    journal(path, JOURNAL_REPORT, now_ns, reference, load_i64(refusal + REFUSAL.reason), 0, 0)
+    journal_refusal(path, now_ns, reference, load_i64(refusal + REFUSAL.reason))
     order = known_row(path, reference)
     if order == 0:
         return count(path, UNKNOWN_ORDER)
@@ -226,16 +252,63 @@ def apply_refusal(path, refusal, now_ns):
 
 
 @kernel
-def unknown(path, kind, match, reference):
-    """A report about an order we do not have; only one that moves a position, or leaves an order working, is a loss.
+def was_given_up(order, kind):
+    """1 for an order that we gave up as never arrived, and that the venue accepts after all: it is adopted anew."""
+    code = load_u8(order + ORDER.reject_code)
+    ours = (load_u8(order + ORDER.state) == REJECTED) & ((code == LOST) | (code == NEVER_ARRIVED))
+    return int64(ours & ((kind == IS_ACCEPT) | (kind == IS_REPLACE)) & (load_i64(order + ORDER.venue_order_id) == 0))
 
-    A fill that was applied before its order's row went to another order is neither.
+
+@kernel
+def unknown(path, kind, match, reference, message, message_bytes, now_ns):
+    """A report about an order we do not have: the row of one that is adopted, or 0.
+
+    Only what moves a position, or leaves an order working, is a loss. A fill that was applied before its order's row went to
+    another order is neither, and what waits for its instrument to be named is not lost yet.
     """
+    order = PARK if is_parked(path, reference) == 1 else REFUSED
+    if order == REFUSED and is_adoptable(kind, message) == 1:
+        order = adopt(path, kind, message, now_ns)
+    if order == PARK:
+        if park(path, reference, message, message_bytes) == 0:
+            lose(path, UNKNOWN_ORDER)
+        return int64(0)
+    if order != REFUSED:
+        return order
     if (kind == IS_EXECUTE) & (has_fill(path, match, reference) == 1):
-        return count(path, DUPLICATE)
-    if (kind == IS_EXECUTE) | (kind == IS_BREAK) | (kind == IS_ACCEPT) | (kind == IS_REPLACE):
-        return lose(path, UNKNOWN_ORDER)
-    return count(path, UNKNOWN_ORDER)
+        count(path, DUPLICATE)
+    elif (kind == IS_EXECUTE) | (kind == IS_BREAK) | (kind == IS_ACCEPT) | (kind == IS_REPLACE):
+        lose(path, UNKNOWN_ORDER)
+    else:
+        count(path, UNKNOWN_ORDER)
+    return int64(0)
+
+
+@kernel
+def is_adoptable(kind, message):
+    """1 for an Accepted or Replaced with quantity and price within the bounds of an order."""
+    if (kind != IS_ACCEPT) & (kind != IS_REPLACE):
+        return int64(0)
+    replaced = kind == IS_REPLACE
+    quantity = load_be32(message + (REPLACE.quantity if replaced else ACCEPT.quantity))
+    price = load_be64(message + (REPLACE.price if replaced else ACCEPT.price))
+    return int64((quantity > 0) & (quantity <= QUANTITY_MAX) & (price > 0) & (price <= PRICE_MAX))
+
+
+@kernel
+def take_parked(path, now_ns):
+    """The directory has named more instruments: every parked report that can be applied now is, in order."""
+    adoption = load_i64(path + PATH.adoption)
+    count_before, listed = load_i64(adoption + ADOPTION.parked_count), load_i64(load_i64(adoption + ADOPTION.books_used))
+    if count_before == 0 or listed == load_i64(adoption + ADOPTION.listed):
+        return
+    store_i64(adoption + ADOPTION.listed, listed)
+    store_i64(adoption + ADOPTION.parked_count, 0)
+    for index in range(count_before):
+        row = load_i64(adoption + ADOPTION.parked) + index * PARKED_BYTES
+        # what has to wait on is parked again, at this row or before it
+        message_bytes = load_u32(row + PARKED.size)
+        route(path, load_u8(row + PARKED.bytes), row + PARKED.bytes, message_bytes, now_ns)
 
 
 @kernel

@@ -6,21 +6,20 @@ Hard rule: an order is given up only where the venue has said what the next new 
 to send: below that, it has the order; from there on, what we had handed to a connection before is lost for good.
 """
 
+from gateway.core.adoption import await_settled, open_new_risk, use_up
 from gateway.core.counters import add_to
+from gateway.core.journal_records import journal_refusal
 from gateway.core.kernel import kernel
-from gateway.core.memory import load_i64, load_u8, store_i64, store_u8
-from gateway.core.orders import CANCELLING, ORDER_BYTES, REJECTED, finish, is_live, resume
-from gateway.core.submit import journal
+from gateway.core.memory import load_i64, load_u8, store_u8
+from gateway.core.orders import CANCELLING, ORDER_BYTES, REJECTED, UNKNOWN, finish, is_live, resume
 from gateway.layout import offsets, value
 
 CORE = offsets("core")
 PATH = offsets("order_path")
 ORDER = offsets("order")
 NEWS = offsets("session_news")
-ACCOUNT = offsets("gate_account")
 COUNTERS = offsets("core_counters")
 LOST = value("REFUSAL_LOST")
-JOURNAL_REPORT = value("JOURNAL_REPORT")
 
 
 @kernel
@@ -32,18 +31,20 @@ def on_session_up(core, news):
         order = load_i64(path + PATH.orders) + index * ORDER_BYTES
         if is_live(order) == 1:
             settle_order(path, order, first, last, now_ns)
-    store_i64(load_i64(core + CORE.account) + ACCOUNT.session_connection, load_i64(news + NEWS.connection))
+    use_up(path, first - 1)
+    await_settled(path, load_i64(news + NEWS.connection))
+    open_new_risk(path, now_ns)
 
 
 @kernel
 def settle_order(path, order, first, last, now_ns):
     """One live row: lost with its connection, or perhaps with its cancel lost."""
-    reference = load_i64(order + ORDER.reference)
+    reference, state = load_i64(order + ORDER.reference), load_u8(order + ORDER.state)
     heard_of = (load_i64(order + ORDER.venue_order_id) != 0) | (load_i64(order + ORDER.filled) != 0)
     if (first <= reference) & (reference <= last) & (not heard_of):
-        journal(path, JOURNAL_REPORT, now_ns, reference, LOST, 0, 0)
+        journal_refusal(path, now_ns, reference, LOST)
         store_u8(order + ORDER.reject_code, LOST)
         finish(path, order, REJECTED, now_ns)
         add_to(load_i64(path + PATH.counters) + COUNTERS.orders_lost, 1)
-    elif load_u8(order + ORDER.state) == CANCELLING:
+    elif (state == CANCELLING) | ((state == UNKNOWN) & heard_of):
         resume(path, order, now_ns)  # an answered cancel has ended its order by now; one still on its way ends it later

@@ -15,7 +15,7 @@ Loading and compiling is strategy_file.py; the whole contract is docs/operating/
 from numba import int64
 
 from gateway.core.kernel import kernel
-from gateway.core.memory import address_of_record, load_i64, load_u8, load_u32, store_i64, store_u8, store_u32
+from gateway.core.memory import address_of_record, load_i64, load_u8, load_u16, load_u32, store_i64, store_u8, store_u32
 from gateway.layout import offsets, size, value
 
 INTENTS = offsets("intents")
@@ -36,6 +36,10 @@ GAP, CLEAR = value("EVENT_GAP"), value("EVENT_CLEAR")
 LEVEL, SET = value("EVENT_LEVEL"), value("EVENT_SET")
 BUY, SELL = value("SIDE_BUY"), value("SIDE_SELL")
 DAY, IOC = value("TIME_DAY"), value("TIME_IOC")
+FOK, GTC = value("TIME_FOK"), value("TIME_GTC")
+TERMS_SHIFT = 8
+POST_ONLY, REDUCE_ONLY = value("INTENT_POST_ONLY") << TERMS_SHIFT, value("INTENT_REDUCE_ONLY") << TERMS_SHIFT
+TERMS_LAST = POST_ONLY | REDUCE_ONLY | 0xFF
 OPEN, HALTED = value("TRADING_OPEN"), value("TRADING_HALTED")
 PAUSED, QUOTE_ONLY = value("TRADING_PAUSED"), value("TRADING_QUOTE_ONLY")
 AUCTION, CLOSED = value("TRADING_AUCTION"), value("TRADING_CLOSED")
@@ -59,7 +63,11 @@ def trusted(book):
 
 @kernel
 def buy(orders, instrument, quantity, price, time_in_force):
-    """Intends a buy order; `time_in_force` is IOC or DAY. Returns its reference, 0 when the 16 rows of a call are used."""
+    """Intends a buy order. Returns its reference, 0 when the 16 rows of a call are used.
+
+    `time_in_force` is IOC, FOK (all or nothing, at once) or DAY; `DAY | POST_ONLY` never takes, `IOC | REDUCE_ONLY` can only
+    bring the position closer to zero. GTC is refused: the venue has none.
+    """
     return _intend(address_of_record(orders), NEW, BUY, instrument, quantity, price, time_in_force, 0)
 
 
@@ -94,7 +102,7 @@ def replace(orders, reference, quantity, price):
     if order == 0:
         return 0
     side, instrument = load_u8(order + ORDER.side), load_u32(order + ORDER.instrument)
-    life = load_u8(order + ORDER.time_in_force)
+    life = load_u8(order + ORDER.time_in_force) | (load_u16(order + ORDER.flags) << TERMS_SHIFT) & POST_ONLY
     return _intend(address, REPLACE, side, instrument, quantity, price, life, reference)
 
 
@@ -165,8 +173,10 @@ def _intend(address, kind, side, instrument, quantity, price, time_in_force, mea
         store_i64(row + offset, 0)
     store_u8(row + INTENT.kind, kind)
     store_u8(row + INTENT.side, int64(side))
-    life = int64(time_in_force)
-    store_u8(row + INTENT.time_in_force, life if (life >= 0) & (life < NO_LIFE) else NO_LIFE)
+    terms = int64(time_in_force)
+    known = (terms >= 0) & (terms <= TERMS_LAST)
+    store_u8(row + INTENT.time_in_force, terms & 0xFF if known else NO_LIFE)
+    store_u8(row + INTENT.flags, terms >> TERMS_SHIFT if known else 0)
     store_u32(row + INTENT.instrument, int64(instrument))
     store_i64(row + INTENT.price, int64(price))
     store_i64(row + INTENT.quantity, int64(quantity))

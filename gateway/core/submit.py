@@ -1,6 +1,6 @@
 """From intents to order frames ⑧: each intent meets the gate, is journalled, reserved, written and published.
 
-    intent ─► gate ⑦ ─► core_journal ─► row of our own + reservation ─► order frame in core_io ─► io
+    intent ─► gate ⑦ ─► row of our own + reservation ─► order frame written ─► core_journal ─► core_io ─► io
 
 Hard rule: nothing is published that is not journalled and reserved before. A cancel is the exception to the first half:
 a full journal stops new risk, never a cancel.
@@ -9,6 +9,7 @@ a full journal stops new risk, never a cancel.
 from gateway.core import ring
 from gateway.core.counters import add_to
 from gateway.core.gate import decide_cancel, decide_new
+from gateway.core.journal_records import close_decision, open_decision
 from gateway.core.kernel import kernel
 from gateway.core.marks import freshen
 from gateway.core.memory import (
@@ -37,7 +38,6 @@ INTENT = offsets("intent")
 ORDER = offsets("order")
 BOOK = offsets("book")
 SLOT = offsets("order_slot")
-RECORD = offsets("journal_slot")
 FRAME = offsets("order_frame")
 TEMPLATE = offsets("order_template")
 COUNTERS = offsets("core_counters")
@@ -47,9 +47,13 @@ CANCEL_ORDER, MASS = offsets_of("CancelOrder"), offsets_of("MassCancel")
 NEW, CANCEL, REPLACE = value("INTENT_NEW"), value("INTENT_CANCEL"), value("INTENT_REPLACE")
 MASS_CANCEL = value("INTENT_MASS_CANCEL")
 SLOT_NEW, SLOT_CANCEL, SLOT_REDUCE = (value(f"ORDER_SLOT_{name}") for name in ("NEW", "CANCEL", "REDUCE"))
-JOURNAL_DECISION = value("JOURNAL_DECISION")
 INTENTS_MAX = value("INTENTS_MAX")
 SIDE_BUY = value("SIDE_BUY")
+POST_ONLY, REDUCE_ONLY = value("INTENT_POST_ONLY"), value("INTENT_REDUCE_ONLY")
+ENTERS = value("ORDER_SLOT_ENTERS")
+TIME_IOC, TIME_FOK = value("TIME_IOC"), value("TIME_FOK")
+MINIMUM_BYTES = 4  # of the option min_qty: it ends an Enter Order that has one
+STRATEGY_SHIFT, STRATEGY_LAST = 32, value("GATE_STRATEGIES") - 1
 INTENT_BYTES, BOOK_BYTES, SLOT_BYTES = size("intent"), size("book"), size("order_slot")
 FRAME_BYTES = size("order_frame") - FRAME.bytes
 HEADERS_BYTES, CHECKSUM_OFFSET = 42, 40  # Ethernet 14, IPv4 20, UDP 8; the checksum ends the UDP header
@@ -72,12 +76,13 @@ def submit_intents(path, intents, now_ns, ticks_receive, ticks_decode):
         else:
             reference = load_i64(table + TABLE.next_reference)
             store_i64(table + TABLE.next_reference, reference + 1)
-        if judge(path, intent, reference, now_ns) == 0:
-            slot = ring.claim(load_i64(path + PATH.core_io))
-            write_message(path, intent, slot, reference)
-            write_header(path, intent, slot, reference, now_ns, ticks_receive, ticks_decode)
-            ring.publish(load_i64(path + PATH.core_io), slot)
+        record = open_decision(path, intent, reference, now_ns, ticks_receive, ticks_decode)
+        mask = judge(path, intent, reference, now_ns)
+        if mask == 0:
+            publish_order(path, intent, reference, record, now_ns, ticks_receive, ticks_decode)
             sent += 1
+        else:
+            close_decision(path, record, mask, ticks())
     add_to(load_i64(path + PATH.counters) + COUNTERS.intents, count)
     store_u32(intents + INTENTS.count, 0)
     store_i64(intents + INTENTS.next_reference, load_i64(table + TABLE.next_reference))
@@ -86,20 +91,18 @@ def submit_intents(path, intents, now_ns, ticks_receive, ticks_decode):
 
 @kernel
 def judge(path, intent, reference, now_ns):
-    """Decision, journal record, and what our own table must know before anything leaves. Returns the reason mask."""
+    """Decision, and what our own table must know before anything leaves. Returns the reason mask."""
     kind = load_u8(intent + INTENT.kind)
     counters = load_i64(path + PATH.counters)
     if (kind == CANCEL) | (kind == MASS_CANCEL):
         mask = decide_cancel(path, intent, now_ns)
-        journal(path, JOURNAL_DECISION, now_ns, reference, mask, intent, 0)
         if mask == 0:
             add_to(counters + COUNTERS.cancels_sent, 1)
             if (kind == CANCEL) & (load_i64(intent + INTENT.quantity) == 0):
-                store_u8(live_row(path, reference) + ORDER.state, CANCELLING)
+                note_cancel(live_row(path, reference), now_ns)
         return mask
     freshen(path, load_u32(intent + INTENT.instrument), now_ns)
     mask = decide_new(path, intent, reference, now_ns)
-    journal(path, JOURNAL_DECISION, now_ns, reference, mask, intent, 0)
     if mask == 0:
         open_order(path, intent, reference, now_ns)
         remember(path, intent, now_ns)
@@ -108,47 +111,44 @@ def judge(path, intent, reference, now_ns):
 
 
 @kernel
-def journal(path, kind, now_ns, reference, reasons, intent, match):
-    """One record of core_journal; `intent` 0: none. A full ring sheds it, counted: the gate has stopped new risk by then."""
-    writer = load_i64(path + PATH.journal)
+def note_cancel(order, now_ns):
+    """A cancel is on its way; the first one starts the time within which an answer is due."""
+    if load_u8(order + ORDER.state) != CANCELLING:
+        store_i64(order + ORDER.time_last_ns, now_ns)
+    store_u8(order + ORDER.state, CANCELLING)
+
+
+@kernel
+def publish_order(path, intent, reference, record, now_ns, ticks_receive, ticks_decode):
+    """The frame into the ring, its decision into the journal just before it; one stamp says when in both."""
+    writer = load_i64(path + PATH.core_io)
     slot = ring.claim(writer)
-    if slot == 0:
-        ring.shed(writer)
-        return
-    store_u32(slot + RECORD.size, 0)
-    store_u16(slot + RECORD.kind, kind)
-    store_u16(slot + RECORD.flags, 0)
-    store_i64(slot + RECORD.time_ns, now_ns)
-    store_i64(slot + RECORD.reference, reference)
-    store_i64(slot + RECORD.reasons, reasons)
-    if intent != 0:
-        copy_bytes(slot + RECORD.intent, intent, INTENT_BYTES)
-    else:
-        for offset in range(0, INTENT_BYTES, 8):
-            store_i64(slot + RECORD.intent + offset, 0)
-    store_i64(slot + RECORD.match, match)
-    store_i64(slot + RECORD.reserved, 0)
-    store_i64(slot + RECORD.reserved + 8, 0)
+    write_message(path, intent, slot, reference)
+    write_header(path, intent, slot, reference, now_ns, ticks_receive, ticks_decode)
+    ticks_order = ticks()
+    store_i64(slot + SLOT.ticks_order, ticks_order)
+    close_decision(path, record, 0, ticks_order)
     ring.publish(writer, slot)
 
 
 @kernel
 def write_header(path, intent, slot, reference, now_ns, ticks_receive, ticks_decode):
-    """Everything of struct order_slot but the sequence word, which publish writes, and the size."""
+    """Everything of struct order_slot but the sequence word, the size and the last stamp."""
     kind = load_u8(intent + INTENT.kind)
-    slot_kind = SLOT_NEW
-    if kind == CANCEL:
+    slot_kind, slot_flags = SLOT_NEW, 0
+    if (kind == NEW) & (load_u8(intent + INTENT.flags) & REDUCE_ONLY != 0):
+        slot_kind, slot_flags = SLOT_REDUCE, ENTERS
+    elif kind == CANCEL:
         slot_kind = SLOT_REDUCE if load_i64(intent + INTENT.quantity) > 0 else SLOT_CANCEL
     elif kind == MASS_CANCEL:
         slot_kind = SLOT_CANCEL
     store_u16(slot + SLOT.kind, slot_kind)
-    store_u16(slot + SLOT.flags, 0)
+    store_u16(slot + SLOT.flags, slot_flags)
     store_i64(slot + SLOT.epoch, load_i64(path + PATH.epoch))
     store_i64(slot + SLOT.time_receive_ns, now_ns)
     store_i64(slot + SLOT.ticks_receive, ticks_receive)
     store_i64(slot + SLOT.ticks_decode, ticks_decode)
     store_i64(slot + SLOT.reference, reference)
-    store_i64(slot + SLOT.ticks_order, ticks())
 
 
 @kernel
@@ -156,13 +156,17 @@ def write_message(path, intent, slot, reference):
     """The frame behind the slot's header: a copy of its template with this order written into it."""
     kind = load_u8(intent + INTENT.kind)
     frames = load_i64(path + PATH.frames)
-    message = slot + SLOT_BYTES + load_u32(frames + TEMPLATE.enter + FRAME.message_offset)  # the same for all four
+    message = slot + SLOT_BYTES + load_u32(frames + TEMPLATE.enter + FRAME.message_offset)  # the same for all of them
     if kind == NEW:
-        template = frames + TEMPLATE.enter
+        template = enter_template(frames, intent)
         copy_bytes(slot + SLOT_BYTES, template + FRAME.bytes, FRAME_BYTES)
         write_enter(path, intent, message, reference)
+        if load_u8(intent + INTENT.time_in_force) == TIME_FOK:
+            minimum = slot + SLOT_BYTES + load_u32(template + FRAME.size) - MINIMUM_BYTES
+            store_be32(minimum, load_i64(intent + INTENT.quantity))
     elif kind == REPLACE:
-        template = frames + TEMPLATE.replace
+        post = load_u8(intent + INTENT.flags) & POST_ONLY != 0
+        template = frames + (TEMPLATE.replace_post if post else TEMPLATE.replace)
         copy_bytes(slot + SLOT_BYTES, template + FRAME.bytes, FRAME_BYTES)
         write_replace(intent, message, reference)
     elif kind == CANCEL:
@@ -181,6 +185,27 @@ def write_message(path, intent, slot, reference):
 
 
 @kernel
+def enter_template(frames, intent):
+    """Address of the template that has the options of an order's terms."""
+    if load_u8(intent + INTENT.time_in_force) == TIME_FOK:
+        return frames + TEMPLATE.enter_whole
+    return frames + (TEMPLATE.enter_post if load_u8(intent + INTENT.flags) & POST_ONLY != 0 else TEMPLATE.enter)
+
+
+@kernel
+def life_letter(intent):
+    """Time In Force as OUCH writes it: all or nothing at once is immediate with a minimum quantity."""
+    life = load_u8(intent + INTENT.time_in_force)
+    return ord("0") + (TIME_IOC if life == TIME_FOK else life)
+
+
+@kernel
+def tagged(intent, reference):
+    """What a client order id carries: the reference, and the strategy's row above it, so that an adopted order knows it."""
+    return reference | (load_u32(intent + INTENT.strategy) & STRATEGY_LAST) << STRATEGY_SHIFT
+
+
+@kernel
 def symbol_of(path, intent):
     """The instrument's eight characters, as the venue's directory spelled them."""
     return load_i64(load_i64(path + PATH.books) + load_u32(intent + INTENT.instrument) * BOOK_BYTES + BOOK.symbol)
@@ -194,8 +219,8 @@ def write_enter(path, intent, message, reference):
     store_be32(message + ENTER.quantity, load_i64(intent + INTENT.quantity))
     store_i64(message + ENTER.symbol, symbol_of(path, intent))
     store_be64(message + ENTER.price, load_i64(intent + INTENT.price))
-    store_u8(message + ENTER.time_in_force, ord("0") + load_u8(intent + INTENT.time_in_force))
-    write_client_reference(message + ENTER.cl_ord_id, reference)
+    store_u8(message + ENTER.time_in_force, life_letter(intent))
+    write_client_reference(message + ENTER.cl_ord_id, tagged(intent, reference))
 
 
 @kernel
@@ -205,8 +230,8 @@ def write_replace(intent, message, reference):
     store_be32(message + REPLACE_ORDER.user_ref_num, reference)
     store_be32(message + REPLACE_ORDER.quantity, load_i64(intent + INTENT.quantity))
     store_be64(message + REPLACE_ORDER.price, load_i64(intent + INTENT.price))
-    store_u8(message + REPLACE_ORDER.time_in_force, ord("0") + load_u8(intent + INTENT.time_in_force))
-    write_client_reference(message + REPLACE_ORDER.cl_ord_id, reference)
+    store_u8(message + REPLACE_ORDER.time_in_force, life_letter(intent))
+    write_client_reference(message + REPLACE_ORDER.cl_ord_id, tagged(intent, reference))
 
 
 @kernel

@@ -15,7 +15,9 @@ import numpy as np
 from gateway import layout, limits
 from gateway.config import Configuration
 from gateway.core.admission import make_admission
+from gateway.core.adoption import make_adoption
 from gateway.core.book_store import make_store
+from gateway.core.carried import fill_carried
 from gateway.core.instrument_file import define_listings, load_instrument_file
 from gateway.core.instruments import make_instruments
 from gateway.core.loop import core_step
@@ -32,7 +34,14 @@ from gateway.instance import Instance, handle_address
 from gateway.native import ffi
 from gateway.ops.channels import Channels
 from gateway.ops.exception import lines_of, open_beside, ours_of
-from gateway.ops.limit_block import EPOCH_SINGLE_NODE, EXTERNAL_ROW, STRATEGY_ROW, instrument_limits, named_limits
+from gateway.ops.limit_block import (
+    EPOCH_SINGLE_NODE,
+    EXTERNAL_ROW,
+    STRATEGY_ROW,
+    carried_positions,
+    instrument_limits,
+    named_limits,
+)
 from gateway.sections import MICROSECOND_NS, PRICE_EXPONENT, endpoint, mac
 from gateway.stages import Io, Stage
 from gateway.venues.definition_file import load_definition
@@ -123,6 +132,7 @@ class CoreStage:
         self.core.frames = self.instance.reader("io_core")[0]
         self.core.session = self.instance.reader("session_core")[0]
         self.core.external = self.instance.reader("external_core")[0]
+        self.core.resolutions = self.instance.reader("control_core")[0]
         self.core_io = self.instance.writer("core_io")
         self.core_session = self.instance.writer("core_session")
         self.core_journal = self.instance.writer("core_journal")
@@ -203,6 +213,7 @@ class CoreStage:
             strategy=STRATEGY_ROW,
             gate_view=views["gate"].address,
             orders_view=views["orders"].address,
+            adoption=self._make_adoption(configuration),
             keep=(frames, self.core_io, self.core_session, self.core_journal),
         )
         self.core.path = self.path.address
@@ -212,11 +223,22 @@ class CoreStage:
             external["strategy"] = EXTERNAL_ROW
             self.core.external_intents = self._kept(external)
 
+    def _make_adoption(self, configuration: Configuration) -> int:
+        """Address of the struct adoption."""
+        asked = configuration.reconciliation
+        record, keep = make_adoption(
+            books_used=address_of(self.store) + layout.offsets("book_store").used,
+            unknown_ns=asked.unknown_ms * MILLISECOND_NS,
+            cancel_found=asked.found == "cancel",
+        )
+        self._keep += keep
+        return self._kept(record)
+
     def _make_scratch(self, configuration: Configuration) -> None:
         core, instance, risk = self.core, self.instance, configuration.risk
         own = instrument_limits(configuration), named_limits(configuration)
-        admission, keep = make_admission(risk.instruments, risk.restricted, *own)
-        self._keep += keep
+        admission, keep = make_admission(risk.instruments, risk.restricted, *own, instance.address("post_trade"))
+        self._keep += keep + fill_carried(admission, carried_positions(configuration))
         core.admission = self._kept(admission)
         core.datagram = self._kept(np.zeros(1, dtype=layout.dtype("datagram")))
         core.events = self._kept(np.zeros(1, dtype=layout.dtype("event")))

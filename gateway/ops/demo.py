@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ class DemoOptions:
     orders: str = "udp"  # how orders travel: a carriage of the configuration
     cut: int = 0  # times the connection of the order session is cut
     keep_orders: bool = False  # the venue does not cancel on disconnect
+    keys: Mapping[str, str] = field(default_factory=dict)  # more of the appliance's configuration: SECTION__KEY, value
 
 
 @dataclass
@@ -71,6 +72,7 @@ class Demo:
     compiler: "subprocess.Popen[bytes] | None" = None
     instance: Instance | None = None
     order_address: str = field(default_factory=lambda: free_address())
+    drop_copy_address: str = field(default_factory=lambda: free_address())
 
     def _spawn(self, name: str, words: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
         command = [*self.wiring.prefix, sys.executable, "-m", "gateway.cli.main", *words]
@@ -103,8 +105,10 @@ class Demo:
             "PLACEMENT__TOGETHER": str(self.options.together).lower(),
             "ORDERS__CARRIAGE": self.options.orders,
             "ORDERS__ADDRESS": self.order_address,
+            "ORDERS__DROP_COPY": self.drop_copy_address,
             "ORDERS__CANCEL_ON_DISCONNECT": str(not self.options.keep_orders).lower(),
         }
+        settings |= self.options.keys
         environment = {f"GATEWAY__{key}": value for key, value in settings.items()} | {session_secret.VARIABLE: PASSWORD}
         self.appliance = self._spawn("appliance", ["run", str(CONFIGURATION), "--json"], environment)
         deadline = time.monotonic() + START_SECONDS
@@ -135,6 +139,7 @@ class Demo:
         words += ["--snapshots", str(options.snapshots)]
         if self.over_tcp:
             words += ["--orders", self.order_address, "--username", USERNAME, "--password", PASSWORD]
+            words += ["--drop-copy", self.drop_copy_address]
             words += ["--session-faults", f"cut={options.cut}"] + ["--keep-orders"] * options.keep_orders
         faults = [options.faults] if options.faults else []
         faults += [f"drop_both={options.loss}"] if options.loss else []

@@ -5,12 +5,12 @@
 Hard rule: the file is synced before anybody is told, and one that cannot be read disables every strategy.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
 from gateway.config import Configuration
 from gateway.instance import Instance
+from gateway.ops import durable_file
 from gateway.ops.limit_block import traders
 
 EVERYBODY = "*"
@@ -67,15 +67,4 @@ def _rows(instance: Instance) -> Any:
 
 
 def _write(state: Path, disabled: set[str]) -> None:
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = path_in(state).with_suffix(".new")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write("".join(f"{name}\n" for name in sorted(disabled)))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path_in(state))
-    folder = os.open(state, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    durable_file.replace(path_in(state), "".join(f"{name}\n" for name in sorted(disabled)).encode())

@@ -69,6 +69,13 @@ def account_words(configuration: Configuration) -> dict[str, int]:
     }
 
 
+def carried_positions(configuration: Configuration) -> dict[str, tuple[int, int]]:
+    """(signed quantity, average price in 1/10000) of what is held from earlier days, by symbol."""
+    portfolio = configuration.portfolio
+    prices = {symbol: round(Decimal(str(price)) * PRICE_UNITS) for symbol, price in portfolio.prices.items()}
+    return {symbol: (held, prices[symbol]) for symbol, held in portfolio.positions.items() if held}
+
+
 def currency_rows(configuration: Configuration) -> dict[str, int]:
     """Row of struct gate_rate by currency; 0 is the account's own."""
     portfolio = configuration.portfolio

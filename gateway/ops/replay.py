@@ -22,7 +22,7 @@ from gateway.ops.appliance import CoreStage, io_stage
 from gateway.ops.channel_report import channel_report
 from gateway.ops.limit_block import prepare_account
 from gateway.ops.recordings import Recording
-from gateway.sections import Orders
+from gateway.order_sections import Orders
 from gateway.stages import Io, Placement, run_loop
 from gateway.venues.websocket import VENUES
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gateway import clock, layout
-from gateway.instance import Instance
+from gateway.instance import Instance, is_held
 
 SILENT_NS = 500_000_000  # no heartbeat for so long: hung, stopped or dead
 START_SECONDS = 20.0
@@ -32,6 +32,19 @@ def is_silent(instance: Instance, process: str) -> bool:
     return bool(beat["state"] != layout.value("PROCESS_RUNNING") or age_ns > SILENT_NS)
 
 
+def has_run(instance: Instance, process: str) -> bool:
+    """Whether a process ever ran, or may have: one that did not has sent nothing."""
+    beat = instance.control[0]["heartbeats"][layout.value(process)]
+    return bool(beat["pid"]) or beat["state"] in (layout.value("PROCESS_RUNNING"), layout.value("PROCESS_STOPPED"))
+
+
+def control_lives(instance: Instance) -> bool:
+    """Whether somebody else starts what is missing: control, also while it is still starting."""
+    state = instance.control[0]["heartbeats"][layout.value("PROCESS_CONTROL")]["state"]
+    starting = state == layout.value("PROCESS_ABSENT") and is_held(instance.name, instance.folder.parent)
+    return starting or not is_silent(instance, "PROCESS_CONTROL")
+
+
 def _end(pid: int) -> None:
     if pid <= 0:  # it never ran; 0 would mean our own process group
         return
@@ -39,10 +52,10 @@ def _end(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _wait_for_another(instance: Instance, process: str, pid: int) -> bool:
+def _wait_for_another(instance: Instance, process: str, pid: int, seconds: float) -> bool:
     """Until one with another pid runs."""
     beat = instance.control[0]["heartbeats"][layout.value(process)]
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if beat["pid"] != pid and not is_silent(instance, process):
             return True
@@ -51,25 +64,25 @@ def _wait_for_another(instance: Instance, process: str, pid: int) -> bool:
 
 
 @contextmanager
-def working_sender(instance: Instance, process: str) -> Iterator[bool]:
+def working_sender(instance: Instance, process: str, seconds: float = START_SECONDS) -> Iterator[bool]:
     """A process ("PROCESS_IO", "PROCESS_SESSION") that takes cancels, for the time of the block: the one that runs, or a
-    fresh one. False: none could be had."""
+    fresh one, waited for `seconds` at most. False: none could be had."""
     if not is_silent(instance, process):
         yield True
         return
-    pid = int(instance.control[0]["heartbeats"][layout.value(process)]["pid"])
+    pid, seconds = int(instance.control[0]["heartbeats"][layout.value(process)]["pid"]), min(seconds, START_SECONDS)
     _end(pid)
     if process == "PROCESS_IO":
         core = instance.control[0]["heartbeats"][layout.value("PROCESS_CORE")]
         if core["state"] == layout.value("PROCESS_ABSENT"):  # it shared the loop, and is gone with it
             core["state"] = layout.value("PROCESS_STOPPED")
-    if not is_silent(instance, "PROCESS_CONTROL"):
-        yield _wait_for_another(instance, process, pid)
+    if control_lives(instance):
+        yield _wait_for_another(instance, process, pid, seconds)
         return
     command = [sys.executable, "-m", "gateway.ops.process", str(instance.folder), STAGES[process]]
     fresh = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
-        yield _wait_for_another(instance, process, pid)
+        yield _wait_for_another(instance, process, pid, seconds)
     finally:
         fresh.terminate()
         fresh.wait(START_SECONDS)

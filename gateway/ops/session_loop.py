@@ -7,7 +7,6 @@ Hard rule: it leaves by logging out, so that a venue which cancels on disconnect
 
 import os
 import signal
-import sys
 import threading
 from types import FrameType
 from typing import Any
@@ -32,7 +31,6 @@ class SessionStage:
         self._rest_seconds = 0.0 if place.idle == "spin" else place.sleep_us / 1_000_000
         self._beat: Any = instance.control[0]["heartbeats"][layout.value("PROCESS_SESSION")]
         self._stopping = False
-        self._said: set[int] = set()
 
     def run(self) -> None:
         """Turns until control or a signal says stop."""
@@ -62,11 +60,6 @@ class SessionStage:
         self._beat["turns"] += 1
         self._beat["turns_busy"] += worked > 0
         self._beat["time_ns"] = now_ns
-        phase = self.session.phase
-        if phase == layout.value("SESSION_REFUSED") and phase not in self._said:
-            self._said.add(phase)
-            mend = "check orders.username and the password, then start again"
-            print(f"gateway run: the venue refused the login of the order session; {mend}", file=sys.stderr, flush=True)
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True

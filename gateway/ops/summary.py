@@ -12,9 +12,11 @@ from gateway.instance import Instance
 from gateway.ops.histogram import percentile
 from gateway.port import words_of
 
+MILLION = 1_000_000
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "p999": 0.999}
 NOT_ROOM = ("reserved",)
 QUALITY = ("judged", "outliers", "accepted", "quiet", "divergences", "groups_apart")
+POST_TRADE = ("equity", "equity_high", "day_base", "comparisons")
 PORTFOLIO = ("equity", "gross_value", "net_long", "net_short", "margin_value", "free_value")  # in price units
 REPORT_PACKETS = ("packets", "heartbeats", "sessions", "reordered", "gaps", "gap_messages", "end_of_session")
 
@@ -35,6 +37,22 @@ def rejects_by_control(account: np.void) -> dict[str, int]:
     """How often each control refused, those that never did included, by the id of the specification."""
     names = layout.names("gate_reason", "GATE_")
     return {name: int(account["rejects"][index]) for index, name in sorted(names.items()) if name != "REASONS"}
+
+
+def post_trade(instance: Instance) -> dict[str, Any]:
+    """What the controls after the trade have found, in price units; how often each fired, by its id."""
+    seen = instance.regions["post_trade"].view("post_trade_account")[0]
+    names = {
+        number: name for number, name in layout.names("post_trade_control", "POST_TRADE_").items() if name != "CONTROLS"
+    }
+    halted = int(seen["halted"])
+    return {
+        "fired_by_control": {name: int(seen["fired"][number]) for number, name in sorted(names.items())},
+        "account_halted": [name for number, name in sorted(names.items()) if halted >> number & 1],
+        "max_drawdown": int(seen["drawdown_max_ppm"]) / MILLION,
+        "max_drawdown_units": int(seen["drawdown_max"]),
+        **{name: int(seen[name]) for name in POST_TRADE},
+    }
 
 
 def messages_by_type(core: np.void) -> dict[str, int]:
@@ -111,8 +129,10 @@ def summary(instance: Instance) -> dict[str, Any]:
         "rejects": reasons(account["rejects"], "gate_reason", "GATE_"),
         "rejects_by_control": rejects_by_control(account),
         "portfolio": {name: int(account[name]) for name in PORTFOLIO},
+        "post_trade": post_trade(instance),
         "quality": {name: int(quality[name]) for name in QUALITY},
         "order_session": order_session(instance),
+        "reconciliation": plain(instance.regions["reconciliation"].view("reconciliation_state")[0], "reconciliation_state"),
         "orders_transmitted": int(carrier["io"]["orders_transmitted"]),
         "cancels_transmitted": int(carrier["io"]["cancels_transmitted"]),
         **spans(carrier),

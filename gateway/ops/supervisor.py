@@ -23,13 +23,21 @@ from typing import Any
 from gateway import clock, layout, pipeline
 from gateway.config import Configuration
 from gateway.errors import AttachError, CapabilityError, ConfigurationError, GatewayError
-from gateway.instance import Instance, is_held
+from gateway.instance import Instance
 from gateway.ops import disabled, kill, kill_file
 from gateway.ops.appliance import order_frames
+from gateway.ops.cancelling import cancel_all
+from gateway.ops.dead_run import end_left_over, latch_left_behind, rescue_journal
 from gateway.ops.joined import ENDED, Joined, require_apart
 from gateway.ops.journal import Journal
+from gateway.ops.kill_report import KillReport
+from gateway.ops.kill_watch import KillWatch
 from gateway.ops.limit_block import deny_new_risk, follow_hours, prepare_account
+from gateway.ops.log import open_log
 from gateway.ops.notification import Notification, without_notification
+from gateway.ops.order_control import OrderControl
+from gateway.ops.order_lines import OrderLines, SessionWatch
+from gateway.ops.post_trade import PostTrade
 from gateway.ops.privileges import hand_over, user_of
 from gateway.ops.process import CONFIGURATION_FILE, HEARTBEATS, PROBLEM_FILE
 
@@ -63,25 +71,41 @@ class Supervisor:
         if why is not None:
             raise GatewayError(f"the kill latch is set ({why}); look why, then clear it with: gateway kill --clear")
         kill_file.prepare(self.state)
-        self.instance = Instance.create(configuration.instance.name, Path(configuration.instance.folder))
+        self.log = open_log(configuration, "control")
+        self.watch = SessionWatch()
+        parent = Path(configuration.instance.folder)
+        self.instance = Instance.create(configuration.instance.name, parent, settle=self._settle_dead_run)
         self._beat = self.instance.control[0]["heartbeats"][layout.value("PROCESS_CONTROL")]
         self._halted = False
         self._latch_told = False
+        self.kill_watch: KillWatch | None = None
         try:
             self._prepare(configuration)
         except BaseException:
             self.instance.close(remove=True)
             raise
 
+    def _settle_dead_run(self, folder: Path) -> None:
+        """What a run whose control died has left: its processes end, its journal is written to its end."""
+        end_left_over(folder)
+        if records := rescue_journal(folder, self.configuration.journal_folder):
+            self.log.warning("journal_rescued", f"{records} records of the dead run went into its journal", records=records)
+
     def _prepare(self, configuration: Configuration) -> None:
         """What stands in the instance's folder before a stage is started."""
-        end_left_over(self.instance.folder)
         document = json.dumps(configuration.model_dump(mode="json", by_alias=True))
         (self.instance.folder / CONFIGURATION_FILE).write_text(document)
         prepare_account(self.instance, configuration, clock.now_ns(self.instance.clock_address))
         disabled.restore(self.instance, configuration)
         self.frames = order_frames(configuration)
-        self.journal = Journal(self.instance, configuration.journal_folder)
+        self.order_control = OrderControl(self.instance, configuration, self.frames, self.log)
+        compared = self.order_control.reconciliation if self.order_control.copy is not None else None
+        self.post_trade = PostTrade(self.instance, configuration, compared, self._tell_control)
+        self.journal = Journal(self.instance, configuration.journal_folder, configuration)
+        if configuration.log.orders != "none":
+            self.journal.observers.append(OrderLines(self.log, everything=configuration.log.orders == "all"))
+        self.kill_watch = KillWatch(self.instance, configuration, lambda text: self.log.error("kill", text))
+        self.journal.observers.append(self.post_trade.observe)
         if self.user is not None:
             hand_over(self.instance.folder, self.user)
 
@@ -156,28 +180,30 @@ class Supervisor:
         return bool(self.instance.counters[0]["io"]["end_of_input"])
 
     def beat(self) -> None:
-        """Control's sign of life."""
+        """Control's sign of life, and its eye on the kill switch."""
         self.notification.feed()
         self._beat["turns"] += 1
         self._beat["time_ns"] = clock.now_ns(self.instance.clock_address)
+        if self.kill_watch is not None:
+            self.kill_watch.poll()
 
     def tick(self) -> None:
-        """One turn of control: heartbeat, journal, latch to disk, dead children."""
+        """One turn of control: heartbeat, kill switch, journal, dead children."""
         self._live()
+        self.watch.follow(self.instance, self.log)
+        self.order_control.tick()
         follow_hours(self.instance, self.configuration, clock.now_ns(self.instance.clock_address))
         for name in disabled.follow(self.instance, self.configuration):
-            mend = f"look why, then: gateway enable CONFIG {name}"
-            print(f"gateway run: strategy {name} is disabled by REPEAT; {mend}", file=sys.stderr, flush=True)
-        latch = int(self.instance.control[0]["kill_latch"])
-        if latch and kill_file.reason(self.state) is None:
-            kill_file.set_latch(self.state, layout.names("kill_reason", "KILL_")[latch])
+            text = f"strategy {name} is disabled by REPEAT; look why, then: gateway enable CONFIG {name}"
+            self.log.warning("strategy_disabled", text, strategy=name)
+        self.post_trade.tick(clock.now_ns(self.instance.clock_address))
         for name, child in list(self.children.items()):
             code = child.poll()
             if code is not None:
                 self._on_death(name, code)
         if self.instance.counters[0]["core"]["strategy_faults"] and not self._halted:
             self._halted = True
-            print("gateway run: the strategy raised and is halted; nothing asks it again", file=sys.stderr, flush=True)
+            self.log.error("strategy_halted", "the strategy raised and is halted; nothing asks it again")
         self._tell_latch()
 
     def _tell_latch(self) -> None:
@@ -190,6 +216,9 @@ class Supervisor:
                 f"STATUS=kill latch {reason}: no new order leaves; look why, stop, gateway kill --clear, start"
             )
 
+    def _tell_control(self, line: str) -> None:
+        self.log.warning("post_trade", line)
+
     def _live(self) -> None:
         """Heartbeat and journal: what goes on whatever else control waits for."""
         self.beat()
@@ -199,20 +228,16 @@ class Supervisor:
         del self.children[name]
         if code == 0 and self._input_ended():
             return  # a recording has ended, and with it every stage in its turn
-        print(f"gateway run: process {name} ended ({_ending(code)})", file=sys.stderr, flush=True)
+        self.log.error("process_ended", f"process {name} ended ({_ending(code)})", ended=name, code=code)
         self._heartbeat_of(name)["state"] = layout.value("PROCESS_STOPPED")  # type: ignore[index]
-        if "core" in name:
+        if "core" in name:  # kill_watch.py cancels and closes
             kill.latch(self.instance, "KILL_CORE_DIED")
-            kill_file.set_latch(self.state, "CORE_DIED")
+            self.beat()
         if name == pipeline.SESSION.name:
             self.instance.control[0]["session_connection"] = 0
             self._restart(name)
         if "io" in name.split(","):
             self._restart("io")
-        if "core" in name:
-            report = kill.KillReport()
-            kill.cancel_all(self.instance, self.frames, report, waiting=self._live)
-            print(f"gateway run: {report.cancels_sent} cancels sent after core ended", file=sys.stderr, flush=True)
 
     def _restart(self, name: str) -> None:
         self.restarts[name] = self.restarts.get(name, 0) + 1
@@ -231,9 +256,11 @@ class Supervisor:
             self._end_starting()
             if self.children:
                 deny_new_risk(self.instance)
+            if self.kill_watch is not None:
+                self.kill_watch.finish(self._live, TICK_SECONDS)
+            if self.children:
                 with contextlib.suppress(AttachError):
-                    report = kill.KillReport()
-                    kill.cancel_all(self.instance, self.frames, report, CANCEL_SECONDS, self._live)
+                    cancel_all(self.instance, self.frames, KillReport(), CANCEL_SECONDS, self._live)
             self.instance.control[0]["stop"] = 1
             deadline = time.monotonic() + (STOP_JOINED_SECONDS if self.joined else STOP_SECONDS)
             while any(child.poll() is None for child in self.children.values()) and time.monotonic() < deadline:
@@ -243,11 +270,15 @@ class Supervisor:
             for child in self.children.values():
                 end_process(child)
             self.children.clear()
+            self.order_control.close()
+            if self.kill_watch is not None:
+                self.kill_watch.close()
             try:
                 if self.journal.is_open:
                     self.journal.drain(clock.now_ns(self.instance.clock_address))
             finally:
                 self.journal.close()
+                self.post_trade.close()
 
     def _end_starting(self) -> None:
         """A process that is still compiling hears of no stop word."""
@@ -259,6 +290,7 @@ class Supervisor:
     def close(self) -> None:
         """Removes the shared folder; views onto it are gone after this."""
         self.instance.close(remove=True)
+        self.log.close()
 
 
 def _ending(code: int) -> str:
@@ -283,28 +315,3 @@ def end_process(child: "subprocess.Popen[bytes] | Joined", patience_seconds: flo
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-
-
-def latch_left_behind(configuration: Configuration) -> str:
-    """The latch in the memory of a run that died without writing it down; '' where there is none."""
-    name, parent = configuration.instance.name, Path(configuration.instance.folder)
-    if is_held(name, parent):
-        return ""  # it runs, and will be refused as such
-    try:
-        latch = int(Instance.attach(name, parent).control[0]["kill_latch"])
-    except AttachError:
-        return ""
-    return layout.names("kill_reason", "KILL_")[latch] if latch else ""
-
-
-def end_left_over(folder: Path) -> None:
-    """Ends stage processes of this instance whose control is gone: two cores must never share a port.
-
-    The caller holds the instance's lock, so whatever runs on this folder now has no control any more.
-    """
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            words = (process / "cmdline").read_bytes().split(b"\0")
-            if b"gateway.ops.process" in words and str(folder).encode() in words:
-                os.kill(int(process.name), signal.SIGKILL)
-                print(f"gateway run: ended left-over process {process.name}", file=sys.stderr)

@@ -20,7 +20,8 @@ from gateway.instance import FOLDER, Instance, handle_address
 RING = "external_core"
 KINDS = {"new": "INTENT_NEW", "cancel": "INTENT_CANCEL", "replace": "INTENT_REPLACE", "mass_cancel": "INTENT_MASS_CANCEL"}
 SIDES = {"buy": "SIDE_BUY", "sell": "SIDE_SELL", "": "SIDE_NONE"}
-LIVES = {"ioc": "TIME_IOC", "day": "TIME_DAY"}
+LIVES = {"ioc": "TIME_IOC", "fok": "TIME_FOK", "day": "TIME_DAY", "gtc": "TIME_GTC"}
+POST_ONLY, REDUCE_ONLY = layout.value("INTENT_POST_ONLY"), layout.value("INTENT_REDUCE_ONLY")
 
 
 class Trader:
@@ -43,6 +44,8 @@ class Trader:
         life: str = "ioc",
         reference: int = 0,
         signal_id: int = 0,
+        post_only: bool = False,
+        reduce_only: bool = False,
     ) -> bool:
         """One intent, in the instrument's own units; False while the ring is full.
 
@@ -52,6 +55,7 @@ class Trader:
         intent = self._intent
         intent["kind"], intent["side"] = layout.value(KINDS[kind]), layout.value(SIDES[side])
         intent["time_in_force"], intent["instrument"] = layout.value(LIVES[life]), instrument
+        intent["flags"] = POST_ONLY * post_only | REDUCE_ONLY * reduce_only
         intent["price"], intent["quantity"] = price, quantity
         intent["order_reference"], intent["signal_id"] = reference, signal_id
         self._slot["size"] = layout.size("intent")

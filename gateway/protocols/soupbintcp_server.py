@@ -1,4 +1,5 @@
-"""The server of a SoupBinTCP session: who may log in, replay from any sequence, heartbeats; one login at a time.
+"""The server of a SoupBinTCP session: who may log in, replay from any sequence, heartbeats; one login at a time, or many
+that only read.
 
 Beside the corridor, sans I/O: bytes and time in, bytes and events out; no socket, no clock.
 
@@ -37,10 +38,13 @@ class Log:
 
 
 class Server:
-    """One connection to a log. `admit(username, password)` answers '' or the reject reason code, 'A' or 'S'."""
+    """One connection to a log. `admit(username, password)` answers '' or the reject reason code, 'A' or 'S'.
 
-    def __init__(self, log: Log, admit: Callable[[str, str], str], now_ns: int):
-        self.log, self.admit = log, admit
+    `shared`: any number of logins read side by side, as from a drop copy.
+    """
+
+    def __init__(self, log: Log, admit: Callable[[str, str], str], now_ns: int, shared: bool = False):
+        self.log, self.admit, self.shared = log, admit, shared
         self.phase = LOGIN
         self.heartbeats_sent = 0
         self.stream = Stream(FROM_CLIENT, now_ns)
@@ -70,7 +74,7 @@ class Server:
             return [self._lose("login_silence" if login else "silence")]
         if login:
             return []
-        if self.log.holder is not self:
+        if not self.shared and self.log.holder is not self:
             return [self._lose("replaced")]
         self._say_new(now_ns)
         if self.stream.owes_heartbeat(now_ns):
@@ -129,7 +133,8 @@ class Server:
         if refusal:
             self.stream.say(soupbintcp.encode("LoginRejected", reject_reason_code=refusal), now_ns)
             return self._lose("login_busy" if refusal == "S" else "login_refused")
-        self.log.holder = self  # the one before hears of it when its time goes on
+        if not self.shared:
+            self.log.holder = self  # the one before hears of it when its time goes on
         self._next, self.phase = sequence, OPEN
         accepted = soupbintcp.encode("LoginAccepted", session=self.log.session, sequence_number=sequence)
         self.stream.say(accepted, now_ns)

@@ -31,5 +31,6 @@ struct core {
     int64_t ticks_decode;
     struct ring_reader external; /* external_core */
     uint64_t external_intents; /* struct intents that its records are copied into; 0: nobody may send any */
+    struct ring_reader resolutions; /* control_core */
     uint64_t finished;         /* the input ended and everything held was delivered */
 };

@@ -115,6 +115,10 @@ struct core_counters {
     uint64_t strategy_faults; /* times the strategy raised: it is halted after the first */
     uint64_t healed;          /* times a stale book became valid again */
     uint64_t orders_lost;     /* that went down with a connection of the order session and never came to the venue */
+    uint64_t orders_adopted;  /* that core heard of from the venue */
+    uint64_t unknown_orders;  /* times an order had no answer in time */
+    uint64_t orders_resolved; /* by control, with what the venue says of itself */
+    uint64_t reports_parked;  /* reports that waited for their instrument to be named */
     uint64_t reasons[64];          /* by enum feed_reason */
     uint64_t messages_by_type[256]; /* by the venue's type byte */
 };

@@ -26,7 +26,10 @@ enum refusal_reason {
     REFUSAL_EPOCH = 2,
     REFUSAL_LATE = 3, /* the frame that caused it is older than the limit */
     REFUSAL_PORT = 4, /* the port did not take it */
-    REFUSAL_LOST = 5  /* it went down with its connection: the venue says that it never came */
+    REFUSAL_LOST = 5, /* it went down with its connection: the venue says that it never came */
+    REFUSAL_NEVER_ARRIVED = 6, /* control found out that the venue does not know it */
+    REFUSAL_UNKNOWN = 7,       /* no refusal: no answer in time, the order is UNKNOWN */
+    REFUSAL_WORKING = 8        /* no refusal: control found out that the venue works it */
 };
 
 struct order_refusal {

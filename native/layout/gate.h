@@ -22,7 +22,9 @@ enum kill_reason {
     KILL_CORE_STALE = 4,
     KILL_CORE_DIED = 5,
     KILL_FILE = 6,
-    KILL_POST_TRADE = 7
+    KILL_POST_TRADE = 7,
+    KILL_HTTP = 8,
+    KILL_DEVICE = 9
 };
 
 enum process_state {
@@ -93,7 +95,8 @@ enum gate_reason {
     GATE_RING = 17,    /* core_io is full */
     GATE_ORDERS = 18,  /* no free row for one more order, or the order to cancel is unknown */
     GATE_SESSION = 19, /* the order session lost a report: positions are uncertain */
-    GATE_REASONS = 20
+    GATE_REDUCE = 20,  /* reduce-only, and the position could grow by it */
+    GATE_REASONS = 21
 };
 
 enum instrument_flag {
@@ -140,7 +143,7 @@ struct gate_row {
     int64_t last_age_ns;     /* oldest last trade that serves as a reference */
     int64_t tick;
     int64_t lot;
-    uint64_t reserved_limits;
+    uint64_t halted; /* by control, bits of enum post_trade_control; admission leaves it, or sets it for a halted symbol */
 
     int64_t position;
     int64_t open_buy;     /* reserved from send to a terminal state */
@@ -189,11 +192,12 @@ struct gate_group {
 /* One strategy: a line of control's, a line of core's. */
 struct gate_strategy {
     uint64_t flags;  /* enum strategy_flag */
-    uint64_t halted; /* set by control: post-trade controls, or the account's human */
+    uint64_t halted; /* by control, bits of enum post_trade_control: deny */
     int64_t position_max; /* in every single instrument */
     int64_t repeat_max;   /* executions in repeat_ns that disable it */
     int64_t repeat_ns;
-    uint64_t reserved_limits[3];
+    uint64_t size_shift;  /* by control: its caps of quantity, value and position are divided by 2 to this; 64 or more: 0 */
+    uint64_t reserved_limits[2];
 
     uint64_t repeated; /* disabled by REPEAT until a human enables it */
     uint64_t executions;
@@ -226,7 +230,7 @@ struct gate_account {
 
     uint64_t accepted;
     uint64_t session_lost; /* reports lost on the order session: deny until reconciled */
-    uint64_t halted;       /* by control: deny */
+    uint64_t halted;       /* by control, bits of enum post_trade_control: deny */
     int64_t dup_ns;
     int64_t rate_age_ns;   /* oldest rate that converts a foreign value */
     int64_t window_ns;     /* length of the rolling window */

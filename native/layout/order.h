@@ -11,14 +11,21 @@ enum intent_kind {
 
 enum time_in_force {
     TIME_DAY = 0, /* the venue's own codes (OUCH 5.0, Time In Force) */
-    TIME_IOC = 3
+    TIME_IOC = 3,
+    TIME_GTC = 16, /* our own: OUCH has none, the gate refuses it */
+    TIME_FOK = 17  /* our own: on the wire it is IOC with a minimum quantity, the whole of it */
+};
+
+enum intent_flag {
+    INTENT_POST_ONLY = 1,  /* never takes: the venue cancels what would trade at once */
+    INTENT_REDUCE_ONLY = 2 /* the gate lets it pass only if the position cannot grow by it, then a kill does not stop it */
 };
 
 struct intent {
     uint8_t kind; /* enum intent_kind */
     uint8_t side; /* enum event_side */
     uint8_t time_in_force;
-    uint8_t flags;
+    uint8_t flags; /* enum intent_flag */
     uint32_t instrument;
     int64_t price;
     int64_t quantity;
@@ -63,6 +70,13 @@ enum order_state {
     ORDER_UNKNOWN = 8
 };
 
+enum order_flag {
+    ORDER_POST_ONLY = 1, /* as INTENT_POST_ONLY, INTENT_REDUCE_ONLY */
+    ORDER_REDUCE_ONLY = 2,
+    ORDER_ADOPTED = 4, /* core heard of it from the venue: control's, or of a run before this one */
+    ORDER_FOUND = 8    /* adopted before the first connection was up: a run before this one left it */
+};
+
 /* One of our orders, at row `reference % ORDERS_MAX`: 128 bytes. */
 struct order {
     uint64_t reference; /* OUCH UserRefNum: strictly rising within a session */
@@ -82,7 +96,8 @@ struct order {
     uint8_t side;
     uint8_t time_in_force;
     uint8_t reject_code;
-    uint32_t fills;
+    uint16_t fills; /* 65,535: so many or more */
+    uint16_t flags; /* enum order_flag */
     uint64_t last_match;
     int64_t time_cancel_venue_ns; /* the venue's stamp of the last cancel report: the same stamp again is a duplicate */
     uint32_t next;     /* own working orders of the instrument and side: one plus a row, 0: the end */
@@ -126,7 +141,10 @@ struct order_frame {
 
 struct order_template {
     struct order_frame enter;
+    struct order_frame enter_whole; /* with a minimum quantity: FOK */
+    struct order_frame enter_post;  /* post-only */
     struct order_frame replace;
+    struct order_frame replace_post;
     struct order_frame cancel;
     struct order_frame mass_cancel;
 };
@@ -157,7 +175,55 @@ struct order_path {
     uint64_t recent;      /* struct gate_recent 0 */
     uint64_t recent_mask;
     uint64_t executions;  /* struct gate_executions 0, one per strategy */
-    uint64_t reserved[2];
+    uint64_t adoption;    /* struct adoption */
+    uint64_t reserved[1];
+};
+
+enum adoption_constant {
+    ADOPTION_SYMBOLS = 4096, /* of the symbols last asked for, by hash */
+    ADOPTION_PARKED = 16384, /* reports that wait for the directory */
+    ADOPTION_PARKED_BYTES = 112
+};
+
+/* A report about an order of an instrument that the directory has not named yet. */
+struct parked_report {
+    uint64_t reference; /* 0: the row is free */
+    uint32_t size;
+    uint32_t reserved;
+    uint8_t bytes[112];
+};
+
+/* Orders that core hears of without having sent them, and orders whose fate is not known. Process-local to core. */
+struct adoption {
+    uint64_t cancel_found; /* 1: new risk waits until control has cancelled what a run before this one left */
+    uint64_t up;           /* 1 once a connection was up and everything before it settled */
+    uint64_t connection;   /* the one that new risk waits for; 0: none */
+    uint64_t parked_count;
+    uint64_t parked;       /* address of ADOPTION_PARKED struct parked_report */
+    uint64_t listed;       /* events of the directory when the parked ones were last looked at */
+    uint64_t books_used;   /* address of the word that counts the rows of books in use */
+    uint64_t swept;        /* cursor of the look for orders without an answer */
+    int64_t unknown_ns;    /* without an answer for so long an order is UNKNOWN */
+    int64_t looked_ns;     /* when what new risk waits for was last looked at */
+    uint64_t reserved[6];
+    uint32_t symbols[4096]; /* one plus the row of a symbol, by hash */
+};
+
+enum resolution_kind {
+    RESOLUTION_NEVER_ARRIVED = 1, /* the venue does not know the order, and can not take it any more: it is over */
+    RESOLUTION_WORKING = 2,       /* the venue works the order: its cancel was lost, or refused */
+    RESOLUTION_ASK = 3            /* reserved: nothing happens */
+};
+
+/* The record of control_core: what control found out at the venue about one of our orders. */
+struct resolution_slot {
+    uint64_t sequence;
+    uint32_t size;
+    uint16_t kind; /* enum resolution_kind */
+    uint16_t flags;
+    uint64_t reference;
+    int64_t time_ns; /* when control found it out */
+    uint64_t reserved[4];
 };
 
 /* The record of external_core: a struct intent follows. Writer: a strategy in another process; nothing in it is believed. */
@@ -168,6 +234,10 @@ struct intent_slot {
     uint16_t flags;
     int64_t time_ns; /* when it was meant, by the instance's clock: core refuses one that is too old */
     uint64_t reserved[5];
+};
+
+enum order_slot_flag {
+    ORDER_SLOT_ENTERS = 1 /* of a REDUCE: an order of its own, which may only reduce; epoch, lease and age stop it, no kill */
 };
 
 enum order_slot_kind {
@@ -193,23 +263,36 @@ struct order_slot {
     uint64_t reference;
 };
 
-/* The record of core_journal: 128 bytes, what happened to one order, or to the feed. */
+/* The record of core_journal: 192 bytes, what happened to one order, or to the feed. */
 enum journal_kind {
     JOURNAL_NONE = 0,
     JOURNAL_DECISION = 1, /* intent and the gate's reason mask */
-    JOURNAL_REPORT = 2,   /* a venue report as applied */
+    JOURNAL_REPORT = 2,   /* a venue report, in front of what it changes; or what io or core says instead of the venue */
     JOURNAL_GAP = 3
 };
 
+/*
+ * Of a decision, `intent` is what was asked. Of a report it is what our table has of the order (all zero: nothing), its
+ * kind NONE; `order_reference` is the order that this one replaces.
+ */
 struct journal_slot {
     uint64_t sequence;
     uint32_t size;
     uint16_t kind; /* enum journal_kind */
-    uint16_t flags;
+    uint16_t flags; /* of a report: the venue's own reason */
     int64_t time_ns;
     uint64_t reference;
-    uint64_t reasons; /* gate mask of a decision; venue code of a report */
+    uint64_t reasons; /* gate mask of a decision; of a report its type letter, or enum refusal_reason */
     struct intent intent;
-    uint64_t match;
-    uint64_t reserved[2];
+    uint64_t match; /* of an execution; of a decision: the version of the limits it was judged by */
+    int64_t price;  /* what the report says; 0 where it says nothing */
+    int64_t quantity;
+    uint64_t venue_order_id;
+    int64_t time_venue_ns; /* the venue's stamp: nanoseconds since its midnight */
+    int64_t bid; /* best prices and our position in the instrument, at that moment */
+    int64_t ask;
+    int64_t position;
+    int64_t ticks_receive; /* of a decision: the stamps of its order (struct order_slot) */
+    int64_t ticks_decode;
+    int64_t ticks_order; /* of a refused one: when it was refused */
 };

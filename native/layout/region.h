@@ -27,7 +27,9 @@ enum region_kind {
     REGION_HOLDINGS = 15,
     REGION_WINDOWS = 16,
     REGION_RECENT = 17,
-    REGION_EXECUTIONS = 18
+    REGION_EXECUTIONS = 18,
+    REGION_POST_TRADE = 19,
+    REGION_RECONCILIATION = 20
 };
 
 struct region_header {

@@ -38,6 +38,22 @@ enum session_loss {
     LOSS_REASONS = 32
 };
 
+/* What control found when it held our account against the venue's drop copy. Writer: control. */
+struct reconciliation_state {
+    struct region_header region;
+
+    uint64_t reconciliations; /* comparisons made */
+    uint64_t mismatches;      /* comparisons that found a difference twice, a second apart */
+    uint64_t differences;     /* of the last comparison; new risk may not be resumed while there is one */
+    int64_t time_last_ns;     /* when it was made */
+    int64_t time_clean_ns;    /* when the last one without a difference was made; 0: none yet */
+    uint64_t resolved;        /* unknown orders that the venue's stream decided */
+    uint64_t flagged;         /* unknown orders that nobody could decide in time */
+    uint64_t found;           /* working orders that the start found */
+    uint64_t drop_copy;       /* 1: the drop copy is connected and read to its end */
+    uint64_t reserved[7];
+};
+
 struct session_state {
     struct region_header region;
 

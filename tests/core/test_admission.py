@@ -5,7 +5,7 @@ import pytest
 
 from gateway.core.admission import admit, contains, make_admission, symbol_words
 from gateway.core.memory import address_of
-from gateway.layout import dtype, value
+from gateway.layout import dtype, size, value
 
 PERMITTED, RESTRICTED, SET = (value(f"INSTRUMENT_{name}") for name in ("PERMITTED", "RESTRICTED", "LIMITS_SET"))
 LIMITS = {"flags": SET, "quantity_max": 500, "value_max": 9, "position_max": 8, "collar_ppm": 7, "stale_ns": 6}
@@ -50,6 +50,40 @@ def test_restricted_wins_over_permitted():
 
 def test_restricted_alone_permits_nothing():
     assert admitted("AAPL", [], ["AAPL"])[3]["flags"] == 0
+
+
+def relisted(symbols, symbol="AAPL", before=0, rows_used=None):
+    """The halt of an instrument behind its listing; `symbols` stand in the region of halted ones, `before` in its row."""
+    region = np.zeros(1 << 14, dtype=np.uint8)
+    account = region[: size("post_trade_account")].view(dtype("post_trade_account"))
+    words = region[size("post_trade_account") :].view(np.uint64)
+    for index, halted in enumerate(symbols):
+        words[index] = int.from_bytes(halted.encode().ljust(8), "little")
+    account["symbols"] = len(symbols) if rows_used is None else rows_used
+    record, keep = make_admission(["*"], [], LIMITS, None, address_of(region))
+    rows, event = np.zeros(8, dtype=dtype("gate_row")), np.zeros(1, dtype=dtype("event"))
+    rows["halted"][3] = before
+    event["order_id"], event["instrument"] = int.from_bytes(symbol.encode().ljust(8), "little"), 3
+    admit(address_of(record), address_of(rows), address_of(event))
+    assert keep and rows["flags"][3] == PERMITTED | SET
+    return int(rows["halted"][3])
+
+
+GAP = 1 << value("POST_TRADE_GAP")
+
+
+@pytest.mark.parametrize(("symbols", "halted"), [([], 0), (["MSFT"], 0), (["AAPL"], GAP), (["MSFT", "A", "AAPL"], GAP)])
+def test_a_symbol_that_was_halted_is_halted_from_its_listing_on(symbols, halted):
+    assert relisted(symbols) == halted
+
+
+def test_a_listing_lifts_no_halt_and_keeps_what_control_wrote():
+    assert relisted([], before=64) == 64 and relisted(["AAPL"], before=64) == 64 | GAP
+
+
+def test_symbols_behind_the_rows_in_use_and_a_count_beyond_the_region_are_no_matter():
+    assert relisted(["MSFT", "AAPL"], rows_used=1) == 0
+    assert relisted(["AAPL"], rows_used=1 << 40) == GAP and relisted(["MSFT"], rows_used=1 << 40) == 0
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 100])

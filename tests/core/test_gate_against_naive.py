@@ -122,7 +122,7 @@ class Twins:
 
     def calm_limits(self, instrument: int) -> None:
         choice = self.random.choice
-        flags = {"permitted": 1, "restricted": 0, "limits_set": 1, "auction": choice((0, 1))}
+        flags = {"permitted": 1, "restricted": 0, "limits_set": 1, "auction": choice((0, 1)), "halted": 0}
         units = {"tick": choice((1, 1, 100)), "lot": choice((1, 1, 50)), "stale_ns": 10**9, "last_age_ns": 10**9}
         caps = {"quantity_max": choice((200, 500, 1000)), "value_max": choice((10**9, 10**9, 2 * 10**8))}
         caps.update(position_max=choice((2000, 10**6, 10**6)), collar_ppm=choice((100, 50_000)))
@@ -153,6 +153,7 @@ class Twins:
         self.rate(1, fraction=choice((FRACTION_ONE * 108 // 100, FRACTION_ONE // 150)), time_ns=self.now_ns)
         for number in range(STRATEGIES):
             caps = {"position_max": choice((1000, 10**6)), "repeat_max": choice((1024, 20)), "repeat_ns": 10**9}
+            caps["size_shift"] = choice((0, 0, 0, 1))
             self.strategy(number, set=1, halted=0, repeated=0, **caps)
         self.naive.halted = False
         self.desk.intents["halted"] = 0
@@ -170,7 +171,8 @@ class Twins:
             number = draw.choice((0, 1)) if name in LIMIT_FLAGS or name in ("currency", "group") else draw.choice(EXTREMES)
             number = abs(number) % 2**32 if name in U32 else number
             self.limits(
-                instrument, **{name: min(abs(number), 2**63 - 1) if name in ("weight_fraction", "permits") else number}
+                instrument,
+                **{name: min(abs(number), 2**63 - 1) if name in ("weight_fraction", "permits", "halted") else number},
             )
         elif what < 9:
             name = draw.choice([*self.naive.books[instrument]])
@@ -181,8 +183,9 @@ class Twins:
         elif what == 10:
             self.account(**draw.choice(({"limits_version": 1}, {"session_lost": 1}, {"halted": 1})))
         elif what == 11:
-            name = draw.choice(("set", "halted", "position_max", "repeat_max", "repeat_ns", "repeated"))
+            name = draw.choice(("set", "halted", "position_max", "repeat_max", "repeat_ns", "repeated", "size_shift"))
             number = draw.choice((0, 1)) if name in ("set", "halted", "repeated") else draw.choice(EXTREMES)
+            number = draw.choice((0, 1, 2, 5, 62, 63, 64, 2**64 - 1)) if name == "size_shift" else number
             self.strategy(draw.randrange(STRATEGIES), **{name: number})
         elif what == 12:
             self.rate(1, **draw.choice(({"fraction": draw.choice(EXTREMES)}, {"time_ns": draw.choice(EXTREMES)})))
@@ -240,11 +243,15 @@ class Twins:
         if order is not None and kind in ("REPLACE", "CANCEL") and draw.random() < 0.95:
             strategy = order.strategy
         self.signal += draw.random() < 0.9
-        life = 3 if draw.random() < 0.99 else draw.choice((0, 1, 7))
+        life = 3 if draw.random() < 0.99 else draw.choice((0, 1, 7, 16, 17))
+        flags = 0 if draw.random() < 0.9 else draw.choice((1, 2, 2, 2, 2, 3, 4, 255))
+        if flags & 2 and draw.random() < 0.7:
+            quantity = draw.choice((abs(self.naive.portfolio.whole[instrument % INSTRUMENTS]["position"]), 1, 50))
+            side = 2 if self.naive.portfolio.whole[instrument % INSTRUMENTS]["position"] > 0 else 1
         terms = {"instrument": instrument, "side": side, "price": price, "quantity": quantity}
         reference = reference if kind != "NEW" else 0
         who = {"strategy": strategy, "signal_id": self.signal % 4 + 1000 * (self.signal // 1000)}
-        return {**terms, **who, "time_in_force": life, "order_reference": reference}
+        return {**terms, **who, "time_in_force": life, "order_reference": reference, "flags": flags}
 
     def decide(self) -> None:
         """One intent through both."""

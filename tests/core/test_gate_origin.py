@@ -16,8 +16,8 @@ def desk():
     return desk
 
 
-def fill(desk, reference, match, now_ns=NOW_NS):
-    terms = {"quantity": 1, "price": 1_000_200, "match_number": match}
+def fill(desk, reference, match, now_ns=NOW_NS, quantity=1):
+    terms = {"quantity": quantity, "price": 1_000_200, "match_number": match}
     desk.report("OrderExecuted", now_ns=now_ns, user_ref_num=reference, **terms)
 
 
@@ -155,6 +155,53 @@ def test_a_halted_account_or_strategy_is_disabled(desk):
     desk.set_limits(1, permits=0b1111)
     desk.intents["halted"] = 1
     assert desk.ask(strategy=1) == set(), "the one that raised is the other"
+
+
+def test_a_halted_instrument_is_disabled_and_its_neighbour_is_not(desk):
+    desk.set_limits(1, halted=1 << 5)
+    assert desk.ask() == {"DISABLED"}
+    assert desk.ask(instrument=2) == set()
+    desk.set_limits(1, halted=0)
+    assert desk.ask() == set()
+
+
+def test_a_reduced_strategy_sends_half_the_quantity_and_not_one_lot_more(desk):
+    desk.set_limits(1, quantity_max=1000)
+    desk.set_strategy(0, size_shift=1)
+    assert desk.ask(quantity=500) == set()
+    assert desk.ask(quantity=501) == {"QTY"}
+    desk.set_strategy(1, **STRATEGY)
+    desk.set_limits(1, permits=0b1111)
+    assert desk.ask(strategy=1, quantity=1000) == set(), "the other one's sizes are whole"
+
+
+def test_a_reduced_strategy_sends_half_the_value_and_holds_half_the_position(desk):
+    desk.set_limits(1, value_max=200 * 1_000_200)
+    desk.set_strategy(0, size_shift=1, position_max=400)
+    assert desk.ask(quantity=100) == set()
+    assert desk.ask(quantity=101) == {"VALUE"}
+    desk.set_limits(1, value_max=10**10)
+    assert desk.ask(quantity=200) == set()
+    assert desk.ask(quantity=201) == {"POSITION"}
+    desk.set_strategy(0, size_shift=2)
+    assert desk.ask(quantity=101) == {"POSITION"}
+
+
+@pytest.mark.parametrize("shift", [63, 64, 65, 127, 1 << 32, (1 << 64) - 1])
+def test_sizes_that_are_halved_beyond_all_bits_are_nothing(desk, shift):
+    desk.set_strategy(0, size_shift=shift)
+    assert {"QTY", "VALUE", "POSITION"} <= desk.ask(quantity=1)
+
+
+def test_a_reduced_strategy_may_always_sell_what_it_holds(desk):
+    desk.set_strategy(0, position_max=400)
+    for reference in (1, 2, 3):
+        assert desk.send(quantity=100) == set()
+        fill(desk, reference, reference, quantity=100)
+    desk.set_strategy(0, size_shift=8)
+    desk.set_limits(1, quantity_max=100_000)
+    assert desk.ask(side=2, quantity=300, price=1_000_000) == set()
+    assert "POSITION" in desk.ask(quantity=1)
 
 
 def test_orders_leave_from_the_nanosecond_of_opening_to_the_last_before_closing(desk):

@@ -133,7 +133,7 @@ def test_without_control_io_sets_the_latch_and_it_outlives_the_run_until_somebod
     command = [sys.executable, "-m", "gateway.cli.main"]
     refused = subprocess.run([*command, "run", str(running.path)], capture_output=True, text=True, timeout=60)
     assert refused.returncode == 5 and "CONTROL_STALE, in a run whose control died" in refused.stderr
-    words = ["kill", "--clear", "--config", str(running.path)]
+    words = ["kill", "--clear", "--force", "--config", str(running.path)]
     cleared = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60)
     assert cleared.returncode == 0 and all(f"ended left-over process {stage}" in cleared.stderr for stage in stages)
     running.start()
@@ -158,7 +158,7 @@ def test_a_signal_to_io_latches_and_nothing_starts_until_a_human_clears_it(appli
     running.send([feed.packet(feed.add(9, "B", 1, 999_900))])
     wait_messages(running, 5)
     time.sleep(0.2)
-    assert running.orders() == []
+    assert {order["message"] for order in running.orders()} == {"Cancel Order"}, "control cancels what is open, no more"
     ended = running.stop()
     assert ended["exit_code"] == 1 and ended["kill_latch"] == "SIGNAL" and ended["rejects"]["kill"] == 1
     command = [sys.executable, "-m", "gateway.cli.main", "run", str(running.path)]
@@ -167,7 +167,9 @@ def test_a_signal_to_io_latches_and_nothing_starts_until_a_human_clears_it(appli
     assert "gateway kill --clear" in again.stderr
     running.peer.close()
     assert running.left_over() == []
-    cleared = kill_command("--clear", "--config", str(running.path))
+    refused = kill_command("--clear", "--config", str(running.path))
+    assert refused.returncode == 1 and "unresolved: order" in refused.stderr, "this venue has confirmed nothing"
+    cleared = kill_command("--clear", "--force", "--config", str(running.path))
     assert cleared.returncode == 0 and "it was set by: SIGNAL" in cleared.stderr
     running.start()
     assert running.stop()["exit_code"] == 0

@@ -35,6 +35,7 @@ class RunningDemo:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            env={**os.environ, "GATEWAY__KILL__FLATTEN": "false"},  # counted is whatever leaves after it
         )
         self.name = f"demo-{self.process.pid}"
         self.instance = self.wait_for(lambda: Instance.attach(self.name))
@@ -73,7 +74,8 @@ class RunningDemo:
 
     def kill_command(self):
         command = [sys.executable, "-m", "gateway.cli.main", "kill", "--instance", self.name, "--json"]
-        outcome = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        environment = {**os.environ, "GATEWAY_ORDERS_PASSWORD": "simulated"}
+        outcome = subprocess.run(command, capture_output=True, text=True, timeout=90, env=environment)
         return outcome.returncode, json.loads(outcome.stdout)
 
     def close(self):

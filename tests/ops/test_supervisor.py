@@ -11,8 +11,9 @@ from gateway.instance import is_held
 from gateway.layout import value
 from gateway.native import lib
 from gateway.ops import kill_file, supervisor
+from gateway.ops.dead_run import end_left_over
 from gateway.ops.process import PROBLEM_FILE
-from gateway.ops.supervisor import Supervisor, end_left_over, end_process
+from gateway.ops.supervisor import Supervisor, end_process
 from tests.corridor_bench import configuration
 
 RUNNING = value("PROCESS_RUNNING")

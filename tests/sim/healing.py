@@ -163,6 +163,12 @@ class Healing:
         for locate in set(self.sick_since) - sick:
             self.sick_ns.append(now_ns - self.sick_since.pop(locate))
 
+    def miss(self, seconds: float, step_ns: int = 50_000) -> None:
+        """Time moves and the venue speaks, but the corridor is not there yet."""
+        for _ in range(round(seconds * 1e9 / step_ns)):
+            self.bench.advance(step_ns)
+            self.bench.collect()
+
     def run(self, seconds: float, step_ns: int = 50_000) -> None:
         """Moves time in steps; each step's frames go over one by one, and a time record behind them."""
         for _ in range(round(seconds * 1e9 / step_ns)):

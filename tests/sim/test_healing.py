@@ -89,3 +89,16 @@ def test_how_long_books_were_stale_is_what_the_core_recorded(healing):
     recorded = session.instance.counters[0]["stale"]
     assert recorded["count"] == session.counters["healed"] > 0
     assert recorded["max_ns"] >= max(session.sick_ns, default=0) > 0
+
+
+def test_one_who_joins_late_has_limits_and_trades_once_snapshots_have_named_the_instruments(healing):
+    session = healing(5, "", SNAPSHOTS)
+    session.miss(0.05)
+    assert session.bench.venue.counters["feed_sequence"] > 100, "the directory was said before"
+    session.run(SECONDS)
+    session.bench.venue.finish(int(session.bench.clock[0]))
+    session.run(SETTLING_SECONDS, step_ns=500_000)
+    session.compare()
+    assert session.problems == []
+    assert session.instance.rows("gate")["quantity_max"][1:7].all()
+    assert session.counts["orders"] > 50 and session.sick_since == {}

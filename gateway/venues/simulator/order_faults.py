@@ -16,6 +16,8 @@ class FaultClock:
         self.plan = plan
         self._logins = ["A"] * plan.reject + ["S"] * plan.busy
         self._due: list[tuple[int, str]] = []
+        self._refusals = plan.refuse_cancels
+        self._mute_until_ns = 0
         self._stall_from_ns = 0
 
     def begin(self, open_ns: int, close_ns: int = 0) -> None:
@@ -34,6 +36,20 @@ class FaultClock:
     def login_refusal(self) -> str:
         """The reject reason code of the next login, '' once they are used up."""
         return self._logins.pop(0) if self._logins else ""
+
+    def refuses_cancel(self) -> bool:
+        """Whether the cancel that has just come is refused."""
+        self._refusals -= 1
+        return self._refusals >= 0
+
+    def note_cancel(self, now_ns: int) -> None:
+        """A cancel has come: the silence begins, if it is planned and was not there yet."""
+        if self.plan.mute_ms and self._mute_until_ns == 0:
+            self._mute_until_ns = now_ns + self.plan.mute_ms * MILLISECOND_NS
+
+    def is_mute(self, now_ns: int) -> bool:
+        """Whether nothing is read and nothing is said now."""
+        return now_ns < self._mute_until_ns
 
     def is_stalled(self, now_ns: int) -> bool:
         """Whether nothing is read now."""

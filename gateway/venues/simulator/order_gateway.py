@@ -9,30 +9,43 @@ logged in. Every end of a connection is told to the engine when it cancels on di
 """
 
 import select
-import socket
 import threading
 from collections import Counter, deque
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gateway import clock, layout
 from gateway.core import ring
 from gateway.core.memory import address_of
-from gateway.errors import PortError
 from gateway.instance import Instance, handle_address
-from gateway.protocols import moldudp64
+from gateway.protocols import moldudp64, ouch50
 from gateway.protocols.soupbintcp_server import Log, Server
 from gateway.protocols.soupbintcp_stream import Accepted, Event, Lost, Message
-from gateway.venues.simulator.order_connection import Connection
+from gateway.venues.simulator.drop_copy import DropCopyPort
+from gateway.venues.simulator.order_connection import CONNECTIONS_MAX, Connection, listen
 from gateway.venues.simulator.order_faults import FaultClock
 from gateway.venues.simulator.order_settings import OrderSettings
 
 BATCH = 64
-CONNECTIONS_MAX = 8
 HEADERS_BYTES = layout.value("VENUE_HEADERS_BYTES")
 MESSAGE, LOST = layout.value("FRAME_MESSAGE"), layout.value("FRAME_SESSION")
+ARRIVALS_MAX = 1 << 16
+CLIENT_AT = {b"O": ouch50.offsets_of("EnterOrder").cl_ord_id, b"U": ouch50.offsets_of("ReplaceOrder").cl_ord_id}
+CLIENT_BYTES = 14
+CANCELS = (b"X", b"C")  # Cancel Order, Mass Cancel
+CANCEL_BYTES_MIN = 5  # type and reference
+DAY_NS = 86_400_000_000_000
 REST_SECONDS, REST_ALONE_SECONDS, STOP_SECONDS = 0.0002, 0.005, 5.0
+
+
+class Arrival(NamedTuple):
+    """One message of a client: the venue's time, type, reference, and the client order id of an order or a replacement."""
+
+    time_ns: int
+    letter: str
+    reference: int
+    client_order_id: str
 
 
 class OrderGateway:
@@ -45,28 +58,17 @@ class OrderGateway:
         slot_bytes = int(instance.rings["core_session"].view("ring_header")[0]["slot_bytes"])
         self._batch = np.zeros((BATCH, slot_bytes), dtype=np.uint8)
         self._header = np.zeros(1, dtype=layout.dtype("frame_slot"))
-        self._to_engine: deque[tuple[int, bytes]] = deque()
+        self._to_engine: deque[tuple[int, bytes, int]] = deque()  # (kind, message, when it came in)
+        self.arrivals: deque[Arrival] = deque(maxlen=ARRIVALS_MAX)
         self._late: deque[tuple[int, bytes]] = deque()  # (when it is said, report)
         self.connections: list[Connection] = []
         self.counts: Counter[str] = Counter()
         self.faults = FaultClock(settings.faults)
         self._ending = threading.Event()
         self.problem = ""
-        self._listener = self._listen()
+        self._listener = listen(settings.host, settings.port, "order gateway")
+        self.copies = None if settings.drop_copy is None else DropCopyPort(*settings.drop_copy, self.log, self._knows)
         self._thread = threading.Thread(target=self._serve, name="order-gateway", daemon=True)
-
-    def _listen(self) -> socket.socket:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((self.settings.host, self.settings.port))
-            listener.listen(CONNECTIONS_MAX)
-        except OSError as problem:
-            listener.close()
-            where = f"{self.settings.host}:{self.settings.port}"
-            raise PortError(f"the order gateway cannot listen on {where}: {problem.strerror}") from None
-        listener.setblocking(False)
-        return listener
 
     @property
     def port(self) -> int:
@@ -91,10 +93,14 @@ class OrderGateway:
         for connection in self.connections:
             connection.close()
         self._listener.close()
+        if self.copies is not None:
+            self.copies.close()
 
     def report(self) -> dict[str, Any]:
         """What happened to connections, and what is in the log."""
-        return {"session": self.log.session, "messages": len(self.log.messages), "problem": self.problem, **self.counts}
+        copies = {} if self.copies is None else {"drop_copy_logins": self.copies.logins}
+        counts = {"messages": len(self.log.messages), "problem": self.problem, **self.counts, **copies}
+        return {"session": self.log.session, **counts}
 
     # ---- the thread ------------------------------------------------------------------------------------------------
 
@@ -103,6 +109,9 @@ class OrderGateway:
             while not (self._ending.is_set() and self._all_said()):
                 now_ns = clock.now_ns(self.instance.clock_address)
                 self.turn(now_ns)
+                if self.faults.is_mute(now_ns):
+                    self._ending.wait(REST_ALONE_SECONDS)
+                    continue
                 heard: list[Any] = [] if self._to_engine or self.faults.is_stalled(now_ns) else self.connections
                 rest = REST_SECONDS if self.connections else REST_ALONE_SECONDS
                 select.select([self._listener, *heard], [], [], rest)
@@ -113,20 +122,25 @@ class OrderGateway:
     def turn(self, now_ns: int) -> None:
         """One turn: reports out of the engine, clients in, orders into the engine, faults."""
         self._take_reports(now_ns)
+        if self.faults.is_mute(now_ns):
+            return
         self._accept(now_ns)
         for connection in self.connections:
             if connection.open and not self._to_engine and not self.faults.is_stalled(now_ns):
                 self._on(connection, connection.read(now_ns))
             if connection.open:
                 self._on(connection, connection.write(now_ns))
-        self._hand_over(now_ns)
+        self._hand_over()
+        if self.copies is not None:
+            self.copies.turn(now_ns)
         self._fail(now_ns)
         self.connections = [connection for connection in self.connections if connection.open]
 
     def _all_said(self) -> bool:
         """Whether nothing is on its way any more; the session ends behind the last report."""
         self.log.ended = not self._late
-        return self.log.ended and all(connection.is_done for connection in self.connections)
+        readers = [] if self.copies is None else self.copies.connections
+        return self.log.ended and all(connection.is_done for connection in [*self.connections, *readers])
 
     def _take_reports(self, now_ns: int) -> None:
         reader = handle_address(self._reader)
@@ -158,14 +172,20 @@ class OrderGateway:
         fault = self.faults.login_refusal()
         if fault:
             return fault
+        return self._knows(username, password)
+
+    def _knows(self, username: str, password: str) -> str:
         return "" if (username, password) == (self.settings.username, self.settings.password) else "A"
 
     def _on(self, connection: Connection, events: list[Event]) -> None:
-        for event in events:
+        stamps = connection.stamps if len(connection.stamps) == len(events) else [self._now_ns()] * len(events)
+        for event, stamp_ns in zip(events, stamps, strict=True):
             match event:
                 case Message(_, payload):
                     self.counts["messages_received"] += 1
-                    self._to_engine.append((MESSAGE, payload))
+                    self._note(payload, stamp_ns)
+                    if not self._refused(payload):
+                        self._to_engine.append((MESSAGE, payload, stamp_ns))
                 case Accepted():
                     connection.logged_in = True
                     self.counts["logins"] += 1
@@ -175,17 +195,40 @@ class OrderGateway:
                     self._gone(connection)
                     connection.close()
 
+    def _now_ns(self) -> int:
+        return clock.now_ns(self.instance.clock_address)
+
+    def _note(self, payload: bytes, stamp_ns: int) -> None:
+        """What came in, and when, by the kernel's stamp: the venue's side of the wire."""
+        letter, at = chr(payload[0]) if payload else "", CLIENT_AT.get(payload[:1])
+        name = payload[at : at + CLIENT_BYTES].decode("latin-1").rstrip() if at is not None else ""
+        self.arrivals.append(Arrival(stamp_ns, letter, int.from_bytes(payload[1:CANCEL_BYTES_MIN], "big"), name))
+
+    def _refused(self, payload: bytes) -> bool:
+        """Faults of cancels: the venue falls silent at one, or answers it with Cancel Reject (OUCH 5.0, 3.10)."""
+        if payload[:1] not in CANCELS or len(payload) < CANCEL_BYTES_MIN:
+            return False
+        now_ns = self._now_ns()
+        self.faults.note_cancel(now_ns)
+        if not self.faults.refuses_cancel():
+            return False
+        self.counts["cancels_refused"] += 1
+        reference = int.from_bytes(payload[1:CANCEL_BYTES_MIN], "big")
+        answer = ouch50.encode("CancelReject", timestamp=now_ns % DAY_NS, user_ref_num=reference)
+        self._late.append((now_ns + self.settings.faults.delay_ms * 1_000_000, answer))
+        return True
+
     def _gone(self, connection: Connection) -> None:
         """A connection is over: the engine hears of it behind the last message that was read."""
         if connection.logged_in and self.settings.cancel_on_disconnect:
-            self._to_engine.append((LOST, b""))
+            self._to_engine.append((LOST, b"", self._now_ns()))
         connection.logged_in = False
 
-    def _hand_over(self, now_ns: int) -> None:
+    def _hand_over(self) -> None:
         while self._to_engine:
-            flags, data = self._to_engine[0]
+            flags, data, stamp_ns = self._to_engine[0]
             payload = np.frombuffer(data or b"\0", dtype=np.uint8)
-            self._header["size"], self._header["flags"], self._header["time_receive_ns"] = len(data), flags, now_ns
+            self._header["size"], self._header["flags"], self._header["time_receive_ns"] = len(data), flags, stamp_ns
             writer = handle_address(self._writer)
             size = layout.size("frame_slot")
             if not ring.put(writer, address_of(self._header), size, address_of(payload), len(data)):

@@ -20,6 +20,8 @@ class SessionFaults:
     busy: int = 0  # logins answered with "session not available", then they are taken
     delay_ms: int = 0  # by which reports are late
     stall_ms: int = 0  # once a second nothing is read for so long
+    refuse_cancels: int = 0  # cancels and mass cancels answered with Cancel Reject, then they are taken
+    mute_ms: int = 0  # from the first cancel on nothing is read and nothing is said for so long, once
 
     @classmethod
     def parse(cls, text: str) -> "SessionFaults":
@@ -46,4 +48,5 @@ class OrderSettings:
     username: str = "GWSIM"
     password: str = field(default="simulated", repr=False)  # of a venue that holds nothing
     cancel_on_disconnect: bool = True
+    drop_copy: tuple[str, int] | None = None  # where the same reports are read a second time; port 0: any that is free
     faults: SessionFaults = field(default_factory=SessionFaults)

@@ -9,7 +9,7 @@ from gateway.core.counters import add_to
 from gateway.core.kernel import inner
 from gateway.core.memory import load_be16, load_be32, load_be64, load_i64, load_u8, load_u32, store_i64
 from gateway.layout import value
-from gateway.protocols.ouch50 import offsets_of, size_of
+from gateway.protocols.ouch50 import OPTION_TAGS, offsets_of, size_of
 from gateway.venues.simulator.draws import below
 from gateway.venues.simulator.faults import MILLION
 from gateway.venues.simulator.feed import SYMBOL, symbol_at
@@ -37,6 +37,7 @@ ENTER_BYTES, CHANGE_BYTES = size_of("EnterOrder"), size_of("ReplaceOrder")
 WITHDRAW_BYTES, MASS_BYTES, QUERY_BYTES = size_of("CancelOrder"), size_of("MassCancel"), size_of("AccountQuery")
 SIDE_NONE, SIDE_BUY, SIDE_SELL = value("SIDE_NONE"), value("SIDE_BUY"), value("SIDE_SELL")
 OPEN, ENDED = value("VENUE_OPEN"), value("VENUE_ENDED")
+MIN_QTY, POST_ONLY, NUMBER_BYTES = OPTION_TAGS["min_qty"], OPTION_TAGS["post_only"], 4
 QUANTITY_MAX = 999_999  # a share quantity is below one million, section 2.1
 BLANKS = 0x2020202020202020
 
@@ -101,10 +102,17 @@ def _terms_refused(venue, symbol, quantity, price, life, display, reference):
 
 
 @inner
-def _work(venue, symbol, side, level, quantity, reference, order_id, immediate):
-    """Matches an accepted order and decides what becomes of the rest."""
+def _work(venue, symbol, side, level, quantity, reference, order_id, immediate, minimum, post):
+    """Matches an accepted order and decides what becomes of the rest.
+
+    `minimum`: nothing trades unless so many shares do (option MinQty); `post`: what would trade is cancelled (PostOnly).
+    """
     possible = tradable(symbol_at(venue, symbol), side, level, quantity)
-    partial = _drawn(venue, load_i64(venue + VENUE.partial_ppm)) and possible > 0
+    if (post != 0 and possible > 0) or possible < minimum:
+        cancelled(venue, quantity)
+        report_canceled(venue, reference, quantity, LETTERS.F if post != 0 else LETTERS.I)
+        return
+    partial = _drawn(venue, load_i64(venue + VENUE.partial_ppm)) and possible > 0 and minimum == 0
     wanted = quantity
     if partial:
         wanted = below(venue + VENUE.random_fault, possible)
@@ -121,7 +129,7 @@ def _work(venue, symbol, side, level, quantity, reference, order_id, immediate):
 
 
 @inner
-def _on_enter(venue, message):
+def _on_enter(venue, message, size_bytes):
     reference = load_be32(message + ENTER.user_ref_num)
     if not _new_reference(venue, reference):
         return
@@ -142,11 +150,15 @@ def _on_enter(venue, message):
     entered(venue, quantity)
     report_accepted(venue, message, reference, order_id)
     level = level_of(symbol_at(venue, symbol), price)
-    _work(venue, symbol, side, level, quantity, reference, order_id, life == LETTERS.THREE)
+    minimum = option_number(message, ENTER_BYTES, size_bytes, MIN_QTY)
+    post = option_number(message, ENTER_BYTES, size_bytes, POST_ONLY)
+    # a minimum is kept by an order that does not rest: later trades would have to be held back too
+    minimum = minimum if life == LETTERS.THREE else 0
+    _work(venue, symbol, side, level, quantity, reference, order_id, life == LETTERS.THREE, minimum, post == LETTERS.P)
 
 
 @inner
-def _on_replace(venue, message):
+def _on_replace(venue, message, size_bytes):
     """The quantity asked for is the whole order's, shares already executed included, section 2.2."""
     reference = load_be32(message + CHANGE.user_ref_num)
     if not _new_reference(venue, reference):
@@ -168,6 +180,13 @@ def _on_replace(venue, message):
     order_id = new_order_id(venue)
     report_replaced(venue, message, original, reference, symbol, side, quantity, order_id)
     level = level_of(symbol_at(venue, symbol), price)
+    post = option_number(message, CHANGE_BYTES, size_bytes, POST_ONLY) == LETTERS.P
+    if post and tradable(symbol_at(venue, symbol), side, level, quantity) > 0:
+        entered(venue, quantity)
+        reduce(venue, row, 0)
+        cancelled(venue, quantity)
+        report_canceled(venue, reference, quantity, LETTERS.F)
+        return
     left = replace(venue, row, level, quantity, reference, order_id, 1 if life == LETTERS.THREE else 0)
     if left > 0:
         report_canceled(venue, reference, left, LETTERS.I)
@@ -241,6 +260,22 @@ def _whole(message, size_bytes, fixed_bytes):
 
 
 @inner
+def option_number(message, fixed_bytes, size_bytes, tag):
+    """The number in an option of 1 or 4 bytes behind the fixed fields; 0: none. What leaves the message is not read."""
+    offset = fixed_bytes
+    while offset + 2 <= size_bytes:
+        length = load_u8(message + offset)
+        if length < 1 or offset + 1 + length > size_bytes:
+            return 0
+        if load_u8(message + offset + 1) == tag:
+            if length == 1 + NUMBER_BYTES:
+                return load_be32(message + offset + 2)
+            return load_u8(message + offset + 2) if length == 2 else 0
+        offset += 1 + length
+    return 0
+
+
+@inner
 def _received(venue, counter, stamp, time_ns):
     counters = load_i64(venue + VENUE.counters)
     add_to(counters + counter, 1)
@@ -249,14 +284,14 @@ def _received(venue, counter, stamp, time_ns):
 
 @inner
 def on_message(venue, message, size_bytes, time_ns):
-    """One OUCH message of the client, received at `time_ns`. Options behind the fixed fields are not served."""
+    """One OUCH message of the client, received at `time_ns`. Of the options MinQty and PostOnly are served."""
     kind = load_u8(message) if size_bytes > 0 else 0
     if kind == LETTERS.O and _whole(message, size_bytes, ENTER_BYTES):
         _received(venue, COUNTERS.orders_received, COUNTERS.time_last_order_ns, time_ns)
-        _on_enter(venue, message)
+        _on_enter(venue, message, size_bytes)
     elif kind == LETTERS.U and _whole(message, size_bytes, CHANGE_BYTES):
         _received(venue, COUNTERS.replaces_received, COUNTERS.time_last_order_ns, time_ns)
-        _on_replace(venue, message)
+        _on_replace(venue, message, size_bytes)
     elif kind == LETTERS.X and (size_bytes == WITHDRAW_BYTES or _whole(message, size_bytes, WITHDRAW_BYTES + 2)):
         _received(venue, COUNTERS.cancels_received, COUNTERS.time_last_cancel_ns, time_ns)
         _on_cancel(venue, message)

@@ -112,7 +112,9 @@ class VenueProcess:
         names = ("frames_received", "frames_transmitted", "drop_ring_full", "drop_port", "cancels_failed")
         # a frame of ours is neither order nor cancel; io counts those the port refused for good with the cancels
         port = {("frames_unsent" if name == "cancels_failed" else name): int(io[name]) for name in names}
-        sessions = {} if self.gateway is None else {"order_session": self.gateway.report()}
+        sessions: dict[str, Any] = {}
+        if self.gateway is not None:
+            sessions = {"order_session": self.gateway.report(), "arrivals": [list(row) for row in self.gateway.arrivals]}
         return {"instance": self.instance.name, "port": port, **sessions, **report(self.venue)}
 
     def close(self) -> None:

@@ -76,16 +76,13 @@ def kill_io(instance, frames):
 
 def cancel_all(instance):
     """What `gateway kill` does, while an order rests."""
-    from pathlib import Path
-
     from gateway.cli.kill import stored_configuration
     from gateway.core.orders import open_references
     from gateway.ops import kill
-    from gateway.ops.appliance import order_frames
 
     configuration = stored_configuration(instance)
     until(lambda: open_references(instance.rows("orders")))
-    report = kill.kill(instance, Path(configuration.state_folder), order_frames(configuration))
+    report = kill.kill(instance, configuration, keep_positions=True)
     say("cancelled", report=report.as_json(), after=io_counts(instance))
 
 

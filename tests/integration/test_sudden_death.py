@@ -1,0 +1,100 @@
+"""kill -9 of each process under load, over SoupBinTCP: both sides agree, nothing is sent twice, halted stays halted.
+
+One death of each process by default, ROUNDS of each with `-m long`: GATEWAY_DEATHS says another number.
+"""
+
+import os
+import time
+
+import pytest
+
+from tests.sudden_death import Trading
+
+ROUNDS = int(os.environ.get("GATEWAY_DEATHS", "100"))
+RESTARTS = 4  # of one process that control makes good before it gives up, less one
+RESTARTED = {"io": "PROCESS_IO", "session": "PROCESS_SESSION"}
+
+
+@pytest.fixture
+def trading(tmp_path):
+    made = Trading(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+        assert not made.instance.folder.exists()
+
+
+def dies_and_is_replaced(trading, process):
+    """io or session: control starts it again, and trading goes on."""
+    trading.trades()
+    trading.replaced(process, trading.kill(process))
+    assert trading.latch == "CLEAR"
+    trading.trades()
+    trading.require_once(trading.agree())
+
+
+def core_dies(trading):
+    """The latch falls, what is open is cancelled; after a human's clear the next run knows the venue's day."""
+    trading.trades()
+    trading.kill("PROCESS_CORE")
+    trading.wait_for(lambda: trading.latch == "CORE_DIED")
+    trading.wait_for(lambda: not trading.account().open_orders)
+    trading.stop()
+    begins_again(trading, "CORE_DIED")
+
+
+def control_dies(trading):
+    """io sets the latch; what core had put into the journal's ring reaches the file before the memory is removed."""
+    trading.trades()
+    trading.kill("PROCESS_CONTROL")
+    trading.appliance.wait(10)
+    trading.wait_for(lambda: trading.latch == "CONTROL_STALE")
+    time.sleep(0.5)  # core still hears the venue, and journals it
+    begins_again(trading, "CONTROL_STALE")
+
+
+def begins_again(trading, reason):
+    """Halted stays halted; then a human clears, and both sides agree before and after it trades again."""
+    trading.require_halted(reason)
+    before = trading.account()
+    trading.clear()
+    trading.require_once(before)
+    trading.start()
+    account = trading.agree()
+    assert set(before.executions) <= trading.journalled()
+    trading.require_once(account)
+    trading.trades()
+    trading.require_once(trading.agree())
+
+
+@pytest.mark.parametrize("process", RESTARTED)
+def test_a_process_that_dies_under_load_is_replaced_and_both_sides_agree(trading, process):
+    dies_and_is_replaced(trading, RESTARTED[process])
+
+
+def test_a_core_that_dies_under_load_halts_for_good_and_the_next_run_has_the_venue_s_account(trading):
+    core_dies(trading)
+
+
+def test_a_control_that_dies_under_load_halts_for_good_and_loses_no_record(trading):
+    control_dies(trading)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("process", RESTARTED)
+def test_a_process_may_die_again_and_again(trading, process):
+    for number in range(ROUNDS):
+        if number and number % RESTARTS == 0:
+            trading.stop()
+            trading.start()
+        dies_and_is_replaced(trading, RESTARTED[process])
+        print(f"{process} death {number + 1} of {ROUNDS}", flush=True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("death", [core_dies, control_dies], ids=["core", "control"])
+def test_core_and_control_may_die_again_and_again(trading, death):
+    for number in range(ROUNDS):
+        death(trading)
+        print(f"{death.__name__} {number + 1} of {ROUNDS}", flush=True)

@@ -1,0 +1,450 @@
+"""The controls after the trade over an instance's memory: what they halt, write down, tell, and let go."""
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyotp
+import pytest
+
+from gateway import layout
+from gateway.cli import resume
+from gateway.cli.main import main
+from gateway.instance import Instance
+from gateway.ops import disabled, durable_file, post_trade_record, resumption, second_factor
+from gateway.ops.breach import Breach
+from gateway.ops.halts import BITS, word_of
+from gateway.ops.limit_block import prepare_account
+from gateway.ops.post_trade import PostTrade
+from gateway.ops.summary import post_trade as summary_of
+from tests.corridor_bench import IMBALANCE, configuration
+from tests.ops.test_watches import Compared, fill, record
+
+S, MS = 10**9, 10**6
+MORNING = 1_767_600_000 * S
+CAPITAL = 1_000_000 * 10_000
+
+
+class Control:
+    """Control and what it shares, over a state folder; time is the test's."""
+
+    def __init__(self, state, venue=None, **fields):
+        self.settings = configuration(
+            IMBALANCE,
+            instance__state=str(state),
+            **{"risk__capital": CAPITAL // 10_000, "portfolio__currency": "USD", **fields},
+        )
+        self.instance = Instance.create(self.settings.instance.name)
+        prepare_account(self.instance, self.settings, MORNING)
+        self.account = self.instance.regions["gate"].view("gate_account")[0]
+        self.rows, self.books = self.instance.rows("gate"), self.instance.rows("books")
+        self.seen = self.instance.regions["post_trade"].view("post_trade_account")[0]
+        self.told, self.now = [], MORNING
+        self.controls = PostTrade(self.instance, self.settings, venue, self.told.append)
+
+    def list(self, number, symbol="AAPL"):
+        self.books["symbol"][number] = symbol.ljust(8).encode()
+        self.books["flags"][number] = layout.value("BOOK_VALID")
+        self.rows["flags"][number] = layout.value("INSTRUMENT_PERMITTED")
+
+    def turn(self, passed=20 * MS, turns=1):
+        for _ in range(turns):
+            self.now += passed
+            self.controls.tick(self.now)
+
+    def fired(self, name):
+        return int(self.seen["fired"][layout.value(f"POST_TRADE_{name}")])
+
+
+@pytest.fixture
+def control(tmp_path):
+    made = []
+
+    def make(**fields):
+        made.append(Control(tmp_path / "state", **fields))
+        return made[-1]
+
+    make.state = tmp_path / "state"
+    yield make
+    for row in made:
+        row.instance.close(remove=True)
+
+
+def test_a_drawdown_halts_the_account_before_it_is_told_and_its_file_is_written_between(control, monkeypatch):
+    running, order = control(), []
+    running.turn(turns=3)
+    real = post_trade_record.write
+
+    def write(state, what):
+        order.append(("file", int(running.account["halted"])))
+        real(state, what)
+
+    monkeypatch.setattr(post_trade_record, "write", write)
+    running.controls._tell = lambda line: order.append(("told", line.split()[0]))
+    running.account["profit_value"] = -CAPITAL * 5 // 100 + 1
+    running.turn()
+    assert running.account["halted"] & BITS["DRAWDOWN"] == 0
+    order.clear()
+    running.account["profit_value"] = -CAPITAL * 5 // 100
+    running.turn()
+    assert order[0] == ("file", BITS["DRAWDOWN"] | BITS["DAILY"]) and order[1] == ("told", "DRAWDOWN")
+    running.turn(turns=200)
+    assert (running.fired("DRAWDOWN"), running.fired("DAILY")) == (1, 1), "a halt that stands fires once"
+    assert summary_of(running.instance)["max_drawdown"] == 0.05
+
+
+def test_what_is_halted_stays_halted_over_a_restart_and_the_window_with_it(control):
+    first = control()
+    first.turn(turns=3)
+    first.account["profit_value"] = -CAPITAL * 3 // 100
+    first.turn()
+    assert first.account["halted"] == BITS["DAILY"]
+    second = control()  # no close: the first one crashed
+    assert second.account["halted"] == BITS["DAILY"], "before a core starts"
+    second.now = first.now
+    second.turn()
+    assert second.told == [] and second.controls.equity.equity_high == CAPITAL
+    second.account["profit_value"] = -CAPITAL * 5 // 100
+    second.turn()
+    assert second.account["halted"] == BITS["DAILY"] | BITS["DRAWDOWN"], "measured from the first run's highest"
+
+
+def test_a_halt_of_the_day_ends_with_it_and_a_drawdowns_does_not(control):
+    running = control()
+    running.turn()
+    running.account["profit_value"] = -CAPITAL * 5 // 100
+    running.turn()
+    running.now += 86_400 * S
+    running.turn(turns=2)
+    assert running.account["halted"] == BITS["DRAWDOWN"] and "new day" in running.told[-1]
+
+
+def test_a_strategy_is_halved_then_halted_and_the_gate_has_both_words(control):
+    running = control()
+    running.list(1)
+    held = running.instance.rows("holdings")
+    running.rows["fills"][1] = running.rows["mark"][1] = 1
+    running.turn(turns=60)
+    strategies = running.account["strategies"]
+    for cash, words in ((-CAPITAL * 2 // 100, (1, 0)), (-CAPITAL * 4 // 100, (1, BITS["STRATEGY"]))):
+        held["cash"][1] = running.rows["cash"][1] = cash
+        running.turn(turns=20)
+        assert (int(strategies["size_shift"][0]), int(strategies["halted"][0])) == words
+    assert (running.fired("REDUCE"), running.fired("STRATEGY")) == (1, 1)
+    assert running.account["halted"] == 0
+    after = control()
+    assert (int(after.account["strategies"]["size_shift"][0]), int(after.account["strategies"]["halted"][0])) == words
+
+
+def test_a_row_that_core_is_just_changing_is_no_loss(control):
+    running = control()
+    running.list(1)
+    running.rows["fills"][1], running.rows["mark"][1] = 1, 100
+    running.turn(turns=60)
+    running.rows["cash"][1] = -CAPITAL // 2  # the row has it, the strategy's holding not yet, nor either the position
+    running.instance.rows("holdings")["cash"][1] = -CAPITAL // 2
+    running.turn(turns=1, passed=100 * MS)
+    running.rows["position"][1] = 5
+    running.turn(turns=1, passed=100 * MS)
+    assert running.fired("REDUCE") in (0, 1)
+    running.rows["position"][1] = running.rows["cash"][1] = 0
+
+
+def test_slippage_in_the_journal_halts_its_strategy(control):
+    running = control()
+    running.controls.observe(np.concatenate([record("DECISION", 5, ask=1_000_000), fill(5, 1_010_001)]))
+    running.turn()
+    assert running.account["strategies"]["halted"][0] == BITS["SLIPPAGE"] and running.account["strategies"]["halted"][1] == 0
+
+
+def test_a_gap_halts_its_instrument_only_and_from_the_moment_it_is_listed_in_the_next_run(control):
+    running = control()
+    running.list(1)
+    running.list(2, "MSFT")
+    running.turn(turns=60)
+    running.books["flags"][1], running.books["stale_since_ns"][1] = layout.value("BOOK_STALE"), running.now
+    running.turn(turns=60)
+    assert running.rows["halted"][:3].tolist() == [0, BITS["GAP"], 0]
+    second = control()
+    assert second.seen["symbols"] == 1 and second.instance.rows("post_trade")["symbol"][0] == word_of("AAPL")
+    second.turn(turns=10)
+    second.list(7)
+    second.turn(turns=60)
+    assert second.rows["halted"][7] == BITS["GAP"]
+
+
+def test_more_halted_symbols_than_fit_halt_the_account(control):
+    running = control()
+    for number in range(1025):
+        running.controls.halts.add(Breach("GAP", "instrument", f"S{number}", "why"), 1)
+    running.turn()
+    assert running.account["halted"] == BITS["GAP"] and running.seen["symbols"] == 1024
+
+
+def test_a_position_that_differs_from_the_venues_pauses_new_risk_and_a_human_has_it_compared_anew(control, file):
+    compared = Compared()
+    running = control(venue=compared)
+    running.instance.control[0]["session_connection"] = running.account["session_connection"] = 1
+    running.turn(turns=10)
+    compared.find(position_AAPL="ours 100, venue's 99")
+    running.turn()
+    assert running.account["halted"] == BITS["BALANCE"] and "AAPL ours 100, venue's 99" in running.told[-1]
+    assert summary_of(running.instance)["comparisons"] == 1
+    assert main(["resume", file, "account", "--code", code_now(running)]) == 0
+    running.turn(passed=100 * MS)
+    assert running.account["halted"] == 0 and compared.asked == 1
+
+
+def test_an_unknown_order_pauses_new_risk_after_five_seconds(control):
+    running = control()
+    orders = running.instance.rows("orders")
+    orders["state"][5], orders["reference"][5] = layout.value("ORDER_UNKNOWN"), 5
+    running.turn(turns=6)
+    running.turn(turns=240)
+    assert running.account["halted"] == 0
+    running.turn(turns=20)
+    assert running.account["halted"] == BITS["UNKNOWN"]
+
+
+def test_repeat_is_counted_here_too(control):
+    running = control()
+    running.account["strategies"]["repeated"][0] = 1
+    running.turn(turns=20)
+    assert running.fired("REPEAT") == 1
+    disabled.follow(running.instance, running.settings)
+    again = PostTrade(running.instance, running.settings, None, running.told.append)
+    running.seen["fired"] = 0
+    again.tick(running.now + S)
+    assert running.fired("REPEAT") == 0, "an earlier run's is not counted again"
+
+
+def test_what_root_resumes_in_anothers_folder_belongs_to_that_other(control):
+    if os.geteuid() != 0:
+        pytest.skip("needs root: gives a file away")
+    control()
+    os.chown(control.state, 65534, 65534)
+    path = resumption.ask(control.state, "account")
+    assert [(entry.stat().st_uid, entry.stat().st_mode & 0o777) for entry in (path.parent, path)] == [
+        (65534, 0o700),
+        (65534, 0o600),
+    ]
+
+
+def test_a_control_that_was_turned_off_by_name_is_off(control):
+    running = control(post_trade__off=["DRAWDOWN"])
+    running.turn()
+    running.account["profit_value"] = -CAPITAL // 2
+    running.turn()
+    assert running.account["halted"] == BITS["DAILY"]
+
+
+def test_a_control_may_set_the_kill_latch_besides(control):
+    running = control(post_trade__kill=["DRAWDOWN"])
+    running.turn()
+    running.account["profit_value"] = -CAPITAL * 3 // 100
+    running.turn()
+    assert running.instance.control[0]["kill_latch"] == 0, "the loss of the day halts only"
+    running.account["profit_value"] = -CAPITAL * 5 // 100
+    running.turn()
+    assert running.instance.control[0]["kill_latch"] == layout.value("KILL_POST_TRADE")
+
+
+def test_without_capital_nothing_is_measured_and_before_the_session_was_heard_neither(control):
+    running = control(orders__carriage="soupbintcp", orders__username="X")
+    running.account["profit_value"] = -CAPITAL
+    running.turn(turns=20)
+    assert running.told == []
+    running.account["profit_value"] = 0
+    running.instance.control[0]["session_connection"] = running.account["session_connection"] = 1
+    running.turn()
+    assert running.controls.equity.equity == CAPITAL
+
+
+def test_profit_that_no_replay_brings_back_is_carried_within_the_day(control, monkeypatch):
+    first = control()
+    first.account["profit_value"] = -CAPITAL * 2 // 100
+    first.turn(turns=60)
+    monkeypatch.setattr("gateway.clock.now_ns", lambda address: MORNING + 60 * S)
+    second = control()
+    second.turn()
+    assert second.controls.equity.equity == CAPITAL * 98 // 100
+    monkeypatch.setattr("gateway.clock.now_ns", lambda address: MORNING + 86_400 * S)
+    third = control()
+    third.turn()
+    assert third.controls.equity.equity == CAPITAL
+
+
+# ---- the file --------------------------------------------------------------------------------------------------------
+
+DAMAGE = {
+    "empty": lambda data: b"",
+    "torn": lambda data: data[: len(data) // 2],
+    "flipped": lambda data: data.replace(b'"capital"', b'"capitbl"'),
+    "binary": lambda data: os.urandom(200),
+    "no digest": lambda data: data.partition(b"\n")[0],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_file_that_is_not_whole_counts_as_halted_and_is_kept(control, damage):
+    first = control()
+    first.turn(turns=60)
+    path = post_trade_record.path_in(control.state)
+    damaged = DAMAGE[damage](path.read_bytes())
+    path.write_bytes(damaged)
+    second = control()
+    assert second.account["halted"] == BITS["RECORD"] and "RECORD fired" in second.told[0]
+    assert (control.state / "post_trade.damaged.1").read_bytes() == damaged
+    third = control()
+    assert third.account["halted"] == BITS["RECORD"], "until a human says otherwise"
+
+
+BODIES = (
+    {"halts": {"account": {"CHEESE": {"at": 1, "why": "x"}}}},
+    {"halts": {"moon": {"GAP": {"at": 1, "why": "x"}}}},
+    {"halts": []},
+    {"halts": {"account": {"DAILY": 5}}},
+    {"halts": {}, "equity": {"high": [[5, 1], [4, 1]], "day": "", "day_base": 0}},
+    {"halts": {}, "equity": {"high": [], "day": "", "day_base": "much"}},
+)
+
+
+@pytest.mark.parametrize("body", BODIES, ids=str)
+def test_a_file_that_is_whole_and_absurd_counts_as_halted(control, body):
+    post_trade_record.write(control.state, {"equity": {}, "strategies": {}, "capital": 1, "profit": 0, "carried": 0, **body})
+    assert control().account["halted"] & BITS["RECORD"]
+
+
+def test_a_file_that_cannot_be_written_halts_in_memory_and_is_tried_again(control, monkeypatch):
+    running = control()
+    running.turn()
+
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(durable_file, "replace", full)
+    running.turn(turns=100)
+    assert running.account["halted"] == BITS["RECORD"] and running.fired("RECORD") == 1
+    assert sum("No space left" in line for line in running.told) == 1
+    monkeypatch.undo()
+    running.turn()
+    assert control().account["halted"] == BITS["RECORD"]
+
+
+CRASH = """
+import sys, time
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from tests.ops.test_post_trade import CAPITAL, Control
+running = Control(Path(sys.argv[1]))
+running.controls._tell = lambda line: print(line, flush=True)
+running.turn(turns=3)
+print(running.settings.instance.name, flush=True)
+print("ready", flush=True)
+step = 0
+while True:
+    step += 1
+    running.account["profit_value"] = -CAPITAL * step // 2000
+    running.turn()
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 2, 3])
+def test_killed_at_any_moment_what_was_announced_is_on_disk(control, lines):
+    """A control whose equity falls is killed once it has said so many lines: what it said was halted is halted."""
+    root = str(Path(layout.__file__).parents[1])
+    command = ["timeout", "-s", "KILL", "60", sys.executable, "-c", CRASH.format(root=root), str(control.state)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    name, *said = itertools.islice(process.stdout, lines + 1)
+    os.kill(int(name.rpartition("-")[0].rpartition("-")[2]), signal.SIGKILL)
+    said += process.stdout.readlines()
+    process.wait()
+    process.stdout.close()
+    shutil.rmtree(f"/dev/shm/gateway-{name.strip()}")
+    announced = {line.split()[0] for line in said} - {"ready"}
+    after = control()
+    assert len(said) >= lines and announced <= {name for name, bit in BITS.items() if int(after.account["halted"]) & bit}
+
+
+# ---- a human resumes -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "gateway.toml"
+    path.write_text(f'[instance]\nname = "resume-{os.getpid()}"\nstate = "{tmp_path / "state"}"\n')
+    return str(path)
+
+
+def code_now(running):
+    """A secret, and the code of a step that no test has spent."""
+    path = second_factor.secret_path(running.settings)
+    if not path.exists():
+        second_factor.make(running.settings)
+    return pyotp.TOTP(path.read_text().strip()).now()
+
+
+def test_halted_stays_halted_until_a_human_gives_the_code(control, file, capsys):
+    running = control()
+    running.turn()
+    running.account["profit_value"] = -CAPITAL * 6 // 100
+    running.turn()
+    assert main(["resume", file]) == 1 and "DRAWDOWN" in capsys.readouterr().out
+    assert main(["resume", file, "account"]) == 2 and "--code" in capsys.readouterr().err
+    assert main(["resume", file, "account", "--code", "123456"]) == 5 and "gateway totp" in capsys.readouterr().err
+    code = code_now(running)
+    assert main(["resume", file, "strategy=main", "--code", code]) == 1, "nothing of it is halted, and no code is spent"
+    assert running.account["halted"]
+    assert main(["resume", file, "account", "--code", code]) == 0
+    running.turn(passed=100 * MS)
+    assert running.account["halted"] == 0 and resumption.waiting(control.state) == []
+    running.turn(turns=100)
+    assert running.account["halted"] == 0, "falls are measured from here"
+    assert main(["resume", file, "--json"]) == 0
+    running.account["profit_value"] = -CAPITAL * 12 // 100
+    running.turn()
+    assert main(["resume", file, "account", "--code", code]) == 5 and "used already" in capsys.readouterr().err
+    assert running.account["halted"]
+
+
+def test_what_was_resumed_while_nothing_ran_trades_from_the_next_start_on(control, file):
+    running = control()
+    running.list(1)
+    running.controls.halts.add(Breach("GAP", "instrument", "AAPL", "why"), 1)
+    running.turn()
+    assert running.rows["halted"][1] == BITS["GAP"]
+    assert main(["resume", file, "instrument=AAPL", "--code", code_now(running)]) == 0
+    after = control()
+    after.list(1)
+    after.turn()
+    assert after.rows["halted"][1] == 0 and resumption.waiting(control.state) == []
+
+
+def test_a_strategy_that_repeat_disabled_is_resumed_by_the_same_verb(control, file):
+    running = control()
+    running.account["strategies"]["repeated"][0] = 1
+    disabled.follow(running.instance, running.settings)
+    assert resume.standing(running.settings) == {"strategy=main": {"REPEAT": {"at": 0, "why": "too many executions"}}}
+    assert main(["resume", file, "strategy=main", "--code", code_now(running)]) == 0
+    running.turn(passed=100 * MS)
+    assert disabled.names(control.state) == set()
+
+
+def test_a_damaged_file_is_shown_and_resumed_as_halted(control, file, capsys):
+    running = control()
+    post_trade_record.path_in(control.state).write_bytes(b"cheese")
+    assert main(["resume", file]) == 1 and "RECORD" in capsys.readouterr().out
+    assert main(["resume", file, "account", "--code", code_now(running)]) == 0
+    assert control().account["halted"] == 0
+
+
+@pytest.mark.parametrize(
+    "what", ["cheese", "strategy", "strategy=", "instrument=", "account=1", "", "instrument=" + "A" * 300]
+)
+def test_what_cannot_be_halted_cannot_be_resumed(control, file, what):
+    assert main(["resume", file, what, "--code", "123456"]) == 2
