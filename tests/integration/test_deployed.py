@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.long, pytest.mark.root]
 
 PROCESSES = ("control", "io", "core")
 COMMAND = "env GATEWAY__INSTANCE__NAME=test GATEWAY__INSTANCE__STATE=/var/lib/gateway/test /opt/gateway/bin/gateway"
-# a stand-in for GRUB: what its real update-grub makes of the role's file was seen in the guest (ADR 0022)
+# a stand-in for GRUB: what its real update-grub makes of the role's file was seen in a chroot (ADR 0022)
 BOOT_LOADER = """
 mkdir -p /etc/default/grub.d; touch /etc/default/grub
 printf '#!/bin/sh\ncat /etc/default/grub.d/* > /boot/grub.words 2>/dev/null; true\n' > /usr/sbin/update-grub
