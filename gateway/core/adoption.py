@@ -92,7 +92,9 @@ def find_instrument(path, word):
     if guess >= 0 and load_i64(books + guess * BOOK_BYTES + BOOK.symbol) == word:
         return guess
     used = load_i64(load_i64(adoption + ADOPTION.books_used))
-    for row in range(min(used, load_i64(path + PATH.instruments))):
+    for index in range(min(used, load_i64(path + PATH.instruments))):
+        listed = load_u32(books + index * BOOK_BYTES + BOOK.listed)  # rows are the venue's numbers: not dense, not from 0
+        row = listed - 1 if listed != 0 else index
         if load_i64(books + row * BOOK_BYTES + BOOK.symbol) == word:
             store_u32(place, row + 1)
             return row

@@ -237,7 +237,7 @@ struct intent_slot {
 };
 
 enum order_slot_flag {
-    ORDER_SLOT_ENTERS = 1 /* of a REDUCE: an order of its own, which may only reduce; epoch, lease and age stop it, no kill */
+    ORDER_SLOT_ENTERS = 1 /* of a REDUCE: an order of its own that may only reduce; epoch, lease and age stop it, no kill */
 };
 
 enum order_slot_kind {

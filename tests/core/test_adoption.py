@@ -230,3 +230,12 @@ def test_a_symbol_is_found_wherever_it_stands_and_only_there(desk: Desk) -> None
     for name, row in (("AAPL", 1), ("MSFT", 2), ("ZVZZT", 3), ("AAP", -1), ("", -1)):
         word = int.from_bytes(name.encode().ljust(8), "little", signed=True)
         assert [_find(desk.path.address, word) for _ in range(2)] == [row, row]
+
+
+def test_rows_are_the_venue_s_numbers_and_the_last_listed_one_is_found_like_the_first(desk: Desk) -> None:
+    desk.books["symbol"][:] = b""
+    desk.books["symbol"][2], desk.books["symbol"][3] = b"MSFT    ", b"AAPL    "
+    desk.books["listed"][:2] = (2 + 1, 3 + 1)  # two are listed, rows 2 and 3
+    desk.books_used[0] = 2
+    assert accept(desk, 3) == 1 and desk.order(3)["instrument"] == 3
+    assert accept(desk, 5, symbol="MSFT") == 1 and desk.order(5)["instrument"] == 2 and parked(desk) == 0
