@@ -78,11 +78,17 @@ class Desk:
         self.keys = {**KEYS, "POST_TRADE__OFF": json.dumps(OFF), "JOURNAL__FOLDER": str(folder / "journal"), **keys}
         self.needs_start, self.crashed_ns = False, 0
         self._starting: Iterator[None] = iter(())
-        if os.geteuid() == 0:
-            self._mount()
         self.demo: Demo | None = None
         self._rate_interval_ns = 0
+        if os.geteuid() == 0:
+            self._mount()
+        self._open_venue()
+        self.start()
+
+    def _open_venue(self):
+        """A venue at the beginning of its day: it says only then which instruments there are."""
         wiring = Wiring("pair", f"pair:{self.name}", f"pair:{self.name},side=b")
+        self.demo = None
         self._make_demo(wiring)
         address = host_and_port(self.demo.order_address)
         orders = OrderSettings(*address, USERNAME, PASSWORD, drop_copy=host_and_port(self.demo.drop_copy_address))
@@ -91,7 +97,14 @@ class Desk:
         self.gateway = self.venue.gateway
         self._thread = threading.Thread(target=self.venue.run, daemon=True)
         self._thread.start()
-        self.start()
+
+    def _close_venue(self):
+        self.venue.instance.control[0]["stop"] = 1
+        self._thread.join(20)
+        assert not self._thread.is_alive(), "the venue's loop does not end"
+        self.venue.close()
+        for side in "ab":
+            Path(f"/dev/shm/gateway-pair-{self.name}.{side}").unlink(missing_ok=True)
 
     def _make_demo(self, wiring):
         """A fresh appliance; addresses stay those of the venue."""
@@ -143,7 +156,7 @@ class Desk:
         self._starting = iter(())
 
     def restart(self):
-        """Ends what there is of the appliance, clears the latch, starts it again."""
+        """Ends what there is, clears the latch, and begins a new day with another venue."""
         self.resume()
         if self.demo.appliance is not None:
             end_process(self.demo.appliance, 20.0)
@@ -151,6 +164,8 @@ class Desk:
         (self.state / kill_report.REPORT_FILE).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             shutil.rmtree(f"/dev/shm/gateway-{self.name}")
+        self._close_venue()
+        self._open_venue()
         self.start()
         self.needs_start = False
 
@@ -327,11 +342,6 @@ class Desk:
             end_process(self.demo.appliance, 20.0)
         with contextlib.suppress(AttachError):
             self.demo.close()
-        self.venue.instance.control[0]["stop"] = 1
-        self._thread.join(20)
-        assert not self._thread.is_alive(), "the venue's loop does not end"
-        self.venue.close()
-        for side in "ab":
-            Path(f"/dev/shm/gateway-pair-{self.name}.{side}").unlink(missing_ok=True)
+        self._close_venue()
         if os.path.ismount(self.state):
             subprocess.run(["umount", "-l", str(self.state)], timeout=20)
