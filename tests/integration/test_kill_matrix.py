@@ -157,7 +157,7 @@ def run(desk: Desk, name: str) -> Figures:
         desk.restart()
     desk.under_load()
     found = SITUATIONS[name](desk)
-    desk.needs_start = name in ("core crashed", "during start") or desk.demo.appliance.poll() is not None
+    desk.needs_start = name in ("core crashed", "during start", "session down") or desk.demo.appliance.poll() is not None
     judge(name, found)
     if not desk.needs_start:
         desk.finish_start()
