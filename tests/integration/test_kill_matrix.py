@@ -20,12 +20,12 @@ from gateway.instance import Instance
 from gateway.ops import kill_file
 from tests.kill_desk import Desk, Figures
 
-BLOCKED_MS, CLOSED_MS, REPORT_MS = 10.0, 5_000, 6_500
+BLOCKED_MS, CLOSED_MS, REPORT_MS = 10.0, 5_000, 9_500
 ANSWERING = {"normal load", "core stopped", "core crashed", "session down", "disk full", "twice at once", "during start"}
 CHEAP = ("normal load", "core stopped", "session down", "disk full", "twice at once")
 DEAR = ("venue refuses cancels", "venue silent", "core crashed", "during start")
 ROUNDS_CHEAP, ROUNDS_DEAR = 34, 9
-MUTE_MS = 8_000
+MUTE_MS = 11_000
 
 
 def normal_load(desk: Desk) -> Figures:
