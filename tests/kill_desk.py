@@ -42,7 +42,7 @@ SYMBOLS, RATE = 6, 3000
 DISK_BYTES = 8 << 20
 DAY_NS = 86_400_000_000_000
 STAMP_AT = ouch50.offsets_of("OrderExecuted").timestamp
-KEYS = {"KILL__SECONDS": "6", "KILL__TOUCH_MS": "300", "WATCH__CORE_STALE_MS": "600000", "WATCH__CONTROL_STALE_MS": "600000"}
+KEYS = {"KILL__SECONDS": "9", "KILL__TOUCH_MS": "300", "WATCH__CORE_STALE_MS": "600000", "WATCH__CONTROL_STALE_MS": "600000"}
 OFF = [
     "DRAWDOWN",
     "DAILY",
@@ -78,11 +78,17 @@ class Desk:
         self.keys = {**KEYS, "POST_TRADE__OFF": json.dumps(OFF), "JOURNAL__FOLDER": str(folder / "journal"), **keys}
         self.needs_start, self.crashed_ns = False, 0
         self._starting: Iterator[None] = iter(())
-        if os.geteuid() == 0:
-            self._mount()
         self.demo: Demo | None = None
         self._rate_interval_ns = 0
+        if os.geteuid() == 0:
+            self._mount()
+        self._open_venue()
+        self.start()
+
+    def _open_venue(self):
+        """A venue at the beginning of its day: it says only then which instruments there are."""
         wiring = Wiring("pair", f"pair:{self.name}", f"pair:{self.name},side=b")
+        self.demo = None
         self._make_demo(wiring)
         address = host_and_port(self.demo.order_address)
         orders = OrderSettings(*address, USERNAME, PASSWORD, drop_copy=host_and_port(self.demo.drop_copy_address))
@@ -91,7 +97,14 @@ class Desk:
         self.gateway = self.venue.gateway
         self._thread = threading.Thread(target=self.venue.run, daemon=True)
         self._thread.start()
-        self.start()
+
+    def _close_venue(self):
+        self.venue.instance.control[0]["stop"] = 1
+        self._thread.join(20)
+        assert not self._thread.is_alive(), "the venue's loop does not end"
+        self.venue.close()
+        for side in "ab":
+            Path(f"/dev/shm/gateway-pair-{self.name}.{side}").unlink(missing_ok=True)
 
     def _make_demo(self, wiring):
         """A fresh appliance; addresses stay those of the venue."""
@@ -143,14 +156,16 @@ class Desk:
         self._starting = iter(())
 
     def restart(self):
-        """Ends what there is of the appliance, clears the latch, starts it again."""
+        """Ends what there is, clears the latch, and begins a new day with another venue."""
         self.resume()
         if self.demo.appliance is not None:
             end_process(self.demo.appliance, 20.0)
-        kill_file.clear(self.state)
-        (self.state / kill_report.REPORT_FILE).unlink(missing_ok=True)
+        for path in self.state.iterdir():  # what a control halted when the disk was full stays halted, with its file
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         with contextlib.suppress(OSError):
             shutil.rmtree(f"/dev/shm/gateway-{self.name}")
+        self._close_venue()
+        self._open_venue()
         self.start()
         self.needs_start = False
 
@@ -238,10 +253,9 @@ class Desk:
         (self.state / kill_report.REPORT_FILE).unlink(missing_ok=True)
 
     def _use_up_references(self):
-        """Core goes on above the references control has used: the answer to the query of a new connection tells it."""
-        before = int(self.instance.control[0]["session_connection"])
-        self.cut_session(0)
-        self.wait_for(lambda: int(self.instance.control[0]["session_connection"]) > before, 30)
+        """Core goes on above the references control has used, as the next start does."""
+        table = self.instance.regions["orders"].view("order_table")[0]
+        table["next_reference"] = max(int(table["next_reference"]), self.account().reference_max + 1) + 4096
 
     # ---- the kill ----------------------------------------------------------------------------------------------------
 
@@ -327,11 +341,6 @@ class Desk:
             end_process(self.demo.appliance, 20.0)
         with contextlib.suppress(AttachError):
             self.demo.close()
-        self.venue.instance.control[0]["stop"] = 1
-        self._thread.join(20)
-        assert not self._thread.is_alive(), "the venue's loop does not end"
-        self.venue.close()
-        for side in "ab":
-            Path(f"/dev/shm/gateway-pair-{self.name}.{side}").unlink(missing_ok=True)
+        self._close_venue()
         if os.path.ismount(self.state):
             subprocess.run(["umount", "-l", str(self.state)], timeout=20)

@@ -20,12 +20,13 @@ from gateway.instance import Instance
 from gateway.ops import kill_file
 from tests.kill_desk import Desk, Figures
 
-BLOCKED_MS, CLOSED_MS, REPORT_MS = 10.0, 5_000, 6_500
+BLOCKED_MS, CLOSED_MS, REPORT_MS = 10.0, 5_000, 9_500
 ANSWERING = {"normal load", "core stopped", "core crashed", "session down", "disk full", "twice at once", "during start"}
 CHEAP = ("normal load", "core stopped", "session down", "disk full", "twice at once")
 DEAR = ("venue refuses cancels", "venue silent", "core crashed", "during start")
+BEGINNING_ANEW = {"core crashed", "during start", "session down", "disk full"}
 ROUNDS_CHEAP, ROUNDS_DEAR = 34, 9
-MUTE_MS = 8_000
+MUTE_MS = 11_000
 
 
 def normal_load(desk: Desk) -> Figures:
@@ -157,7 +158,7 @@ def run(desk: Desk, name: str) -> Figures:
         desk.restart()
     desk.under_load()
     found = SITUATIONS[name](desk)
-    desk.needs_start = name == "core crashed" or desk.demo.appliance.poll() is not None
+    desk.needs_start = name in BEGINNING_ANEW or desk.demo.appliance.poll() is not None
     judge(name, found)
     if not desk.needs_start:
         desk.finish_start()
