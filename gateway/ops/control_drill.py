@@ -121,6 +121,7 @@ CASES: dict[str, Callable[[DrillMarket, int], None]] = {
     "ORDERS": lambda market, first: _discard(
         market.order(kind=layout.value("INTENT_CANCEL"), order_reference=1 << 30, quantity=0)
     ),
+    "REDUCE": lambda market, first: _discard(market.order(flags=layout.value("INTENT_REDUCE_ONLY"))),
     "SESSION": _with(lambda market: market.control, "session_connection", 7),
 }
 
@@ -147,13 +148,15 @@ class _Copy(DropCopy):
 def _fire_after_the_trade(market: DrillMarket, first: int) -> dict[str, int]:
     """One fill at half as much again, a gap, an order of unknown fate, a venue that disagrees, a file that is damaged."""
     told: list[str] = []
-    compared = OrderReconciliation(market.instance, market.settings, _Copy())
+    copy, heard = _Copy(), market.instance.counters[0]["core"]
+    compared = OrderReconciliation(market.instance, market.settings, copy)
     watch = SimpleNamespace(controls=PostTrade(market.instance, market.settings, compared, told.append))
     market.journal.observers.append(watch.controls.observe)
 
     def run(passed_ns: int) -> None:
         for _ in range(passed_ns // TICK_NS):
             market.now_ns += TICK_NS
+            copy.account.messages = int(heard["reports"])  # it has heard as much, and knows none of it
             compared.tick(market.now_ns)
             watch.controls.tick(market.now_ns)
 

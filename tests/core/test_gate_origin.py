@@ -193,13 +193,13 @@ def test_sizes_that_are_halved_beyond_all_bits_are_nothing(desk, shift):
     assert {"QTY", "VALUE", "POSITION"} <= desk.ask(quantity=1)
 
 
-def test_a_reduced_strategy_may_always_sell_what_it_holds(desk):
+def test_a_reduced_strategy_may_sell_what_it_holds_however_much_that_is(desk):
     desk.set_strategy(0, position_max=400)
     for reference in (1, 2, 3):
         assert desk.send(quantity=100) == set()
         fill(desk, reference, reference, quantity=100)
     desk.set_strategy(0, size_shift=8)
-    desk.set_limits(1, quantity_max=100_000)
+    desk.set_limits(1, quantity_max=100_000, value_max=10**12)
     assert desk.ask(side=2, quantity=300, price=1_000_000) == set()
     assert "POSITION" in desk.ask(quantity=1)
 
