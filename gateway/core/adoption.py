@@ -92,8 +92,9 @@ def find_instrument(path, word):
     if guess >= 0 and load_i64(books + guess * BOOK_BYTES + BOOK.symbol) == word:
         return guess
     used = load_i64(load_i64(adoption + ADOPTION.books_used))
-    for row in range(min(used, load_i64(path + PATH.instruments))):
-        if load_i64(books + row * BOOK_BYTES + BOOK.symbol) == word:
+    for position in range(min(used, load_i64(path + PATH.instruments))):
+        row = load_u32(books + position * BOOK_BYTES + BOOK.listed) - 1  # rows in use stand in the order of their first use
+        if row >= 0 and load_i64(books + row * BOOK_BYTES + BOOK.symbol) == word:
             store_u32(place, row + 1)
             return row
     return -1
