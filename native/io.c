@@ -124,7 +124,7 @@ static void publish_end(struct io *io)
 
 /* ---- ⑧ orders out --------------------------------------------------------------------------------------------- */
 
-/* Why an order must not leave now; 0: it may. A kill stops what is new, not what can only reduce. Reads the words afresh. */
+/* Why an order must not leave now; 0: it may. Reads the shared words afresh. What can only reduce passes a kill. */
 static uint64_t refusal_of(struct io *io, const struct order_slot *order)
 {
     struct control_block *control = io->control;

@@ -193,6 +193,7 @@ class Desk:
         self.account = self.gate[: self.account_bytes].view(layout.dtype("gate_account"))
         self.rows = self.gate[self.account_bytes :].view(layout.dtype("gate_row"))
         self.books = np.zeros(instruments, dtype=layout.dtype("book"))
+        self.books["listed"] = np.arange(1, instruments + 1)
         self.control = np.zeros(1, dtype=layout.dtype("control_block"))
         self.table_bytes = np.zeros(layout.size("order_table") + orders_rows * layout.size("order"), dtype=np.uint8)
         self.table = self.table_bytes[: layout.size("order_table")].view(layout.dtype("order_table"))

@@ -55,6 +55,7 @@ for _message in MESSAGES[OUTBOUND].values():
     SIZES[ord(_message.type)] = size_of(_message.key)
 MOVES = np.isin(np.arange(256), [ord(letter) for letter in "AUECDBJITM"]).astype(np.int64)
 
+PARKED_NS = 1_000_000_000  # parked reports are tried again so often: a row may be in use before it has its name
 LOST, NEVER_ARRIVED = value("REFUSAL_LOST"), value("REFUSAL_NEVER_ARRIVED")
 LENGTH, UNKNOWN_TYPE = value("FEED_MESSAGE_LENGTH"), value("FEED_MESSAGE_UNKNOWN")
 FIELD, UNKNOWN_ORDER, DUPLICATE = (value(f"FEED_{name}") for name in ("MESSAGE_FIELD", "REPORT_UNKNOWN", "DUPLICATE"))
@@ -300,9 +301,11 @@ def take_parked(path, now_ns):
     """The directory has named more instruments: every parked report that can be applied now is, in order."""
     adoption = load_i64(path + PATH.adoption)
     count_before, listed = load_i64(adoption + ADOPTION.parked_count), load_i64(load_i64(adoption + ADOPTION.books_used))
-    if count_before == 0 or listed == load_i64(adoption + ADOPTION.listed):
+    looked_ns = load_i64(adoption + ADOPTION.parked_ns)
+    if count_before == 0 or (listed == load_i64(adoption + ADOPTION.listed) and now_ns - looked_ns < PARKED_NS):
         return
     store_i64(adoption + ADOPTION.listed, listed)
+    store_i64(adoption + ADOPTION.parked_ns, now_ns)
     store_i64(adoption + ADOPTION.parked_count, 0)
     for index in range(count_before):
         row = load_i64(adoption + ADOPTION.parked) + index * PARKED_BYTES

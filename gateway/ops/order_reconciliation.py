@@ -16,10 +16,11 @@ from gateway.config import Configuration
 from gateway.instance import Instance
 from gateway.ops.drop_copy import DropCopy
 from gateway.ops.log import Log
-from gateway.ops.own_orders import differences
+from gateway.ops.own_orders import differences, listed
 
 MILLISECOND_NS, SECOND_NS = 1_000_000, 1_000_000_000
-PATIENCE_NS = 5_000_000_000  # for equal counts; then the count itself is a difference
+PATIENCE_NS = 5_000_000_000  # for equal counts; then, where core stands still, the count itself is a difference
+MOMENT_NS = 5_000_000  # of one turn of control
 SAID_MAX = 10
 Observer = Callable[[dict[str, str]], None]
 
@@ -39,6 +40,7 @@ class OrderReconciliation:
         self._due_ns = 0
         self._began_ns = -1  # of the look that is under way; -1: none is
         self._suspected: dict[str, str] | None = None
+        self._heard, self._named = 0, listed(instance)  # when the look began: reports core had heard, instruments named
 
     def ask(self) -> None:
         """The next comparison is due now."""
@@ -54,6 +56,8 @@ class OrderReconciliation:
             return
         if self._began_ns < 0:
             self._began_ns = now_ns
+            self._named = listed(self.instance)
+            self._heard = int(self.instance.counters[0]["core"]["reports"])
             copy.renew()
         elif copy.current:
             self._look(copy, now_ns)
@@ -61,17 +65,22 @@ class OrderReconciliation:
             self._began_ns, self._due_ns = -1, now_ns + self._confirm_ns  # nobody to ask: tried again, nothing is concluded
 
     def _look(self, copy: DropCopy, now_ns: int) -> None:
+        """Waits a moment for equal counts; in a busy market they are equal again and again, never for long."""
         core = self.instance.counters[0]["core"]
-        heard, theirs = int(core["reports"]), copy.account.messages
-        if heard != theirs and now_ns - self._began_ns < PATIENCE_NS:
-            return
-        found = differences(self.instance, copy.account, self.carried)
-        if heard != theirs:
-            found["reports"] = f"ours {heard}, venue's {theirs}"
-        elif int(core["reports"]) != heard and now_ns - self._began_ns < PATIENCE_NS:
-            return  # core moved on meanwhile
-        self._began_ns = -1
-        self._conclude(found, now_ns)
+        until_ns = clock.monotonic_ns() + MOMENT_NS
+        while clock.monotonic_ns() < until_ns:
+            copy.poll(clock.monotonic_ns())
+            heard = int(core["reports"])
+            if heard == copy.account.messages:
+                found = differences(self.instance, copy.account, self.carried, self._named)
+                if int(core["reports"]) == heard:
+                    self._began_ns = -1
+                    self._conclude(found, now_ns)
+                    return
+        if now_ns - self._began_ns > PATIENCE_NS:
+            self._began_ns, self._due_ns = -1, now_ns + self._confirm_ns
+            if heard == self._heard and heard != copy.account.messages:  # core stands still, and not where the venue is
+                self._conclude({"reports": f"ours {heard}, venue's {copy.account.messages}"}, now_ns)
 
     def _conclude(self, found: dict[str, str], now_ns: int) -> None:
         """A first difference is looked at again; one that stays is believed."""

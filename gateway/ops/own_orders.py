@@ -30,9 +30,16 @@ def symbol_of(instance: Instance, instrument: int) -> str:
     return str(instance.rows("books")["symbol"][instrument].decode("ascii", "replace").rstrip())
 
 
+def used_rows(instance: Instance) -> np.ndarray:
+    """The rows of our own orders that were ever used (a view)."""
+    rows = instance.rows("orders")
+    table = instance.regions["orders"].view("order_table")[0]
+    return rows[: min(int(table["next_reference"]) + 1, len(rows))]
+
+
 def working_orders(instance: Instance) -> dict[int, Working]:
     """Live orders that the venue has answered for, by reference."""
-    rows = open_orders(instance.rows("orders"))
+    rows = open_orders(used_rows(instance))
     heard = rows[(rows["venue_order_id"] != 0) & (rows["open"] > 0)]
     return {int(row["reference"]): _working(instance, row) for row in heard}
 
@@ -43,32 +50,40 @@ def _working(instance: Instance, row: np.void) -> Working:
 
 def unknown_orders(instance: Instance) -> np.ndarray:
     """Copies of the rows (dtype of struct order) whose fate is not known, oldest first."""
-    rows = open_orders(instance.rows("orders"))
+    rows = open_orders(used_rows(instance))
     return rows[rows["state"] == UNKNOWN]
 
 
 def found_orders(instance: Instance) -> list[int]:
     """References of working orders that a run before this one left."""
-    rows = open_orders(instance.rows("orders"))
+    rows = open_orders(used_rows(instance))
     return [int(row["reference"]) for row in rows if int(row["flags"]) & FOUND]
 
 
-def positions(instance: Instance, carried: dict[str, int]) -> dict[str, int]:
-    """Signed quantity by symbol, without zeros; `carried` stands in for instruments the directory has not named yet."""
-    rows = instance.rows("gate")["position"]
-    held = {symbol_of(instance, int(index)): int(rows[index]) for index in rows.nonzero()[0]}
+def listed(instance: Instance) -> np.ndarray:
+    """Rows of the instruments that the directory has named."""
+    return np.flatnonzero(instance.rows("books")["symbol"] != b"")
+
+
+def positions(instance: Instance, carried: dict[str, int], named: np.ndarray) -> dict[str, int]:
+    """Signed quantity by symbol, without zeros; `carried` stands in for instruments that are not `named` yet."""
+    held = instance.rows("gate")["position"][named]
+    ours = {symbol_of(instance, int(named[index])): int(held[index]) for index in held.nonzero()[0]}
     if carried:
-        named = {name.decode("ascii", "replace").rstrip() for name in instance.rows("books")["symbol"] if name.strip()}
-        held |= {symbol: quantity for symbol, quantity in carried.items() if quantity and symbol not in named}
-    return held
+        known = {name.decode("ascii", "replace").rstrip() for name in instance.rows("books")["symbol"][named]}
+        ours |= {symbol: quantity for symbol, quantity in carried.items() if quantity and symbol not in known}
+    return ours
 
 
-def differences(instance: Instance, account: VenueAccount, carried: dict[str, int]) -> dict[str, str]:
+def differences(
+    instance: Instance, account: VenueAccount, carried: dict[str, int], named: np.ndarray | None = None
+) -> dict[str, str]:
     """What the two accounts do not agree on: {"order 7": "ours …, venue's …"}; empty where they agree."""
     theirs = {
         order.reference: Working(order.symbol, order.side, order.price, order.open) for order in account.open_orders.values()
     }
-    ours, held = working_orders(instance), positions(instance, carried)
+    ours = working_orders(instance)
+    held = positions(instance, carried, listed(instance) if named is None else named)
     found: dict[str, str] = {}
     for reference in sorted(ours.keys() | theirs.keys()):
         if ours.get(reference) != theirs.get(reference):

@@ -3,6 +3,7 @@
     core ── core_session ──► io.c ──► socket ══════ venue           what may leave is decided in native/io.c
     core ◄── session_core ◄── io.c ◄── client ◄── socket
 
+    the first login of a run asks where the day ends by now (sequence 0), the next one reads from the beginning up to there
     WAITING ─► CONNECTING ─► LOGIN ─► REPLAY ── Account Query answered ──► UP        any loss: WAITING, after a back-off
                                 └─► REFUSED: a person must act               end of session: ENDED
 
@@ -56,7 +57,8 @@ class OrderSession:
         self._socket: socket.socket | None = None
         self._unsent = b""  # of the session's own packets
         self._backlog: deque[tuple[int, bytes]] = deque()  # records for core that found no row
-        self._retry_ns = 0
+        self._retry_ns = self._end = 0
+        self._probing = False  # the first login of a run only asks where the day ends
         self._asked = self._up_follows = self._latched = False
         self._own_bytes = 0
         self._down("SESSION_WAITING")
@@ -123,6 +125,8 @@ class OrderSession:
         _, writable, _ = select.select([], [self._socket], [], 0)
         if writable and self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
             self.wire.connect(self._socket)
+            self._probing = self.client.next_sequence == 1 and self._end == 0
+            self.client.next_sequence *= not self._probing
             self.client.connect(now_ns)
             self._enter("SESSION_LOGIN")
         elif writable or now_ns >= self._retry_ns:
@@ -135,6 +139,7 @@ class OrderSession:
         self.state["losses_by_reason"][loss] += 1
         self.state["last_loss"] = loss
         self.state["losses"] += self._is("UP")
+        self._end_probe(0)
         self.client.disconnect(reason)
         self.wire.close(discard=reason == "latch")
         if self._socket is not None:
@@ -143,6 +148,27 @@ class OrderSession:
         self._unsent = b""
         self._retry_ns = now_ns + self.backoff.next_ns(self.chance())
         self._down(FOR_GOOD.get(reason, "SESSION_WAITING"))
+
+    def _end_probe(self, end: int) -> None:
+        """`end`: the first sequence that no replay holds; 0: not known. The client goes on where it was."""
+        if self._probing:
+            self._probing, self.client.next_sequence = False, 1
+        self._end = end
+
+    def _begin_replay(self, end: int) -> None:
+        """The first login of a run told where the venue's day ends by now; the second one reads it from the beginning.
+
+        Answers to the queries of earlier runs lie before that end: they open nothing.
+        """
+        self.client.disconnect("closed")
+        self._end_probe(end)
+        self._unsent = b""
+        self.wire.close()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        self._retry_ns = 0
+        self._enter("SESSION_WAITING")
 
     def _read(self, now_ns: int) -> int:
         if self._socket is None or self._is("CONNECTING"):
@@ -183,8 +209,10 @@ class OrderSession:
 
     def _on(self, event: Event, now_ns: int) -> None:
         match event:
-            case Message(sequence, payload):
+            case Message(sequence, payload) if self._socket is not None:
                 self._on_message(sequence, payload)
+            case Accepted(_, sequence) if self._probing:
+                self._begin_replay(sequence)
             case Accepted(session, _):
                 self.state["session"] = session.encode()
                 self.backoff.succeed()
@@ -199,7 +227,7 @@ class OrderSession:
         self.state["reports"] += 1
         self.state["reports_replayed"] += self._asked
         self._backlog.append((REPORTS, moldudp64.encode(self.client.session, sequence, [payload])))
-        if self._asked and payload[:1] == bytes([ANSWER]) and len(payload) >= ANSWER_BYTES:
+        if self._asked and sequence >= self._end and payload[:1] == bytes([ANSWER]) and len(payload) >= ANSWER_BYTES:
             self._asked, self._up_follows = False, True
             self.state["connections"] += 1
             next_reference = ouch50.decode(payload, ouch50.OUTBOUND)["next_user_ref_num"]

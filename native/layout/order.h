@@ -205,7 +205,8 @@ struct adoption {
     uint64_t swept;        /* cursor of the look for orders without an answer */
     int64_t unknown_ns;    /* without an answer for so long an order is UNKNOWN */
     int64_t looked_ns;     /* when what new risk waits for was last looked at */
-    uint64_t reserved[6];
+    int64_t parked_ns;     /* when the parked reports were last tried */
+    uint64_t reserved[5];
     uint32_t symbols[4096]; /* one plus the row of a symbol, by hash */
 };
 
@@ -237,7 +238,7 @@ struct intent_slot {
 };
 
 enum order_slot_flag {
-    ORDER_SLOT_ENTERS = 1 /* of a REDUCE: an order of its own that may only reduce; epoch, lease and age stop it, no kill */
+    ORDER_SLOT_ENTERS = 1 /* of a REDUCE: an order that may only reduce; epoch, lease and age stop it, no kill does */
 };
 
 enum order_slot_kind {

@@ -1,6 +1,7 @@
 """Everything of ours killed with -9 at once, and started again within the venue's day: the replay gives it all back."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 from gateway.cli.demo import report
 from gateway.core.orders import open_references
 from gateway.errors import AttachError
+from gateway.ops import own_orders
 from gateway.ops.demo import Demo, DemoOptions, appliance_books, appliance_positions
 from gateway.ops.reconciliation import compare_positions, reconcile
 from gateway.ops.summary import summary
@@ -22,10 +24,10 @@ QUOTES = Path(__file__).resolve().parent.parent.parent / "gateway" / "strategies
 WAIT_SECONDS = 120.0
 
 
-def wait_for(what: Callable[[], object], why: str) -> None:
+def wait_for(what: Callable[[], object], why: str, more: Callable[[], object] = str) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not what():
-        assert time.monotonic() < deadline, why
+        assert time.monotonic() < deadline, f"{why} {more()}"
         time.sleep(0.02)
 
 
@@ -53,6 +55,7 @@ def kill_everything(demo: Demo) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     demo.appliance.wait()
+    shutil.rmtree(demo.instance.folder)  # else the memory of the dead is taken for the next one's
     demo.instance = None
 
 
@@ -61,6 +64,15 @@ def settled(demo: Demo) -> bool:
     assert demo.instance is not None
     connection = int(demo.instance.control[0]["session_connection"])
     return connection > 0 and connection == int(demo.instance.regions["gate"].view("gate_account")[0]["session_connection"])
+
+
+def told(demo: Demo) -> str:
+    """What the appliance said, and its working orders."""
+    assert demo.instance is not None
+    rows = demo.instance.rows("orders")
+    rows = rows[rows["reference"] > 0][["reference", "venue_order_id", "state", "open", "filled", "flags", "reject_code"]]
+    state = demo.instance.regions["reconciliation"].view("reconciliation_state")[0]
+    return f"{demo.log('appliance')} {state} {own_orders.working_orders(demo.instance)} {rows[-60:]}"
 
 
 def hear_the_end(demo: Demo) -> None:
@@ -93,14 +105,18 @@ def test_after_kill_9_of_everything_positions_and_open_orders_are_the_venues(
 ) -> None:
     monkeypatch.setenv("GATEWAY__RECONCILIATION__FOUND", found)
     with trading(tmp_path, seconds=900.0) as demo:
-        trade_until(demo, demo.instance_name, fills=10)
+        trade_until(demo, demo.instance_name, fills=5)
         kill_everything(demo)
         for _ in demo.start_appliance():
             pass
         assert demo.instance is not None
         wait_for(lambda: settled(demo), "new risk was never allowed again")
         state = demo.instance.regions["reconciliation"].view("reconciliation_state")[0]
-        wait_for(lambda: int(state["reconciliations"]) >= 2, "the accounts were never compared")
+        wait_for(
+            lambda: int(state["reconciliations"]) >= 2,
+            "the accounts were never compared",
+            lambda: told(demo),
+        )
         venue = demo.stop_venue()
         hear_the_end(demo)
         whole = summary(demo.instance)
