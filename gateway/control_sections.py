@@ -11,7 +11,7 @@ from gateway.risk_sections import PPM, Zone
 from gateway.sections import RATE_LAST, Section, name
 
 DAY_S = 86_400
-Control = Literal["DRAWDOWN", "DAILY", "REDUCE", "STRATEGY", "SLIPPAGE", "GAP", "BALANCE", "ORDERS", "UNKNOWN"]
+Control = Literal["DRAWDOWN", "DAILY", "SIZE", "STRATEGY", "SLIPPAGE", "GAP", "BALANCE", "ORDERS", "UNKNOWN"]
 CONTROLS = ", ".join(get_args(Control))
 
 
@@ -25,17 +25,17 @@ class PostTrade(Section):
         description="DRAWDOWN: fall of equity below its highest of `drawdown_s` that halts the account.",
     )
     drawdown_s: int = Field(
-        3600, ge=1, le=7 * DAY_S, description="DRAWDOWN, REDUCE, STRATEGY: length of the rolling window."
+        3600, ge=1, le=7 * DAY_S, description="DRAWDOWN, SIZE, STRATEGY: length of the rolling window."
     )
     daily_ppm: int = Field(
         30_000, ge=1, le=PPM, description="DAILY: loss of equity since the day began that halts the account for the day."
     )
     zone: Zone = Field("UTC", description="DAILY: time zone in which a day begins at midnight.")
-    reduce_ppm: int = Field(
+    size_ppm: int = Field(
         20_000,
         ge=1,
         le=PPM,
-        description="REDUCE: fall of a strategy's result below its highest, as a share of equity, that halves its sizes.",
+        description="SIZE: fall of a strategy's result below its highest, as a share of equity, that halves its sizes.",
     )
     strategy_ppm: int = Field(40_000, ge=1, le=PPM, description="STRATEGY: the same fall, further: the strategy is halted.")
     slippage_ppm: int = Field(
@@ -68,8 +68,8 @@ class PostTrade(Section):
     @model_validator(mode="after")
     def in_order(self) -> "PostTrade":
         """Sizes are reduced before a strategy is halted, and nothing is both off and deadly."""
-        if self.reduce_ppm >= self.strategy_ppm:
-            raise ValueError(f"reduce_ppm = {self.reduce_ppm} has to be below strategy_ppm = {self.strategy_ppm}")
+        if self.size_ppm >= self.strategy_ppm:
+            raise ValueError(f"size_ppm = {self.size_ppm} has to be below strategy_ppm = {self.strategy_ppm}")
         if both := sorted({*self.kill} & {*self.off}):
             raise ValueError(f"{both[0]} stands in kill and in off")
         return self

@@ -16,8 +16,8 @@ from gateway.instance import Instance
 from gateway.ops.breach import ACCOUNT, INSTRUMENT, STRATEGY, Breach
 
 BITS = {name: 1 << number for number, name in layout.names("post_trade_control", "POST_TRADE_").items()}
-REDUCE = "REDUCE"
-HALVED = 1  # size_shift of a strategy that REDUCE found
+SIZE = "SIZE"
+HALVED = 1  # size_shift of a strategy that SIZE found
 SYMBOL_BYTES = 8
 Standing = dict[str, dict[str, dict[str, Any]]]  # what → control → {"at": ns, "why": text}
 
@@ -66,8 +66,8 @@ class Halts:
         strategies = self._gate["strategies"]
         for row, name in self.names.items():
             bits = self.bits(f"{STRATEGY}={name}")
-            strategies["halted"][row] = bits & ~BITS[REDUCE]
-            strategies["size_shift"][row] = HALVED if bits & BITS[REDUCE] else 0
+            strategies["halted"][row] = bits & ~BITS[SIZE]
+            strategies["size_shift"][row] = HALVED if bits & BITS[SIZE] else 0
         self._apply_instruments(symbols[: limits.HALTED_SYMBOLS_MAX], search)
 
     def _apply_instruments(self, symbols: list[str], search: bool) -> None:

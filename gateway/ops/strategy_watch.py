@@ -1,4 +1,4 @@
-"""REDUCE and STRATEGY ⑦: each strategy's own result against its highest of the rolling window, as a share of equity.
+"""SIZE and STRATEGY ⑦: each strategy's own result against its highest of the rolling window, as a share of equity.
 
     struct gate_holding of every instrument traded ─► result_of ─► fall ─► sizes halved ─► halted
 
@@ -30,7 +30,7 @@ class StrategyWatch:
         found = []
         for name, result in results.items():
             fall = self.highs[name].push(now_ns, result) - result
-            for control, ppm in (("REDUCE", self.settings.reduce_ppm), ("STRATEGY", self.settings.strategy_ppm)):
+            for control, ppm in (("SIZE", self.settings.size_ppm), ("STRATEGY", self.settings.strategy_ppm)):
                 if fall > 0 and reaches(fall, equity, ppm):
                     why = (
                         f"its result is {money(fall)} below its highest of {self.settings.drawdown_s} s, {money(result)} now"

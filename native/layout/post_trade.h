@@ -9,7 +9,7 @@
 enum post_trade_control {
     POST_TRADE_DRAWDOWN = 0,  /* equity below its highest of the rolling window: account */
     POST_TRADE_DAILY = 1,     /* equity below that of the day's beginning: account, for the day */
-    POST_TRADE_REDUCE = 2,    /* a strategy's result below its highest: its sizes are halved */
+    POST_TRADE_SIZE = 2,      /* a strategy's result below its highest: its sizes are halved */
     POST_TRADE_STRATEGY = 3,  /* further below: the strategy is halted */
     POST_TRADE_SLIPPAGE = 4,  /* a fill too far from the price of its decision: strategy */
     POST_TRADE_GAP = 5,       /* a book without its data for too long: instrument */

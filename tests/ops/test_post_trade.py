@@ -135,7 +135,7 @@ def test_a_strategy_is_halved_then_halted_and_the_gate_has_both_words(control):
         held["cash"][1] = running.rows["cash"][1] = cash
         running.turn(turns=20)
         assert (int(strategies["size_shift"][0]), int(strategies["halted"][0])) == words
-    assert (running.fired("REDUCE"), running.fired("STRATEGY")) == (1, 1)
+    assert (running.fired("SIZE"), running.fired("STRATEGY")) == (1, 1)
     assert running.account["halted"] == 0
     after = control()
     assert (int(after.account["strategies"]["size_shift"][0]), int(after.account["strategies"]["halted"][0])) == words
@@ -151,7 +151,7 @@ def test_a_row_that_core_is_just_changing_is_no_loss(control):
     running.turn(turns=1, passed=100 * MS)
     running.rows["position"][1] = 5
     running.turn(turns=1, passed=100 * MS)
-    assert running.fired("REDUCE") in (0, 1)
+    assert running.fired("SIZE") in (0, 1)
     running.rows["position"][1] = running.rows["cash"][1] = 0
 
 

@@ -85,30 +85,30 @@ def test_after_a_human_resumed_falls_are_measured_from_there():
     assert controls(watch.look(MORNING + 4 * S, 873_000)) == ["DAILY"]
 
 
-# ---- REDUCE, STRATEGY ------------------------------------------------------------------------------------------------
+# ---- SIZE, STRATEGY ------------------------------------------------------------------------------------------------
 
 
 def test_a_strategy_is_reduced_at_two_percent_and_halted_at_four():
     watch = StrategyWatch(SETTINGS, ["main"])
     watch.look(MORNING, {"main": 5_000}, 1_000_000)
     assert watch.look(MORNING + S, {"main": -14_999}, 1_000_000) == []
-    assert controls(watch.look(MORNING + S, {"main": -15_000}, 1_000_000)) == ["REDUCE"]
-    assert controls(watch.look(MORNING + S, {"main": -34_999}, 1_000_000)) == ["REDUCE"]
-    assert controls(watch.look(MORNING + S, {"main": -35_000}, 1_000_000)) == ["REDUCE", "STRATEGY"]
+    assert controls(watch.look(MORNING + S, {"main": -15_000}, 1_000_000)) == ["SIZE"]
+    assert controls(watch.look(MORNING + S, {"main": -34_999}, 1_000_000)) == ["SIZE"]
+    assert controls(watch.look(MORNING + S, {"main": -35_000}, 1_000_000)) == ["SIZE", "STRATEGY"]
 
 
 def test_each_strategy_has_its_own_window():
     watch = StrategyWatch(SETTINGS, ["one", "two"])
     watch.look(MORNING, {"one": 0, "two": 0}, 1_000_000)
     found = watch.look(MORNING + S, {"one": 100_000, "two": -20_000}, 1_000_000)
-    assert [(breach.control, breach.what) for breach in found] == [("REDUCE", "strategy=two")]
+    assert [(breach.control, breach.what) for breach in found] == [("SIZE", "strategy=two")]
 
 
 @pytest.mark.parametrize("equity", [0, -5])
 def test_without_equity_every_fall_halts(equity):
     watch = StrategyWatch(SETTINGS, ["main"])
     assert watch.look(MORNING, {"main": 0}, equity) == []
-    assert controls(watch.look(MORNING, {"main": -1}, equity)) == ["REDUCE", "STRATEGY"]
+    assert controls(watch.look(MORNING, {"main": -1}, equity)) == ["SIZE", "STRATEGY"]
 
 
 def test_results_are_cash_and_marked_positions_in_the_accounts_currency_rounded_down():
@@ -298,7 +298,7 @@ def test_two_minutes_without_a_comparison_halt_and_not_a_nanosecond_less():
 
 
 @pytest.mark.parametrize(
-    "key", ["drawdown_ppm", "drawdown_s", "daily_ppm", "reduce_ppm", "strategy_ppm", "slippage_ppm", "gap_ms", "silence_s"]
+    "key", ["drawdown_ppm", "drawdown_s", "daily_ppm", "size_ppm", "strategy_ppm", "slippage_ppm", "gap_ms", "silence_s"]
 )
 @pytest.mark.parametrize("number", [0, -1, 2**63, "nan", float("nan"), float("inf")], ids=str)
 def test_a_bound_of_zero_below_it_beyond_everything_or_no_number_is_refused(key, number):
@@ -309,7 +309,7 @@ def test_a_bound_of_zero_below_it_beyond_everything_or_no_number_is_refused(key,
 @pytest.mark.parametrize(
     "fields",
     [
-        {"reduce_ppm": 40_000},
+        {"size_ppm": 40_000},
         {"confirm_ms": 59_000},
         {"off": ["CHEESE"]},
         {"off": ["REPEAT"]},
