@@ -37,9 +37,9 @@ LEVEL, SET = value("EVENT_LEVEL"), value("EVENT_SET")
 BUY, SELL = value("SIDE_BUY"), value("SIDE_SELL")
 DAY, IOC = value("TIME_DAY"), value("TIME_IOC")
 FOK, GTC = value("TIME_FOK"), value("TIME_GTC")
-TERMS_SHIFT = 8
+TERMS_SHIFT = 40  # far above every time in force: a wrong one is not taken for another with terms
 POST_ONLY, REDUCE_ONLY = value("INTENT_POST_ONLY") << TERMS_SHIFT, value("INTENT_REDUCE_ONLY") << TERMS_SHIFT
-TERMS_LAST = POST_ONLY | REDUCE_ONLY | 0xFF
+TERMS_KNOWN = POST_ONLY | REDUCE_ONLY | 0xFF
 OPEN, HALTED = value("TRADING_OPEN"), value("TRADING_HALTED")
 PAUSED, QUOTE_ONLY = value("TRADING_PAUSED"), value("TRADING_QUOTE_ONLY")
 AUCTION, CLOSED = value("TRADING_AUCTION"), value("TRADING_CLOSED")
@@ -102,7 +102,7 @@ def replace(orders, reference, quantity, price):
     if order == 0:
         return 0
     side, instrument = load_u8(order + ORDER.side), load_u32(order + ORDER.instrument)
-    life = load_u8(order + ORDER.time_in_force) | (load_u16(order + ORDER.flags) << TERMS_SHIFT) & POST_ONLY
+    life = load_u8(order + ORDER.time_in_force) | (int64(load_u16(order + ORDER.flags)) << TERMS_SHIFT) & POST_ONLY
     return _intend(address, REPLACE, side, instrument, quantity, price, life, reference)
 
 
@@ -174,7 +174,7 @@ def _intend(address, kind, side, instrument, quantity, price, time_in_force, mea
     store_u8(row + INTENT.kind, kind)
     store_u8(row + INTENT.side, int64(side))
     terms = int64(time_in_force)
-    known = (terms >= 0) & (terms <= TERMS_LAST)
+    known = (terms & ~TERMS_KNOWN) == 0
     store_u8(row + INTENT.time_in_force, terms & 0xFF if known else NO_LIFE)
     store_u8(row + INTENT.flags, terms >> TERMS_SHIFT if known else 0)
     store_u32(row + INTENT.instrument, int64(instrument))

@@ -128,7 +128,7 @@ def test_after_kill_9_of_everything_positions_and_open_orders_are_the_venues(
     assert check.position_errors == check.books_wrong == 0, check.problems
     assert whole["core"]["fills"] == venue["executions"] > 10
     assert ours == {row["user_reference"] for row in venue["open_orders"]}
-    assert whole["core"]["orders_adopted"] > 10 and whole["rejects"].get("session", 0) >= 0
-    assert whole["reconciliation"]["found"] > 0 and whole["reconciliation"]["reconciliations"] > 0
+    assert whole["core"]["orders_adopted"] > 10
+    assert whole["reconciliation"]["reconciliations"] > 0  # what was found working may have filled before it was looked at
     assert whole["reconciliation"]["mismatches"] == 0
     assert report(demo, whole, venue, check)["unknown_orders"] == 0

@@ -43,6 +43,7 @@ class Room:
         self.next = answers[-1]["next_user_ref_num"]
         for row in range(4):
             instance.rows("books")["symbol"][row] = f"SIM{row:04d} ".encode()
+        instance.regions["orders"].view("order_table")[0]["next_reference"] = self.next + 100
         instance.control[0]["session_connection"] = 1
 
     def row(self, reference: int, **fields: int) -> None:
