@@ -32,7 +32,6 @@ setup(
             "hypothesis>=6.100",
             "orjson>=3.9",
             "pytest>=8",
-            "pytest-xdist>=3.5",
             "sbedecoder>=0.1.10",
             "scapy>=2.5",
         ],

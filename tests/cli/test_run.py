@@ -84,13 +84,13 @@ def test_a_strategy_without_limits_does_not_start(setup):
 @pytest.mark.parametrize(
     ("port", "code", "said"),
     [
-        ("carrier:pigeon", 5, "carrier"),
+        ("carrier:pigeon", 3, "write KIND:ARGUMENT"),
         ("af_packet:nosuchinterface", 4, "nosuchinterface"),
     ],
 )
 def test_a_port_that_does_not_exist_is_named(setup, port, code, said):
     setup.tables["port"] = f'name = "{port}"\n'
-    setup.refused(code, said, "could not start")
+    setup.refused(code, said, port)
 
 
 @pytest.mark.parametrize(

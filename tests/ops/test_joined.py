@@ -14,7 +14,7 @@ import pytest
 from gateway import layout
 from gateway.native import lib
 from gateway.ops import kill_file
-from gateway.ops.joined import ControlAbsent, Joined, wait_for_control
+from gateway.ops.joined import ENDED, ControlAbsent, Joined, wait_for_control
 from gateway.ops.notification import Notification, without_notification
 from tests.corridor_bench import configuration, unique_name
 from tests.integration.appliance import START_SECONDS, Appliance
@@ -171,13 +171,13 @@ def test_a_joined_process_is_known_by_its_row_and_ends_with_its_handle(tmp_path)
     with pytest.raises(subprocess.TimeoutExpired):
         joined.wait(0.05)
     joined.kill()
-    assert joined.wait(10) == 1
+    assert joined.wait(10) == ENDED
     child.wait()
     beat["pid"] = child.pid + 0
     (tmp_path / "problem").write_text("the port is made of cheese")
     fresh = Joined(Where, beat)
     (tmp_path / "problem").write_text("the port is made of cheese")
-    assert fresh.poll() == 1
+    assert fresh.poll() == ENDED
 
 
 def test_nobody_but_the_started_process_speaks_to_the_manager(tmp_path, monkeypatch):

@@ -75,7 +75,7 @@ def kill_io(instance, frames):
 
 
 def cancel_all(instance):
-    """What `gateway kill` does, while an order rests."""
+    """What `gateway kill` does, while an order rests; then waits for the venue's answers: emulated, they take their time."""
     from gateway.cli.kill import stored_configuration
     from gateway.core.orders import open_references
     from gateway.ops import kill
@@ -83,6 +83,7 @@ def cancel_all(instance):
     configuration = stored_configuration(instance)
     until(lambda: open_references(instance.rows("orders")))
     report = kill.kill(instance, configuration, keep_positions=True)
+    until(lambda: not open_references(instance.rows("orders")))
     say("cancelled", report=report.as_json(), after=io_counts(instance))
 
 
