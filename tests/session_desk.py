@@ -160,15 +160,20 @@ class Desk:
 
     def records(self) -> list[tuple[int, bytes]]:
         """(flags, bytes) of every record of session_core since the last call."""
-        slot_bytes, head = int(self.reader.slot_bytes), layout.size("frame_slot")
-        target = np.zeros((4096, slot_bytes), dtype=np.uint8)
-        count = ring.drain(handle_address(self.reader), address_of(target), len(target))
-        ring.acknowledge_drained(handle_address(self.reader))
-        rows = []
-        for slot in target[:count]:
-            header = slot[:head].view(layout.dtype("frame_slot"))[0]
-            rows.append((int(header["flags"]), slot[head : head + int(header["size"])].tobytes()))
-        return rows
+        return taken(self.reader)
+
+
+def taken(reader: Any) -> list[tuple[int, bytes]]:
+    """(flags, bytes) of every record of a ring of frames since the last call."""
+    slot_bytes, head = int(reader.slot_bytes), layout.size("frame_slot")
+    target = np.zeros((4096, slot_bytes), dtype=np.uint8)
+    count = ring.drain(handle_address(reader), address_of(target), len(target))
+    ring.acknowledge_drained(handle_address(reader))
+    rows = []
+    for slot in target[:count]:
+        header = slot[:head].view(layout.dtype("frame_slot"))[0]
+        rows.append((int(header["flags"]), slot[head : head + int(header["size"])].tobytes()))
+    return rows
 
 
 @contextmanager

@@ -206,18 +206,18 @@ def hold(feed, payload, size_bytes, sequence, count, end, line, now_ns, counters
         missing, first_ns = load_u32(row + HELD.missing), load_i64(row + HELD.time_receive_ns)
         store_u32(row + HELD.missing, note_copy(feed, line, missing, load_u32(row + HELD.line), first_ns, now_ns))
         return
-    is_full = not has_room(feed, load_u32(feed + FEED.recovery))
-    if is_full or size_bytes > HELD_BYTES:
+    if size_bytes > HELD_BYTES:
         count_reason(counters, FULL)
-        if size_bytes > HELD_BYTES:
-            wait_no_longer(feed, now_ns)
-            return
+        wait_no_longer(feed, now_ns)
+        return
+    is_full = not has_room(feed, load_u32(feed + FEED.recovery))
     row = insert(feed, behind, payload, size_bytes, sequence, count, now_ns)
     store_u32(row + HELD.line, line)
     store_u32(row + HELD.missing, load_u32(feed + FEED.expected) & ~(1 << line))
     store_u32(row + HELD.end_of_session, 1 if end != 0 else 0)
     add_to(counters + COUNTERS.reordered, 1)
     if is_full:
+        count_reason(counters, FULL)
         wait_no_longer(feed, now_ns)
 
 

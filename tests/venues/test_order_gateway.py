@@ -22,6 +22,7 @@ from gateway.venues.simulator.order_faults import FaultClock
 from gateway.venues.simulator.order_gateway import LOST, MESSAGE, OrderGateway
 from gateway.venues.simulator.order_settings import OrderSettings, SessionFaults
 from gateway.venues.simulator.process import REGIONS, RINGS
+from tests.session_desk import taken
 from tests.stage_bench import unique_name
 
 SECOND, MILLISECOND = 1_000_000_000, 1_000_000
@@ -37,15 +38,7 @@ class Engine:
 
     def orders(self) -> list[tuple[int, bytes]]:
         """(flags, message) that came since the last call."""
-        slot_bytes, head = int(self.reader.slot_bytes), layout.size("frame_slot")
-        target = np.zeros((256, slot_bytes), dtype=np.uint8)
-        count = ring.drain(handle_address(self.reader), address_of(target), len(target))
-        ring.acknowledge_drained(handle_address(self.reader))
-        rows = []
-        for slot in target[:count]:
-            header = slot[:head].view(layout.dtype("frame_slot"))[0]
-            rows.append((int(header["flags"]), slot[head : head + int(header["size"])].tobytes()))
-        return rows
+        return taken(self.reader)
 
     def report(self, *messages: bytes) -> None:
         """One packet of reports, in a frame as the step writes it."""
