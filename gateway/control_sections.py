@@ -24,9 +24,7 @@ class PostTrade(Section):
         le=PPM,
         description="DRAWDOWN: fall of equity below its highest of `drawdown_s` that halts the account.",
     )
-    drawdown_s: int = Field(
-        3600, ge=1, le=7 * DAY_S, description="DRAWDOWN, SIZE, STRATEGY: length of the rolling window."
-    )
+    drawdown_s: int = Field(3600, ge=1, le=7 * DAY_S, description="DRAWDOWN, SIZE, STRATEGY: length of the rolling window.")
     daily_ppm: int = Field(
         30_000, ge=1, le=PPM, description="DAILY: loss of equity since the day began that halts the account for the day."
     )

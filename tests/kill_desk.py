@@ -43,17 +43,7 @@ DISK_BYTES = 8 << 20
 DAY_NS = 86_400_000_000_000
 STAMP_AT = ouch50.offsets_of("OrderExecuted").timestamp
 KEYS = {"KILL__SECONDS": "9", "KILL__TOUCH_MS": "300", "WATCH__CORE_STALE_MS": "600000", "WATCH__CONTROL_STALE_MS": "600000"}
-OFF = [
-    "DRAWDOWN",
-    "DAILY",
-    "REDUCE",
-    "STRATEGY",
-    "SLIPPAGE",
-    "GAP",
-    "BALANCE",
-    "ORDERS",
-    "UNKNOWN",
-]  # no halt outlives a kill
+OFF = ["DRAWDOWN", "DAILY", "SIZE", "STRATEGY", "SLIPPAGE", "GAP", "BALANCE", "ORDERS", "UNKNOWN"]  # no halt outlives a kill
 
 
 @dataclass
@@ -82,8 +72,12 @@ class Desk:
         self._rate_interval_ns = 0
         if os.geteuid() == 0:
             self._mount()
-        self._open_venue()
-        self.start()
+        try:
+            self._open_venue()
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def _open_venue(self):
         """A venue at the beginning of its day: it says only then which instruments there are."""
@@ -336,11 +330,13 @@ class Desk:
     # ---- the end -----------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        self.resume()
-        if self.demo.appliance is not None:
-            end_process(self.demo.appliance, 20.0)
-        with contextlib.suppress(AttachError):
+        with contextlib.suppress(AttributeError, AttachError):  # of a desk that was never whole
+            self.resume()
+            if self.demo.appliance is not None:
+                end_process(self.demo.appliance, 20.0)
+        with contextlib.suppress(AttributeError, AttachError):
             self.demo.close()
-        self._close_venue()
+        with contextlib.suppress(AttributeError):
+            self._close_venue()
         if os.path.ismount(self.state):
             subprocess.run(["umount", "-l", str(self.state)], timeout=20)

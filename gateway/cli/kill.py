@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway import clock
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, AttachError, UsageError
 from gateway.instance import FOLDER, Instance, folder_of, is_held
 from gateway.ops import kill_file
@@ -42,11 +43,12 @@ def run(arguments: argparse.Namespace) -> int:
         return drill(arguments)
     if arguments.clear:
         return clear(arguments)
-    instance = latched(arguments)
+    instance, asked_ns = latched(arguments)
     from gateway.cli.output import print_json
     from gateway.ops import kill
 
-    report = kill.kill(instance, stored_configuration(instance), keep_positions=arguments.keep_positions)
+    keep, configuration = arguments.keep_positions, stored_configuration(instance)
+    report = kill.kill(instance, configuration, keep_positions=keep, since_ns=asked_ns)
     if arguments.json:
         print_json(report.as_json())
     else:
@@ -54,8 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_DONE if report.clean else EXIT_CHECK_FAILED
 
 
-def latched(arguments: argparse.Namespace) -> Instance:
-    """The instance, its latch set; where none runs and a configuration says which is meant, the latch on disk is."""
+def latched(arguments: argparse.Namespace) -> tuple[Instance, int]:
+    """The instance, its latch set, and when that was asked for (instance clock).
+
+    Where none runs and a configuration says which is meant, the latch on disk is set, so that none starts.
+    """
     name, folder = named(arguments.config)
     try:
         instance = attach(arguments.instance or name, folder)
@@ -67,10 +72,11 @@ def latched(arguments: argparse.Namespace) -> Instance:
         kill_file.set_latch(load(arguments.config).state_folder, "COMMAND")
         raise AttachError(f"{problem}; the latch on disk is set, so none starts") from None
     said = ask_to_keep_positions(instance, arguments.keep_positions)
+    asked_ns = clock.now_ns(instance.clock_address)
     latch(instance, "KILL_COMMAND")
     if not said:
         print("gateway kill: control cannot be told that positions are to be kept", file=sys.stderr)
-    return instance
+    return instance, asked_ns
 
 
 def named(path: str | None) -> tuple[str, Path]:

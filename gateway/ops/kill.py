@@ -18,13 +18,11 @@ from gateway import clock, layout
 from gateway.config import Configuration
 from gateway.instance import Instance
 from gateway.ops import kill_file, kill_report
-from gateway.ops.cancelling import CONFIRM_SECONDS
 from gateway.ops.kill_latch import latch, latched_ns
 from gateway.ops.kill_report import KillReport
 from gateway.ops.kill_sequence import Sequence
 
 POLL_SECONDS = 0.005
-FRESH_SECONDS = 10.0  # a clean report so young needs no second look
 LOCK_FILE = "kill.lock"
 
 
@@ -37,9 +35,11 @@ def kill(
     reason: str = "KILL_COMMAND",
     by: str = "gateway kill",
     keep_positions: bool = False,
+    since_ns: int | None = None,
 ) -> KillReport:
     """Latches, makes the latch last, and does the rest, or waits for whoever is doing it and takes over that report.
 
+    since_ns   a report that ended before is done again (instance clock); None: any of this latch will do
     Works with core, io or session stopped or gone, with the venue silent, with a full disk.
     """
     report = KillReport(by=by, flatten=configuration.kill.flatten and not keep_positions)
@@ -57,12 +57,14 @@ def kill(
         if alone is None:
             report.problem = "another kill is at work and does not end: look at the venue"
             return report
-        found = _of_another(state, report, deadline, alone)
+        found = _of_another(instance.folder, report, report.latched_ns if since_ns is None else since_ns)
         if found is not None:
             return found
         Sequence(instance, configuration, report, deadline).run()
+        report.ended_ns = clock.now_ns(instance.clock_address)
         problem_text = kill_report.save(state, report)
         report.file_problem = report.file_problem or problem_text
+        kill_report.hand_over(instance.folder, report)
     return report
 
 
@@ -90,16 +92,13 @@ def _locked(lock: int) -> bool:
     return True
 
 
-def _of_another(state: Path, own: KillReport, deadline: float, alone: bool) -> KillReport | None:
-    """The report of whoever was at work for the same latch, just now, where it did everything that is asked for here, or
-    where no time is left to do better."""
-    document = kill_report.last(state)
+def _of_another(folder: Path, own: KillReport, since_ns: int) -> KillReport | None:
+    """The report of whoever did, for the same latch and not earlier, all that is asked for here."""
+    document = kill_report.last(folder)
     if document is None or document.get("latched_ns") != own.latched_ns:
         return None
-    with contextlib.suppress(TypeError, KeyError, OSError):
+    with contextlib.suppress(TypeError, KeyError):
         report = kill_report.as_report(document)
-        just_now = time.time() - (state / kill_report.REPORT_FILE).stat().st_mtime < FRESH_SECONDS
-        late = not alone and deadline - time.monotonic() < CONFIRM_SECONDS
-        if report.flatten >= own.flatten and ((report.clean and just_now) or late):
+        if report.ended_ns >= since_ns and report.flatten >= own.flatten:
             return report
     return None

@@ -3,6 +3,8 @@
     kill_report.json    the last one, whole: what `gateway kill --clear` asks about
     kills.jsonl         a line for every kill and every clearing, never rewritten
 
+A copy of the first stands in the instance's folder, in memory, for a second kill that waits for this one.
+
 Hard rule: what is left is named one by one, with its quantity and the reason; "nothing" is said only of what was verified.
 """
 
@@ -66,6 +68,7 @@ class KillReport:
     flat_after_ms: int = -1
     residuals: list[Residual] = field(default_factory=list)
     took_ms: int = 0
+    ended_ns: int = 0
     problem: str = ""  # why nothing was done, if so
     by: str = ""  # who worked: "gateway kill", "control"
 
@@ -94,6 +97,13 @@ def save(state: Path, report: KillReport) -> str:
     return ""
 
 
+def hand_over(folder: Path, report: KillReport) -> None:
+    """Leaves it in the instance's own folder, in memory, for whoever waits there for the end of the same kill: it gets there
+    with a full disk too."""
+    with contextlib.suppress(OSError):  # then they do the work again
+        _write(folder / REPORT_FILE, json.dumps(report.as_json()).encode() + b"\n", os.O_TRUNC)
+
+
 def note(state: Path, event: dict[str, Any]) -> None:
     """One more line of the log. Raises OSError."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -101,10 +111,10 @@ def note(state: Path, event: dict[str, Any]) -> None:
     _write(state / LOG_FILE, line.encode() + b"\n", os.O_APPEND)
 
 
-def last(state: Path) -> dict[str, Any] | None:
-    """The last report; None where there is none that can be read."""
+def last(folder: Path) -> dict[str, Any] | None:
+    """The last report of a state folder, or of an instance's; None where there is none that can be read."""
     with contextlib.suppress(OSError, ValueError):
-        document = json.loads((state / REPORT_FILE).read_text(encoding="utf-8"))
+        document = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
         return document if isinstance(document, dict) else None
     return None
 

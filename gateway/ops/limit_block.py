@@ -27,6 +27,7 @@ MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000
 DAYS_AHEAD = 8  # a week, and the day before it, whose close may lie in it
 SIDES = {"both": 0b11, "buy": 0b01, "sell": 0b10}
+NEVER_HEARD = 2**63 - 1  # no connection has this number
 STRATEGY_ROW, EXTERNAL_ROW = 0, 1  # of struct gate_strategy
 
 
@@ -195,6 +196,12 @@ def follow_hours(instance: Instance, configuration: Configuration, now_ns: int) 
     account["hours_open_ns"], account["hours_close_ns"] = hours_ns(configuration.hours, now_ns)
     account["limits_version"] += 1
     return True
+
+
+def await_session(instance: Instance) -> None:
+    """Nothing new leaves before core has heard what the venue said until the first connection: 0 would mean that none is
+    needed, and the references of a run before this one would be used again."""
+    instance.regions["gate"].view("gate_account")[0]["session_connection"] = NEVER_HEARD
 
 
 def deny_new_risk(instance: Instance) -> None:

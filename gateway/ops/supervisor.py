@@ -32,7 +32,7 @@ from gateway.ops.joined import ENDED, Joined, require_apart
 from gateway.ops.journal import Journal
 from gateway.ops.kill_report import KillReport
 from gateway.ops.kill_watch import KillWatch
-from gateway.ops.limit_block import deny_new_risk, follow_hours, prepare_account
+from gateway.ops.limit_block import await_session, deny_new_risk, follow_hours, prepare_account
 from gateway.ops.log import open_log
 from gateway.ops.notification import Notification, without_notification
 from gateway.ops.order_control import OrderControl
@@ -98,6 +98,8 @@ class Supervisor:
         prepare_account(self.instance, configuration, clock.now_ns(self.instance.clock_address))
         disabled.restore(self.instance, configuration)
         self.frames = order_frames(configuration)
+        if self.frames.process == "PROCESS_SESSION":
+            await_session(self.instance)
         self.order_control = OrderControl(self.instance, configuration, self.frames, self.log)
         compared = self.order_control.reconciliation if self.order_control.copy is not None else None
         self.post_trade = PostTrade(self.instance, configuration, compared, self._tell_control)

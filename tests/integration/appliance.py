@@ -60,7 +60,7 @@ class Appliance:
             f'[instance]\nname = "{self.name}"\nstate = "{folder}/state"\n[port]\nname = "pair:{self.name}"\n'
             f'[placement]\ntogether = {str(together).lower()}\nidle = "sleep"\n'
             f'[strategy]\nfile = "{folder}/strategy.py"\n'
-            f'instruments = ["*"]\nrepeat_max = 1024\nrepeat_s = 1\n[risk]{RISK}{more}'
+            f'instruments = ["*"]\nrepeat_max = 1024\nrepeat_s = 1\n[kill]\nseconds = 6\n[risk]{RISK}{more}'
         )
         self.reports = 0
         self.start()

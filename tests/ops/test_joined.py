@@ -129,7 +129,8 @@ def test_a_core_that_hangs_is_silent_to_its_watchdog_and_killed_it_leaves_the_la
     assert not core.fed_since(stopped) and units.units["io"].fed_since(stopped)
     core.process.send_signal(signal.SIGABRT)  # what systemd's watchdog does; the kernel delivers it when it continues
     core.process.send_signal(signal.SIGCONT)
-    units.wait_for(lambda: "cancels sent after core ended" in units.log, 10)
+    units.wait_for(lambda: "kill CORE_STALE: 0 cancels sent, nothing is open" in units.log, 10)
+    units.wait_for(lambda: "process core ended" in units.log, 10)
     assert kill_file.reason(units.folder / "state").startswith("CORE_STALE")
     assert units.units["io"].process.poll() is None
     units.process.kill()

@@ -7,11 +7,13 @@ import pytest
 
 from gateway import layout
 from gateway.config import load
+from gateway.core.gate import session_fails
 from gateway.core.limit_units import fraction, multiple, rate_words
 from gateway.core.memory import FRACTION_ONE
 from gateway.instance import Instance
 from gateway.ops import disabled
 from gateway.ops.limit_block import (
+    await_session,
     deny_new_risk,
     follow_hours,
     hours_ns,
@@ -119,6 +121,16 @@ def test_nothing_new_leaves_after_new_risk_is_denied(instance):
     prepare_account(instance, load(None, LIMITS), now_ns=5)
     deny_new_risk(instance)
     assert account_of(instance)["rate_interval_ns"] == 0
+
+
+def test_an_account_that_awaits_a_session_denies_without_one_and_until_core_has_heard_its_beginning(instance):
+    account, control = instance.regions["gate"].view("gate_account"), instance.control
+    await_session(instance)
+    for connection, heard, failed in ((0, None, 1), (1, None, 1), (1, 1, 0), (0, None, 1), (2, None, 1)):
+        control["session_connection"] = connection
+        if heard is not None:
+            account["session_connection"] = heard
+        assert session_fails(instance.address("control"), instance.address("gate")) == failed
 
 
 def test_units_round_against_us_and_absurd_ones_deny():
