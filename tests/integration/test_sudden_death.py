@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.sudden_death import Trading
+from tests.sudden_death import JOURNAL_SECONDS, Trading
 
 ROUNDS = int(os.environ.get("GATEWAY_DEATHS", "100"))
 RESTARTS = 4  # of one process that control makes good before it gives up, less one
@@ -62,7 +62,7 @@ def begins_again(trading, reason):
     trading.require_once(before)
     trading.start()
     account = trading.agree()
-    assert set(before.executions) <= trading.journalled()
+    trading.wait_for(lambda: set(before.executions) <= trading.journalled(), JOURNAL_SECONDS)
     trading.require_once(account)
     trading.trades()
     trading.require_once(trading.agree())
