@@ -60,10 +60,13 @@ def venue_refuses_cancels(desk: Desk) -> Figures:
 
 
 def refused(desk: Desk) -> Figures:
+    refusals = desk.gateway.counts["cancels_refused"]
     desk.fail(refuse_cancels=1_000)
     found = desk.kill()
     report = found.report
-    assert report["exit_code"] == 1 and not report["confirmed"] and desk.gateway.counts["cancels_refused"] > 0, report
+    assert desk.gateway.counts["cancels_refused"] > refusals
+    assert report["confirmed"] == (not found.open_orders), f"what it says is what the venue has: {report}"
+    assert report["clean"] == (not found.open_orders and not found.positions), f"{report}"  # an order may fill meanwhile
     named = {row["reference"] for row in report["residuals"] if row["reference"]}
     assert set(found.open_orders) <= named, "every order that is still open is named"
     desk.fail()
