@@ -18,15 +18,15 @@ from gateway import layout
 from gateway.errors import AttachError
 from gateway.instance import Instance
 from gateway.ops import kill_file
-from tests.kill_desk import Desk, Figures
+from tests.kill_desk import KILL_SECONDS, Desk, Figures
 
-BLOCKED_MS, CLOSED_MS, REPORT_MS = 10.0, 5_000, 9_500
+BLOCKED_MS, CLOSED_MS, REPORT_MS = 10.0, 5_000, 1_000 * KILL_SECONDS + 500
 ANSWERING = {"normal load", "core stopped", "core crashed", "session down", "disk full", "twice at once", "during start"}
 CHEAP = ("normal load", "core stopped", "session down", "disk full", "twice at once")
 DEAR = ("venue refuses cancels", "venue silent", "core crashed", "during start")
 BEGINNING_ANEW = {"core crashed", "during start", "session down", "disk full"}
 ROUNDS_CHEAP, ROUNDS_DEAR = 34, 9
-MUTE_MS = 11_000
+MUTE_MS = 1_000 * KILL_SECONDS + 8_000
 
 
 def normal_load(desk: Desk) -> Figures:
