@@ -24,6 +24,7 @@ from gateway.ops.kill_sequence import Sequence
 
 POLL_SECONDS = 0.005
 FRESH_SECONDS = 30.0  # a kill so soon behind what caused it counts its times from there, a later one from its own beginning
+REPORT_SECONDS = 2.0  # for whoever is at work to write down what it did, once its own time is over
 WORK_SECONDS = 6.0  # to cancel, to verify and to begin closing, however late this one comes to work
 LOCK_FILE = "kill.lock"
 
@@ -57,7 +58,7 @@ def kill(
         kill_file.set_latch(state, report.reason)
     except OSError as problem:  # what is open is cancelled all the same
         report.file_problem = f"{problem.filename or state}: {problem.strerror}"
-    with only_one(instance, deadline) as alone:
+    with only_one(instance, deadline + REPORT_SECONDS) as alone:
         if alone is None:
             report.problem = "another kill is at work and does not end: look at the venue"
             return report

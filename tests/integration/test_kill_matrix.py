@@ -80,7 +80,8 @@ def venue_silent(desk: Desk) -> Figures:
     desk.fail(mute_ms=MUTE_MS)
     began = time.monotonic()
     found = desk.kill()
-    assert found.report["exit_code"] == 1 and not found.report["confirmed"] and found.report["residuals"]
+    report = found.report
+    assert report["exit_code"] == 1 and not report["confirmed"] and report["residuals"], f"{report}"
     time.sleep(max(0.0, began + MUTE_MS / 1000 + 2.0 - time.monotonic()))
     again = desk.kill()
     assert again.report["clean"], again.report
