@@ -7,10 +7,12 @@ Hard rule: memory full of zeros refuses everything, and no two numbers are multi
     NEW, REPLACE   every control                    CANCEL, REDUCE, MASS CANCEL   ORDERS, RING and the quantity only
     NEW, reduce-only   every control but KILL and DISABLED, and REDUCE
 
-    gate.py            KILL FENCE RATE DISABLED JOURNAL RING ORDERS SESSION REDUCE, and what is counted
+    gate_pass.py       all of them at once: does anything speak against it? If so, or in doubt:
+    gate.py            KILL FENCE DISABLED JOURNAL RING ORDERS SESSION REDUCE, and what is counted
     gate_market.py     STATE STALE QTY PRICE: the instrument against its book
     gate_exposure.py   VALUE POSITION EXPOSURE MARGIN: the instrument against account, group and strategy
     gate_origin.py     PERM DUP SELF REPEAT: who sends it, and what of ours is there already
+    gate_rate.py       RATE
 
 Source of the controls: docs/adr/0005-gate.md, docs/adr/0024-the-complete-gate.md.
 """
@@ -21,6 +23,8 @@ from gateway.core import ring
 from gateway.core.gate_exposure import exposure_mask
 from gateway.core.gate_market import market_mask
 from gateway.core.gate_origin import origin_mask
+from gateway.core.gate_pass import all_pass
+from gateway.core.gate_rate import rate_fails
 from gateway.core.kernel import kernel, leaf
 from gateway.core.memory import (
     acquire,
@@ -56,9 +60,7 @@ INTENT_REPLACE, INTENT_MASS_CANCEL = value("INTENT_REPLACE"), value("INTENT_MASS
 SIDE_BUY = value("SIDE_BUY")
 
 QUANTITY_MAX = value("ORDER_QUANTITY_MAX")
-SECOND_NS = 1_000_000_000
-TIME_MAX_NS = 1 << 62
-SPAN_MAX_NS = 1 << 60  # times the bucket runs ahead by; two of them add up without an overflow
+SPAN_MAX = 1 << 60  # two of them add up without an overflow
 SHIFT_MAX = 63
 BOOK_BYTES = size("book")
 COUNTER_BYTES = 8
@@ -77,19 +79,27 @@ def decide_new(path, intent, reference, now_ns):
     instrument *= known
     row = load_i64(path + PATH.rows) + instrument * ROW_BYTES
     book = load_i64(path + PATH.books) + instrument * BOOK_BYTES
-    price, quantity = load_i64(intent + INTENT.price), load_i64(intent + INTENT.quantity)
-    mask = settled(((1 - known) << STATE) | environment(path, account, row, intent, reference, now_ns))
-    shift = size_shift(account, intent)
-    mask = market_mask(mask, account, row, book, price, quantity, shift, now_ns)
-    mask = exposure_mask(mask, path, account, row, intent, instrument, shift, now_ns)
-    mask = origin_mask(mask, path, account, row, intent, now_ns)
-    mask = settled(reduce_mask(mask, row, intent))
-    mask = settled(mask | (rate_fails(account, now_ns) << RATE))
+    mask = (1 - known) << STATE
+    if (known & all_pass(path, account, row, book, intent, reference, instrument, now_ns)) == 0:
+        mask |= refusals(path, account, row, book, intent, reference, instrument, now_ns)
     fence_acquire()
     changed = relaxed(account + ACCOUNT.limits_version) != version
     mask |= (int64(changed) | (version & 1)) << STATE
     settle(account, mask, now_ns, ACCOUNT.accepted)
     return mask
+
+
+@kernel
+def refusals(path, account, row, book, intent, reference, instrument, now_ns):
+    """Reason mask of every control but an unknown instrument; what gate_pass.py was not sure of."""
+    price, quantity = load_i64(intent + INTENT.price), load_i64(intent + INTENT.quantity)
+    mask = settled(environment(path, account, row, intent, reference, now_ns))
+    shift = size_shift(account, intent)
+    mask = market_mask(mask, account, row, book, price, quantity, shift, now_ns)
+    mask = exposure_mask(mask, path, account, row, intent, instrument, shift, now_ns)
+    mask = origin_mask(mask, path, account, row, intent, now_ns)
+    mask = settled(reduce_mask(mask, row, intent))
+    return mask | (rate_fails(account, now_ns) << RATE)
 
 
 @kernel
@@ -114,19 +124,6 @@ def own_row(path, intent):
     if order == 0:
         return 0
     return order if load_u32(order + ORDER.strategy) == load_u32(intent + INTENT.strategy) else 0
-
-
-@leaf
-def rate_fails(account, now_ns):
-    """Token bucket kept as a time, and the day's count. The reserve of the bucket is for cancels.
-
-    Control has worked out what a message costs and how far the bucket may run ahead (limit_block.py).
-    """
-    interval_ns, span_ns = load_i64(account + ACCOUNT.rate_interval_ns), load_i64(account + ACCOUNT.rate_span_ns)
-    unset = (interval_ns <= 0) | (interval_ns > SECOND_NS) | (span_ns < 0) | (span_ns > SPAN_MAX_NS)
-    empty = max(load_i64(account + ACCOUNT.bucket_ns), now_ns) - now_ns > span_ns
-    spent = load_i64(account + ACCOUNT.day_messages) >= load_i64(account + ACCOUNT.day_messages_max)
-    return int64(unset | empty | spent | (now_ns <= 0) | (now_ns >= TIME_MAX_NS))
 
 
 @leaf
@@ -166,7 +163,7 @@ def reduce_fails(row, intent):
     position, quantity = load_i64(row + ROW.position), load_i64(intent + INTENT.quantity)
     to_close = -position if buying else position
     reserved = load_i64(row + ROW.open_buy) if buying else load_i64(row + ROW.open_sell)
-    bounded = (quantity > 0) & (quantity <= QUANTITY_MAX) & (reserved >= 0) & (reserved < SPAN_MAX_NS)
+    bounded = (quantity > 0) & (quantity <= QUANTITY_MAX) & (reserved >= 0) & (reserved < SPAN_MAX)
     is_new = load_u8(intent + INTENT.kind) == INTENT_NEW
     return int64(not (bounded & is_new & (reserved + (quantity & QUANTITY_MAX) <= to_close)))
 
