@@ -126,6 +126,9 @@ def print_report(report: "KillReport") -> None:
     if report.drop_copy_problem:
         print(f"venue     its own account cannot be read: {report.drop_copy_problem}")
     _print_positions(report)
+    if report.records_unwritten or report.record_problem:
+        count, kept = report.records_unwritten, "in memory only, and --json lists the orders"
+        print(f"records   {count} of control_orders.jsonl NOT WRITTEN ({report.record_problem}): {kept}")
     lines = report.residual_lines()
     for line in lines[:LISTED_MAX]:
         print(f"RESIDUAL  {line}")

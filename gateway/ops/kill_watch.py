@@ -136,4 +136,7 @@ def said(report: KillReport) -> list[str]:
     done = "nothing is open" if report.confirmed else f"{len(report.still_open)} orders are not confirmed closed"
     flat = "positions are kept" if not report.flatten else "flat" if not report.positions_after else "NOT FLAT"
     first = f"kill {report.reason}: {report.cancels_sent} cancels sent, {done}, {flat}, after {report.took_ms} ms"
-    return [first, *(f"kill residual: {line}" for line in report.residual_lines())]
+    lines = [f"kill residual: {line}" for line in report.residual_lines()]
+    if report.record_problem:
+        lines.append(f"kill: {report.records_unwritten} lines of control_orders.jsonl NOT WRITTEN ({report.record_problem})")
+    return [first, *lines]
