@@ -167,7 +167,7 @@ def clear(arguments: argparse.Namespace) -> int:
     if lines and not arguments.force:
         print_note("gateway kill: nothing is cleared; see to it at the venue, or clear all the same with --force")
         return EXIT_CHECK_FAILED
-    if second_factor.secret_path(configuration).exists() or configuration.second_factor.secret_file:
+    if second_factor.is_set_up(configuration):
         second_factor.require(configuration, arguments.code)
     why = kill_clear.clear(configuration, lines, arguments.force)
     end_left_over(folder_of(name, parent))
