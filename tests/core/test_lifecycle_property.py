@@ -36,6 +36,7 @@ UNKNOWN_NS = 2_000_000_000
 STATES = layout.names("order_state", "ORDER_")
 FORM = moldudp64_format()
 SIDES = {1: "buy", 2: "sell"}
+POST_ONLY, FOK = layout.value("INTENT_POST_ONLY"), layout.value("TIME_FOK")
 
 kernel_cache.prepare()
 
@@ -144,6 +145,7 @@ class Story:
             self.counts[name] += int(self.core.desk.counters[counter][0])
         self.counts["adopted"] += int(self.core.desk.counters["orders_adopted"][0])
         self.counts["lost"] += int(self.core.desk.counters["orders_lost"][0])
+        self.counts |= self.venue.options
 
     @property
     def is_up(self) -> bool:
@@ -154,9 +156,9 @@ class Story:
         desk, twin = self.core.desk, self.core.twin
         instrument, side, quantity = self.draw.choice((1, 2)), self.draw.choice((1, 2)), self.draw.randrange(1, 300)
         price = 1_000_000 if side == 1 else 1_000_200
-        life = self.draw.choice((0, 0, 3))
+        life, flags = self.draw.choice(((0, 0), (0, POST_ONLY), (3, 0), (FOK, 0)))
         reference = int(desk.table["next_reference"][0])
-        terms = {"side": side, "quantity": quantity, "price": price, "time_in_force": life}
+        terms = {"side": side, "quantity": quantity, "price": price, "time_in_force": life, "flags": flags}
         refused = desk.send(now_ns=self.now_ns, instrument=instrument, **terms)
         twin.next_reference += 1
         if not self.is_up:
@@ -200,6 +202,7 @@ class Story:
         terms = {"side": 1 if order.side == "buy" else 2, "price": 1_000_000 if order.side == "buy" else 1_000_200}
         reference, quantity = int(desk.table["next_reference"][0]), self.draw.randrange(1, 400)
         terms |= {"order_reference": original, "quantity": quantity, "time_in_force": 0, "instrument": instrument}
+        terms["flags"] = self.draw.choice((0, POST_ONLY))
         refused = desk.send("REPLACE", now_ns=self.now_ns, **terms)
         self.core.twin.next_reference += 1
         if not refused:
