@@ -16,11 +16,15 @@ NOT_HANDED_OVER = "RING"  # as a refusal of our own side
 
 
 class OrderLines(NamedTuple):
-    """Of one order: records of the journal, the line it was sent with (None: control did not send it), the lines behind."""
+    """Of one order: records of the journal, the line it was sent with (None: control did not send it), the lines behind.
+
+    `refused` are records of a decision that came to the same reference after control had used it: it left nobody.
+    """
 
     numbers: list[int]
     sent: dict[str, Any] | None
     others: list[dict[str, Any]]
+    refused: list[int]
 
 
 class ControlLines:
@@ -45,8 +49,10 @@ class ControlLines:
                 first, numbers = self.run_of(sent), heard
             else:
                 sent = None
+        refused = [number for number in numbers if sent is not None and self._index.records[number]["kind"] == DECISION]
+        numbers = [number for number in numbers if number not in refused]
         others = [line for line in about if line["kind"] != "order" and self.run_of(line) >= first]
-        return OrderLines(numbers, sent, others)
+        return OrderLines(numbers, sent, others, refused)
 
     def find(self, text: str) -> Found | None:
         """An order of control's that no record of the journal is about: core has not heard of it."""
@@ -62,9 +68,13 @@ class ControlLines:
         return self._runs.get(int(line["run"]), len(self._index.starts) - 1 if not self._runs else len(self._index.starts))
 
     def _agrees(self, numbers: list[int], line: dict[str, Any]) -> bool:
-        """Whether core never decided this order, and the venue took the one that the line tells of, if any."""
+        """Whether core never sent this order, and the venue took the one that the line tells of, if any.
+
+        What the gate refuses takes a reference too, and comes to those that control has used in the meantime.
+        """
         rows = self._index.records[numbers]
-        if any(row["kind"] == DECISION and row["intent"]["kind"] in (NEW, REPLACE) for row in rows):
+        decided = [row for row in rows if row["kind"] == DECISION and row["intent"]["kind"] in (NEW, REPLACE)]
+        if any(row["reasons"] == 0 for row in decided):
             return False
         taken = [row for row in rows if row["reasons"] == ACCEPTED and row["kind"] != DECISION]
         return all(int(row[name]) == line[name] for row in taken for name in ("quantity", "price"))

@@ -48,9 +48,16 @@ def life_of(
 ) -> dict[str, Any]:
     """Everything about what an id was found to mean."""
     context, control = Context(rows), control or ControlLines(index, rows, [])
-    orders = {reference: order_of(index, context, control, found.run, reference) for reference in found.references}
+    orders, refused = {}, []
+    for reference in found.references:
+        lines = control.of(found.run, reference, index.story(found.run, reference))
+        orders[reference] = order_of(index, context, control, found.run, reference, lines)
+        if lines.refused:  # of the same reference, and it never left
+            other = OrderLines(lines.refused, None, [], [])
+            refused.append(order_of(index, context, control, found.run, reference, other))
     _link(orders)
-    return {"meaning": found.meaning, "run": found.run, "runs": list(found.runs), "orders": list(orders.values())}
+    told = [*orders.values(), *refused]
+    return {"meaning": found.meaning, "run": found.run, "runs": list(found.runs), "orders": told}
 
 
 def _link(orders: dict[int, dict[str, Any]]) -> None:
@@ -63,9 +70,10 @@ def _link(orders: dict[int, dict[str, Any]]) -> None:
                 old["state"] = "replaced"
 
 
-def order_of(index: JournalIndex, context: Context, control: ControlLines, run: int, reference: int) -> dict[str, Any]:
+def order_of(
+    index: JournalIndex, context: Context, control: ControlLines, run: int, reference: int, lines: OrderLines
+) -> dict[str, Any]:
     """One order: its terms, where it stands, the fields of an order record, and every event."""
-    lines = control.of(run, reference, index.story(run, reference))
     numbers = lines.numbers
     events = [event_of(context, number, index.records[number]) for number in numbers]
     _insert(context, index, control, lines, events)

@@ -30,7 +30,7 @@ def lives_of(desk, capsys, report):
 
         def over(words=words):
             assert command.main(words) == 0
-            (order,) = json.loads(capsys.readouterr().out)["orders"]
+            order = json.loads(capsys.readouterr().out)["orders"][0]
             return order if order["state"] in ("filled", "cancelled", "rejected") else None
 
         lives.append(desk.wait_for(over, 20))

@@ -122,6 +122,22 @@ def test_a_line_with_other_terms_than_the_venue_accepted_is_not_the_order_s(book
     assert [event["event"] for event in order["events"]] == ["report", "report"]
 
 
+def test_a_refused_decision_that_came_to_the_same_reference_is_another_order_and_both_are_told(book):
+    book.lines = [line()]
+    heard(book)
+    desk = Desk().open()
+    desk.table["next_reference"] = REFERENCE
+    desk.control["kill_latch"] = 1
+    assert desk.send(signal_id=33) == {"KILL"}
+    book.take(desk)
+    for text in (str(REFERENCE), "signal:33"):
+        ours, refused = book.life(text)["orders"]
+        assert [event["event"] for event in ours["events"]] == ["decision", "report", "report"]
+        assert (ours["strategy"], ours["state"]) == ("control", "filled") and ours["events"][0]["control"]
+        assert (refused["strategy"], refused["state"], refused["signal"]) == ("momentum", "refused", 33)
+        assert refused["events"][0]["refused_by"] == ["KILL"] and len(refused["events"]) == 1
+
+
 def test_an_earlier_day_s_reports_of_the_reference_are_left_out(book):
     heard(book, stamp=STAMP_NS)
     book.begin(**clock(SECOND_RUN_NS))
