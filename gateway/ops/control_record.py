@@ -12,6 +12,7 @@ Hard rule: what cannot be written down is counted and said, and is sent all the 
 """
 
 import contextlib
+import errno
 import json
 import os
 import time
@@ -73,7 +74,7 @@ class ControlRecord:
         written = os.write(self._files[folder], line)
         if written < len(line):  # the disk was full in the middle: the next line begins behind the torn one
             self._torn = True
-            raise OSError(0, "only part of the line was written")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         """Syncs and closes; a second call does nothing."""

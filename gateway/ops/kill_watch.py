@@ -42,8 +42,8 @@ class KillWatch:
         self._thread: threading.Thread | None = None
         ring.put.compile((int64,) * 5)  # a kill waits for no compiler
         options = configuration.kill
-        self._device = KillDevice(options.device) if options.device else None
-        self._server = KillServer(options.http, options.token_file, self._on_http) if options.http else None
+        self._device = KillDevice(options.device, say) if options.device else None
+        self._server = KillServer(options.http, options.token_file, self._on_http, say) if options.http else None
 
     def poll(self) -> None:
         """Looks at the triggers and at the latch."""

@@ -26,7 +26,9 @@ REJECTED = ord("J")  # its reason is a number, the others' a letter
 STRATEGY_SHIFT = 32  # the strategy's row stands above the reference
 CONTROL_ROW = layout.value("GATE_STRATEGIES") - 1
 PROVEN, UNPROVEN = "PROVEN", "UNPROVEN"
-UNHEARD = dict.fromkeys(("signal", "instrument", "replaces", "replaced_by"))  # of an order the journal does not know
+UNHEARD: dict[str, Any] = dict.fromkeys(
+    ("signal", "instrument", "replaces", "replaced_by")
+)  # of an order the journal does not know
 
 
 class Context:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.config import load
 from gateway.errors import ConfigurationError
 from gateway.ops import budget_table
+from gateway.ops.log import Log
 from gateway.ops.request_budget import Answer, RequestBudget, budget_of
 from gateway.ops.token_bucket import MINUTE_NS, Priority, terms_of
 
@@ -296,7 +297,9 @@ def test_a_process_killed_at_any_moment_leaves_a_table_that_is_whole(tmp_path):
 def test_the_table_is_one_for_every_instance_of_the_host(tmp_path):
     budgets = []
     for name in ("one", "two"):
-        budgets.append(budget_of(load(None, {"instance.state": str(tmp_path / name), "budget.burst": 10}), "binance", "a"))
+        budgets.append(
+            budget_of(load(None, {"instance.state": str(tmp_path / name), "budget.burst": 10}), "binance", "a", Log("run"))
+        )
     assert sum(budget.acquire(NEW).granted for budget in budgets * 10) in (7, 8)
     assert (tmp_path / "budget" / "requests").stat().st_mode & 0o777 == 0o600
 
