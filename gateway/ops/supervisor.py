@@ -125,9 +125,13 @@ class Supervisor:
         self.beat()
         self._beat["pid"] = os.getpid()
         self._beat["state"] = layout.value("PROCESS_RUNNING")
-        # core first: it compiles its kernels before frames arrive
+        # The order session comes up meanwhile: it needs nobody, and a kill during the start needs it.
+        # core before io: it compiles its kernels before frames arrive.
+        if pipeline.SESSION.name in self.stages:
+            self._spawn(pipeline.SESSION.name)
         for name in sorted(self.stages):
-            self._spawn(name)
+            if name not in self.children:
+                self._spawn(name)
             if not self._wait_running(name, waiting):
                 return
 
