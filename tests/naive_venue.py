@@ -42,6 +42,12 @@ class Symbol:
             best = max((order.price for order in found), default=None)
         return next((order for order in found if order.price == best), None)
 
+    def tradable(self, side: str, limit: int) -> int:
+        """Every share that an order of `side` at `limit` could trade with."""
+        if side == "B":
+            return sum(order.open for order in self.orders if order.side == "S" and order.price <= limit)
+        return sum(order.open for order in self.orders if order.side == "B" and order.price >= limit)
+
     def levels(self, side: str) -> list[tuple[int, int, int]]:
         grouped: dict[int, list[int]] = defaultdict(list)
         for order in self.orders:
@@ -63,6 +69,7 @@ class NaiveVenue:
         self.client: list[tuple] = []
         self.positions: dict[str, int] = defaultdict(int)
         self.cash: dict[str, int] = defaultdict(int)
+        self.withheld = {"enter": 0, "minimum": 0, "replace": 0}  # orders that an option kept from trading
 
     def _new(self, reference: int) -> bool:
         if reference <= self.last_reference:
@@ -116,7 +123,19 @@ class NaiveVenue:
         else:
             self.feed.append(("A", order.order_id, order.side, order.open, order.symbol, order.price))
 
-    def enter(self, reference: int, side: str, quantity: int, name: str, price: int, life: str, display: str) -> None:
+    def enter(
+        self,
+        reference: int,
+        side: str,
+        quantity: int,
+        name: str,
+        price: int,
+        life: str,
+        display: str,
+        minimum: int = 0,
+        post: str = "",
+    ) -> None:
+        """`minimum` holds of an immediate order only; `post` "P": never takes."""
         if not self._new(reference):
             return
         reason = self._refused(name, quantity, price, life, display) or (0 if side in "BSTE" else SIDE)
@@ -125,7 +144,15 @@ class NaiveVenue:
             return
         order = Order(self._take_id(), reference, name, "B" if side == "B" else "S", price, quantity)
         self.client.append(("A", reference, side, quantity, name, price, order.order_id))
-        self._finish(order, life, 0)
+        possible = min(quantity, self.symbols[name].tradable(order.side, price))
+        if post == "P" and possible:
+            self.withheld["enter"] += 1
+            self.client.append(("C", reference, quantity, "F"))
+        elif life == "3" and possible < minimum:
+            self.withheld["minimum"] += possible > 0
+            self.client.append(("C", reference, quantity, "I"))
+        else:
+            self._finish(order, life, 0)
 
     def _finish(self, order: Order, life: str, replaces: int) -> None:
         self._match(order)
@@ -134,7 +161,9 @@ class NaiveVenue:
         elif order.open:
             self._rest(order, replaces)
 
-    def replace(self, original: int, reference: int, quantity: int, price: int, life: str, display: str) -> None:
+    def replace(
+        self, original: int, reference: int, quantity: int, price: int, life: str, display: str, post: str = ""
+    ) -> None:
         if not self._new(reference):
             return
         old = self.open.get(original)
@@ -149,6 +178,11 @@ class NaiveVenue:
         self._leave(old)
         order = Order(self._take_id(), reference, old.symbol, old.side, price, left, old.executed)
         self.client.append(("U", original, reference, old.side, left, price, order.order_id))
+        if post == "P" and self.symbols[order.symbol].best_against(order.side, price):
+            self.withheld["replace"] += 1
+            self.feed.append(("D", old.order_id))
+            self.client.append(("C", reference, left, "F"))
+            return
         quiet = life == "0" and self.symbols[order.symbol].best_against(order.side, price) is None
         if not quiet:
             self.feed.append(("D", old.order_id))

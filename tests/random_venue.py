@@ -36,6 +36,7 @@ class RandomVenue:
     trades: list[tuple[int, int, str, str, int]] = field(default_factory=list)  # match, reference, symbol, side, quantity
     last_reference: int = 0
     matches: int = 0
+    options: dict[str, int] = field(default_factory=lambda: {"min_qty": 0, "post_only": 0})  # orders that had one
 
     def say(self, name: str, reference: int, **fields: Any) -> None:
         stamp = {} if name == "AccountQueryResponse" else {"user_ref_num": reference}
@@ -69,6 +70,8 @@ class RandomVenue:
         if self.draw.random() < 0.1:
             self.say("Rejected", reference, reason=15, cl_ord_id=said["cl_ord_id"])
             return
+        for name in self.options.keys() & said.keys():
+            self.options[name] += 1
         terms = {key: said[key] for key in ("side", "symbol", "price", "time_in_force", "cl_ord_id")}
         dead = self.draw.random() < 0.03
         state = "D" if dead else "L"
@@ -78,7 +81,14 @@ class RandomVenue:
         if dead:
             return
         self.orders[reference] = Resting(said["symbol"], "buy" if said["side"] == "B" else "sell", quantity)
-        if said["time_in_force"] == "3":
+        whole, post = said.get("min_qty", 0) == quantity, said.get("post_only") == "P"
+        if post and self.draw.random() < 0.3:
+            self.cancel(reference, "F")  # it would have traded
+        elif whole and said["time_in_force"] == "3":
+            if self.draw.random() < 0.5:
+                self.fill(reference, quantity)  # in one piece or not at all
+            self.cancel(reference, "I")
+        elif said["time_in_force"] == "3":
             if self.draw.random() < 0.6:
                 self.fill(reference, self.draw.randrange(1, quantity + 1))
             self.cancel(reference, "I")
@@ -98,6 +108,8 @@ class RandomVenue:
         terms |= {"orig_user_ref_num": original, "quantity": left, "order_reference_number": reference + 7}
         self.say("OrderReplaced", reference, **terms)
         self.orders[reference] = Resting(old.symbol, old.side, left)
+        if said.get("post_only") == "P" and self.draw.random() < 0.3:
+            self.cancel(reference, "F")
 
     def CancelOrder(self, said: dict[str, Any]) -> None:
         reference = said["user_ref_num"]

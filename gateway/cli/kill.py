@@ -126,6 +126,9 @@ def print_report(report: "KillReport") -> None:
     if report.drop_copy_problem:
         print(f"venue     its own account cannot be read: {report.drop_copy_problem}")
     _print_positions(report)
+    if report.records_unwritten or report.record_problem:
+        count, kept = report.records_unwritten, "in memory only, and --json lists the orders"
+        print(f"records   {count} of control_orders.jsonl NOT WRITTEN ({report.record_problem}): {kept}")
     lines = report.residual_lines()
     for line in lines[:LISTED_MAX]:
         print(f"RESIDUAL  {line}")
@@ -164,7 +167,7 @@ def clear(arguments: argparse.Namespace) -> int:
     if lines and not arguments.force:
         print_note("gateway kill: nothing is cleared; see to it at the venue, or clear all the same with --force")
         return EXIT_CHECK_FAILED
-    if second_factor.secret_path(configuration).exists() or configuration.second_factor.secret_file:
+    if second_factor.is_set_up(configuration):
         second_factor.require(configuration, arguments.code)
     why = kill_clear.clear(configuration, lines, arguments.force)
     end_left_over(folder_of(name, parent))

@@ -5,10 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from gateway import layout
 from gateway.cli.output import print_json, print_note
 from gateway.config import Configuration, load
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE
 from gateway.instance import FOLDER, folder_of
+from gateway.ops import control_record
+from gateway.ops.control_life import ControlLines
 from gateway.ops.journal import read
 from gateway.ops.journal_context import read_context
 from gateway.ops.order_life import life_of
@@ -16,6 +21,7 @@ from gateway.ops.order_search import JournalIndex
 from gateway.ops.process import CONFIGURATION_FILE
 
 HELP = "an order's whole life from the journal: what it was decided on, each stamp, each report"
+NOTHING = np.zeros(0, dtype=layout.dtype("journal_slot"))  # of a run that was killed before it had a journal
 JOURNAL_FILE = "journal.bin"
 SECOND_NS = 1_000_000_000
 WHO = ("firm", "client", "decision_maker", "execution_algorithm", "capacity")
@@ -35,16 +41,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 1 when the journal does not know the id."""
-    path = journal_of(arguments)
-    index, context = JournalIndex(read(path), read_context(path)), read_context(path)
-    found = index.find(arguments.id, arguments.run)
+    path, folders = sources_of(arguments)
+    context, lines = read_context(path), control_record.read(*folders)
+    index = JournalIndex(NOTHING if lines and not path.exists() else read(path), context)
+    control = ControlLines(index, context, lines)
+    found = index.find(arguments.id, arguments.run) or (control.find(arguments.id) if arguments.run is None else None)
     if found is None:
         where = "" if arguments.run is None else f" in run {arguments.run}"
         runs = f"{len(index.starts)} runs, {len(index.records)} records"
         mend = "gateway top shows references, --journal FILE reads another (journal-1.bin is of an earlier build)"
         print_note(f"gateway order: {path} ({runs}) knows no {arguments.id!r}{where}; {mend}")
         return EXIT_CHECK_FAILED
-    life = {"id": arguments.id, "journal": str(path), **life_of(index, context, found)}
+    life = {"id": arguments.id, "journal": str(path), **life_of(index, context, found, control)}
     if arguments.json:
         print_json(life)
     else:
@@ -52,14 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def journal_of(arguments: argparse.Namespace) -> Path:
-    """The journal file that the options name."""
+def sources_of(arguments: argparse.Namespace) -> tuple[Path, list[Path]]:
+    """The journal file that the options name, and the folders where control's own record may lie."""
     if arguments.journal:
-        return Path(arguments.journal)
-    if arguments.config:
-        return load(arguments.config).journal_folder / JOURNAL_FILE
+        path = Path(arguments.journal)
+        return path, [path.parent]
     name = arguments.instance or "gateway"
-    return (running(name) or load(None, {"instance.name": name})).journal_folder / JOURNAL_FILE
+    found = load(arguments.config) if arguments.config else running(name) or load(None, {"instance.name": name})
+    memory = folder_of(found.instance.name, Path(found.instance.folder))
+    return found.journal_folder / JOURNAL_FILE, [found.state_folder, memory]
 
 
 def running(name: str) -> Configuration | None:
@@ -113,8 +122,20 @@ def decided(event: dict[str, Any], exponent: int | None) -> str:
     outcome = "passed" if event["passed"] else f"REFUSED by {' '.join(event['refused_by'])}"
     market = f"bid {price(event['bid'], exponent)} ask {price(event['ask'], exponent)} position {event['position']}"
     asked = f"{event['intent']} {event['quantity']}" + (f" at {price(event['price'], exponent)}" if event["price"] else "")
+    if event["control"]:
+        return "   ".join([f"decision: {asked}", *caused(event["control"]), *([market] if event["bid"] else [])])
     stamps = [f"{name} +{ns} ns" for name, ns in event["stamps_ns"].items() if ns]
     return "   ".join([f"decision: {asked}", outcome, market, f"limits {event['limits_version']}", *stamps])
+
+
+def caused(control: dict[str, Any]) -> list[str]:
+    """Why control sent or cancelled by itself, and on what."""
+    words = [f"because {control['because']}", f"by {control['by']}"]
+    if control["believed"]:
+        through = "own touch" if control["through_ppm"] is None else f"{control['through_ppm']} ppm through"
+        words += [f"step {control['step']} ({through})", f"prices of the {control['price_source']}"]
+        words += [f"position by {control['believed']}", f"open against it {control['open_against']}"]
+    return words
 
 
 def said(event: dict[str, Any], exponent: int | None) -> str:

@@ -9,10 +9,12 @@ never takes: references only rise (OUCH 5.0, 1.2).
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from gateway.core.orders import open_references
 from gateway.instance import Instance
 from gateway.ops.control_orders import ControlOrders, Templates, control_orders, waiting_in
+from gateway.ops.control_record import Cause
 from gateway.ops.kill_report import KillReport
 from gateway.ops.venue_truth import TableTruth, VenueTruth, core_is_alive
 
@@ -116,12 +118,10 @@ class Cancelling:
         return self.venue.current
 
 
-def cancel_all(
-    instance: Instance, frames: Templates, report: KillReport, seconds: float, waiting: Callable[[], None]
-) -> None:
+def cancel_all(instance: Instance, frames: Templates, state: Path, seconds: float, waiting: Callable[[], None]) -> None:
     """Cancels every open order of our table, as an orderly stop does; `waiting` is called meanwhile."""
-    with control_orders(instance, frames) as ring:
-        Cancelling(instance, report, ring).run(seconds, waiting)
+    with control_orders(instance, frames, state, Cause("stop")) as ring:
+        Cancelling(instance, KillReport(), ring).run(seconds, waiting)
     wait_until_taken(instance, frames, seconds, waiting)
 
 

@@ -1,6 +1,7 @@
 """What control sends by itself ⑧: cancels, mass cancels and orders that make positions smaller, with core dead or alive.
 
     gateway kill, control ─► control_io ─► io ─► port          control_session ─► session ─► socket
+                  └─► control_record.py: which order and why, first
 
 Hard rule: a reference of control's is above everything that core, the venue or an earlier kill has used; the highest one is
 written down before the order is handed over, because the venue ignores what does not rise (OUCH 5.0, 1.2).
@@ -10,6 +11,8 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +24,7 @@ from gateway.core.order_packets import OrderPackets
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi
 from gateway.ops import kill_file
+from gateway.ops.control_record import Cause, ControlRecord
 
 SLOT_BYTES = layout.size("order_slot")
 REFERENCE_MAX = layout.value("ORDER_REFERENCE_MAX")
@@ -28,6 +32,7 @@ REFERENCE_GAP = 1024  # what core may have on its way when nobody can ask it
 CONTROL_STRATEGY = layout.value("GATE_STRATEGIES") - 1  # the row of the strategies that is control's own
 STRATEGY_SHIFT = 32  # of a client order id's number: the strategy stands above the reference
 DAY, IMMEDIATE = "0", "3"  # Time In Force, 2.1
+SIDES, LIVES = {"B": "buy", "S": "sell"}, {DAY: "day", IMMEDIATE: "ioc"}
 REFERENCE_FILE = "control_reference"
 Templates = OrderFrames | OrderPackets
 
@@ -35,8 +40,8 @@ Templates = OrderFrames | OrderPackets
 class ControlOrders:
     """The one producer of control_io or control_session, for as long as it is open (`control_orders`)."""
 
-    def __init__(self, instance: Instance, frames: Templates, writer: object):
-        self.instance, self.frames = instance, frames
+    def __init__(self, instance: Instance, frames: Templates, writer: object, record: ControlRecord):
+        self.instance, self.frames, self.record = instance, frames, record
         self._writer = writer
         self._path = instance.folder / REFERENCE_FILE
         self._reference = 0
@@ -46,8 +51,15 @@ class ControlOrders:
         """Records in the ring that nobody has taken."""
         return waiting_in(self.instance, self.frames.control_ring)
 
+    def has_room(self) -> bool:
+        """Whether the ring takes one more; nobody else fills it."""
+        return self.waiting() < int(self.instance.rings[self.frames.control_ring].view("ring_header")[0]["depth"])
+
     def cancel(self, reference: int) -> bool:
         """Cancels one order; False while the ring is full."""
+        if not self.has_room():
+            return False
+        self.record.write("cancel", reference)
         return self._put(self.frames.cancel(reference), "ORDER_SLOT_CANCEL", reference)
 
     def other(self, packet: bytes) -> bool:
@@ -59,18 +71,35 @@ class ControlOrders:
 
         What the venue has not received by then can never be accepted: it takes no reference below this one any more.
         """
-        reference = self._next(above)
-        sent = reference and self._put(self.frames.mass_cancel(reference, symbol), "ORDER_SLOT_CANCEL", reference)
+        reference = self._next(above) if self.has_room() else 0
+        if reference == 0:
+            return 0
+        self.record.write("mass_cancel", reference, symbol=symbol)
+        sent = self._put(self.frames.mass_cancel(reference, symbol), "ORDER_SLOT_CANCEL", reference)
         return reference if sent else 0
 
-    def reduce(self, side: str, quantity: int, symbol: str, price: int, life: str, above: int = 0) -> int:
-        """An order against a position, "B" or "S"; its reference, 0 while the ring is full or no reference is left."""
-        reference = self._next(above)
+    def reduce(
+        self,
+        side: str,
+        quantity: int,
+        symbol: str,
+        price: int,
+        life: str,
+        above: int = 0,
+        inputs: dict[str, Any] | None = None,
+    ) -> int:
+        """An order against a position, "B" or "S"; its reference, 0 while the ring is full or no reference is left.
+
+        `inputs` is what it was decided on, for the record.
+        """
+        reference = self._next(above) if self.has_room() else 0
         if reference == 0:
             return 0
         name = self.frames.client_order_id(reference, CONTROL_STRATEGY)
         terms = {"side": side, "quantity": quantity, "symbol": symbol, "price": price, "time_in_force": life}
         frame = self.frames.reduce(name, user_ref_num=reference, **terms)
+        words = {"client_order_id": name, "side": SIDES[side], "time_in_force": LIVES[life]}
+        self.record.write("order", reference, **(terms | words), **(inputs or {}))
         if not self._put(frame, "ORDER_SLOT_REDUCE", reference):
             return 0
         self.reductions.add(reference)
@@ -108,19 +137,24 @@ class ControlOrders:
         header.epoch = int(self.instance.control[0]["epoch"])
         header.time_receive_ns = clock.now_ns(self.instance.clock_address)
         header.flags = layout.value("ORDER_SLOT_ENTERS") if kind == "ORDER_SLOT_REDUCE" else 0
-        return bool(ring.put(handle_address(self._writer), handle_address(header), SLOT_BYTES, address_of(data), len(frame)))
+        handed = ring.put(handle_address(self._writer), handle_address(header), SLOT_BYTES, address_of(data), len(frame))
+        if not handed and reference:
+            self.record.write("unsent", reference)
+        return bool(handed)
 
 
 @contextmanager
-def control_orders(instance: Instance, frames: Templates) -> Iterator[ControlOrders]:
-    """The control ring's one producer: whoever holds its lock."""
+def control_orders(instance: Instance, frames: Templates, state: Path, cause: Cause) -> Iterator[ControlOrders]:
+    """The control ring's one producer: whoever holds its lock. What it sends is written down in the folder `state`."""
+    record = ControlRecord(instance, state, cause)
     lock = os.open(instance.folder / f"{frames.control_ring}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         kill_file.give_to_owner(lock, instance.folder)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield ControlOrders(instance, frames, instance.writer(frames.control_ring))
+        yield ControlOrders(instance, frames, instance.writer(frames.control_ring), record)
     finally:
         os.close(lock)
+        record.close()
 
 
 def waiting_in(instance: Instance, ring_name: str) -> int:

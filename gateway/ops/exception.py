@@ -140,6 +140,7 @@ def open_beside(io: Io, configuration: Configuration) -> None:
     except BaseException as problem:
         earlier = io.instance.control[0]["heartbeats"][layout.value("PROCESS_IO")]["pid"]
         if isinstance(problem, CapabilityError) and earlier != 0:
+            # bare: io opens no file and imports no log, which is control's (ADR 0030)
             print(f"gateway run: io goes on without its exception path: {problem}", file=sys.stderr, flush=True)
             return
         io.close()

@@ -11,7 +11,7 @@ and so does every other open order that could make the position smaller.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.kill_sections import Kill
 from gateway.ops.control_orders import DAY, IMMEDIATE, ControlOrders
@@ -126,7 +126,8 @@ class Flattener:
         buying = held < 0
         side = BUY if buying else SELL
         open_orders = [order for order in truth.open_orders() if order.symbol == row.symbol and order.side == side]
-        quantity = min(abs(held) - sum(order.quantity for order in open_orders), QUANTITY_MAX)
+        open_against = sum(order.quantity for order in open_orders)
+        quantity = min(abs(held) - open_against, QUANTITY_MAX)
         if quantity <= 0:
             row.why = f"{len(open_orders)} open orders could close it, and the venue does not cancel them"
             return
@@ -138,7 +139,8 @@ class Flattener:
             row.why = "no book, no last trade, no mark: nothing says what it is worth"
             return
         step = self.steps[row.step]
-        reference = self._order(row.symbol, side, quantity, touch, step, truth)
+        inputs = {"step": row.step, "position": held, "open_against": open_against, "believed": truth.name}
+        reference = self._order(row.symbol, side, quantity, touch, step, truth.reference_max(), inputs)
         if reference == 0:
             row.why = "the control ring is full, or no reference is left"
             return
@@ -147,11 +149,14 @@ class Flattener:
         row.due = now + (step.rest_seconds or self.answer_seconds)
         row.why = f"not filled by {row.orders} orders, the last at {touch.source} prices"
 
-    def _order(self, symbol: str, side: str, quantity: int, touch: Touch, step: Step, truth: Truth) -> int:
+    def _order(
+        self, symbol: str, side: str, quantity: int, touch: Touch, step: Step, above: int, inputs: dict[str, Any]
+    ) -> int:
         resting = step.through_ppm is None
         price = touch.own(side == BUY) if resting else touch.through(side == BUY, step.through_ppm or 0)
         life = DAY if resting else IMMEDIATE
-        return self.orders.reduce(LETTERS[side], quantity, symbol, price, life, truth.reference_max())
+        inputs |= {"through_ppm": step.through_ppm, "bid": touch.bid, "ask": touch.ask, "price_source": touch.source}
+        return self.orders.reduce(LETTERS[side], quantity, symbol, price, life, above, inputs)
 
     def _chase(self, row: Closing, truth: Truth, now: float) -> None:
         """An order that still works is cancelled; one the venue never spoke of is fenced off by a higher reference."""

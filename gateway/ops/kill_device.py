@@ -10,10 +10,10 @@ import contextlib
 import os
 import stat
 import struct
-import sys
 import termios
 import time
 import tty
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,10 @@ RETRY_SECONDS = 1.0
 
 
 class KillDevice:
-    """One device, open for reading. Raises CapabilityError where it cannot be opened at the start."""
+    """One device, open for reading; `say`: the log. Raises CapabilityError where it cannot be opened at the start."""
 
-    def __init__(self, path: str):
-        self.path = path
+    def __init__(self, path: str, say: Callable[[str], None]):
+        self.path, self._tell = path, say
         self._file = -1
         self._is_input = False
         self._terminal: list[Any] | None = None  # as it was found
@@ -103,4 +103,4 @@ class KillDevice:
         return True
 
     def _say(self, what: str) -> None:
-        print(f"gateway run: KILL DEVICE {self.path} {what}", file=sys.stderr, flush=True)
+        self._tell(f"KILL DEVICE {self.path} {what}")

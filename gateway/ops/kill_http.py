@@ -9,7 +9,6 @@ import hmac
 import json
 import os
 import stat
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -48,9 +47,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], token: str, on_kill: Callable[[], dict[str, Any]]):
+    def __init__(
+        self, address: tuple[str, int], token: str, on_kill: Callable[[], dict[str, Any]], say: Callable[[str], None]
+    ):
         self.authorization = f"Bearer {token}".encode()
-        self.on_kill = on_kill
+        self.on_kill, self._say = on_kill, say
         self.refused = 0
         self._said = 0.0
         super().__init__(address, _Handler)
@@ -63,8 +64,7 @@ class _Server(ThreadingHTTPServer):
         self.refused += 1
         if time.monotonic() - self._said >= SAY_SECONDS:
             self._said = time.monotonic()
-            text = f"gateway run: KILL TRIGGER refused a request of {client}: {why} ({self.refused} refused so far)"
-            print(text, file=sys.stderr, flush=True)
+            self._say(f"KILL TRIGGER refused a request of {client}: {why} ({self.refused} refused so far)")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -105,12 +105,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class KillServer:
-    """Listens from the moment it is made. `on_kill` sets the latch and returns what the caller is told."""
+    """Listens from the moment it is made. `on_kill` sets the latch and returns what the caller is told; `say`: the log."""
 
-    def __init__(self, address: str, token_file: str, on_kill: Callable[[], dict[str, Any]]):
+    def __init__(self, address: str, token_file: str, on_kill: Callable[[], dict[str, Any]], say: Callable[[str], None]):
         token = read_token(token_file)
         try:
-            self._server = _Server(host_and_port(address), token, on_kill)
+            self._server = _Server(host_and_port(address), token, on_kill, say)
         except OSError as problem:
             raise CapabilityError(f"kill.http = {address!r}: {problem.strerror}; choose another port") from None
         self.port = int(self._server.server_address[1])

@@ -3,7 +3,8 @@
     kill_report.json    the last one, whole: what `gateway kill --clear` asks about
     kills.jsonl         a line for every kill and every clearing, never rewritten
 
-A copy of the first stands in the instance's folder, in memory, for a second kill that waits for this one.
+A copy of the first stands in the instance's folder, in memory, for a second kill that waits for this one. What a kill sends
+stands in control_orders.jsonl, line by line, before it is sent (control_record.py).
 
 Hard rule: what is left is named one by one, with its quantity and the reason; "nothing" is said only of what was verified.
 """
@@ -65,6 +66,9 @@ class KillReport:
     positions_after: dict[str, int] = field(default_factory=dict)
     positions_verified: bool = False
     flatten_orders: int = 0
+    orders: list[dict[str, Any]] = field(default_factory=list)  # those, as they were written down before they were sent
+    records_unwritten: int = 0  # lines of control_orders.jsonl that the state folder did not take
+    record_problem: str = ""  # why not
     flat_after_ms: int = -1
     residuals: list[Residual] = field(default_factory=list)
     took_ms: int = 0

@@ -16,6 +16,7 @@ from gateway.instance import Instance
 from gateway.ops.appliance import order_frames
 from gateway.ops.cancelling import CONFIRM_SECONDS, POLL_SECONDS, Cancelling, wait_until_taken
 from gateway.ops.control_orders import ControlOrders, Templates, control_orders, waiting_in
+from gateway.ops.control_record import ORDERS_LISTED_MAX, Cause
 from gateway.ops.flatten import Flattener
 from gateway.ops.kill_report import KillReport, Residual
 from gateway.ops.limit_block import deny_new_risk
@@ -95,7 +96,8 @@ class Sequence:
     def _work(self) -> None:
         report = self.report
         end = self.deadline - LAST_LOOK_SECONDS
-        with control_orders(self.instance, self.frames) as ring:
+        cause = Cause(f"kill {report.reason}", report.by, report.latched_ns)
+        with control_orders(self.instance, self.frames, self.configuration.state_folder, cause) as ring:
             cancelling = Cancelling(self.instance, report, ring, self.venue)
             cancelling.run(min(CONFIRM_SECONDS, end - time.monotonic()))
             self._note_closed()
@@ -103,6 +105,9 @@ class Sequence:
             flattener = Flattener(ring, prices, kill, self.truth, self.may_send, end)
             self._close_positions(ring, cancelling, flattener, end)
             report.flatten_orders += flattener.sent
+        report.orders = [*report.orders, *ring.record.orders][-ORDERS_LISTED_MAX:]
+        report.records_unwritten += ring.record.unwritten
+        report.record_problem = report.record_problem or ring.record.problem
         wait_until_taken(self.instance, self.frames, min(TAKEN_SECONDS, end - time.monotonic()), lambda: None)
         self._verify(flattener)
 

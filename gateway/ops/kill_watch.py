@@ -42,8 +42,8 @@ class KillWatch:
         self._thread: threading.Thread | None = None
         ring.put.compile((int64,) * 5)  # a kill waits for no compiler
         options = configuration.kill
-        self._device = KillDevice(options.device) if options.device else None
-        self._server = KillServer(options.http, options.token_file, self._on_http) if options.http else None
+        self._device = KillDevice(options.device, say) if options.device else None
+        self._server = KillServer(options.http, options.token_file, self._on_http, say) if options.http else None
 
     def poll(self) -> None:
         """Looks at the triggers and at the latch."""
@@ -136,4 +136,7 @@ def said(report: KillReport) -> list[str]:
     done = "nothing is open" if report.confirmed else f"{len(report.still_open)} orders are not confirmed closed"
     flat = "positions are kept" if not report.flatten else "flat" if not report.positions_after else "NOT FLAT"
     first = f"kill {report.reason}: {report.cancels_sent} cancels sent, {done}, {flat}, after {report.took_ms} ms"
-    return [first, *(f"kill residual: {line}" for line in report.residual_lines())]
+    lines = [f"kill residual: {line}" for line in report.residual_lines()]
+    if report.record_problem:
+        lines.append(f"kill: {report.records_unwritten} lines of control_orders.jsonl NOT WRITTEN ({report.record_problem})")
+    return [first, *lines]

@@ -14,6 +14,7 @@ from gateway import clock
 from gateway.config import Configuration
 from gateway.instance import Instance
 from gateway.ops.control_orders import Templates, control_orders
+from gateway.ops.control_record import Cause
 from gateway.ops.drop_copy import drop_copy_of
 from gateway.ops.log import Log
 from gateway.ops.order_reconciliation import OrderReconciliation
@@ -67,7 +68,7 @@ class OrderControl:
     def _cancel(self, references: set[int]) -> set[int]:
         """Sends a cancel for each; returns those that found room in the ring."""
         sent = set()
-        with control_orders(self.instance, self.frames) as orders:
+        with control_orders(self.instance, self.frames, self.configuration.state_folder, Cause("found")) as orders:
             for reference in sorted(references):
                 if not orders.cancel(reference):
                     break

@@ -1,4 +1,4 @@
-"""An order's whole life as one dict, from the records of the journal and their context: `gateway order`.
+"""An order's whole life as one dict, from the journal, its context, and what control wrote by itself: `gateway order`.
 
 Prices and quantities are whole numbers as they travelled; `price_exponent` says what a price counts. Stamps of a decision
 are nanoseconds since its frame was received. Hard rule: what the journal does not know is null, never a guess; without a
@@ -10,8 +10,10 @@ from typing import Any
 
 from gateway import layout
 from gateway.core.order_frames import client_order_id
+from gateway.ops.control_life import ControlLines, OrderLines, decision_of
 from gateway.ops.order_lines import reason_names, report_name
 from gateway.ops.order_search import DECISION, Found, JournalIndex
+from gateway.sections import PRICE_EXPONENT
 
 SECOND_NS, MICROSECOND_NS = 1_000_000_000, 1_000
 INTENTS = layout.names("intent_kind", "INTENT_")
@@ -24,6 +26,9 @@ REJECTED = ord("J")  # its reason is a number, the others' a letter
 STRATEGY_SHIFT = 32  # the strategy's row stands above the reference
 CONTROL_ROW = layout.value("GATE_STRATEGIES") - 1
 PROVEN, UNPROVEN = "PROVEN", "UNPROVEN"
+UNHEARD: dict[str, Any] = dict.fromkeys(
+    ("signal", "instrument", "replaces", "replaced_by")
+)  # of an order the journal does not know
 
 
 class Context:
@@ -40,12 +45,21 @@ class Context:
         return {}
 
 
-def life_of(index: JournalIndex, rows: list[dict[str, Any]], found: Found) -> dict[str, Any]:
+def life_of(
+    index: JournalIndex, rows: list[dict[str, Any]], found: Found, control: ControlLines | None = None
+) -> dict[str, Any]:
     """Everything about what an id was found to mean."""
-    context = Context(rows)
-    orders = {reference: order_of(index, context, found.run, reference) for reference in found.references}
+    context, control = Context(rows), control or ControlLines(index, rows, [])
+    orders, refused = {}, []
+    for reference in found.references:
+        lines = control.of(found.run, reference, index.story(found.run, reference))
+        orders[reference] = order_of(index, context, control, found.run, reference, lines)
+        if lines.refused:  # of the same reference, and it never left
+            other = OrderLines(lines.refused, None, [], [])
+            refused.append(order_of(index, context, control, found.run, reference, other))
     _link(orders)
-    return {"meaning": found.meaning, "run": found.run, "runs": list(found.runs), "orders": list(orders.values())}
+    told = [*orders.values(), *refused]
+    return {"meaning": found.meaning, "run": found.run, "runs": list(found.runs), "orders": told}
 
 
 def _link(orders: dict[int, dict[str, Any]]) -> None:
@@ -58,19 +72,46 @@ def _link(orders: dict[int, dict[str, Any]]) -> None:
                 old["state"] = "replaced"
 
 
-def order_of(index: JournalIndex, context: Context, run: int, reference: int) -> dict[str, Any]:
+def order_of(
+    index: JournalIndex, context: Context, control: ControlLines, run: int, reference: int, lines: OrderLines
+) -> dict[str, Any]:
     """One order: its terms, where it stands, the fields of an order record, and every event."""
-    numbers = index.story(run, reference)
-    rows = [index.records[number] for number in numbers]
-    events = [event_of(context, number, row) for number, row in zip(numbers, rows, strict=True)]
-    opening = next((row for row in rows if row["kind"] == DECISION and int(row["intent"]["kind"]) in OPENING), None)
-    known = opening if opening is not None else next((row for row in rows if row["intent"]["instrument"]), rows[0])
-    last = numbers[-1]
+    numbers = lines.numbers
+    events = [event_of(context, number, index.records[number]) for number in numbers]
+    _insert(context, index, control, lines, events)
+    last = numbers[-1] if numbers else index.span(run)[0] if run < len(index.starts) else -1
     about = context.latest("run", last)
-    terms = _terms(context, known, last, about)
+    terms = _terms(context, _opening(index, numbers), last, about) if numbers else dict(UNHEARD)
+    if lines.sent is not None:
+        terms |= _terms_sent(lines.sent)
     head = {"reference": reference, "client_order_id": _client_order_id(about, reference, terms["strategy_row"])}
     stand = standing(events)
     return head | terms | stand | {"record": record_fields(about, terms, events[0]), "events": events}
+
+
+def _opening(index: JournalIndex, numbers: list[int]) -> Any:
+    """The record that says most of what the order is: its decision, else one behind its adoption, else the first."""
+    rows = [index.records[number] for number in numbers]
+    opening = next((row for row in rows if row["kind"] == DECISION and int(row["intent"]["kind"]) in OPENING), None)
+    return opening if opening is not None else next((row for row in rows if row["intent"]["instrument"]), rows[0])
+
+
+def _last_of(index: JournalIndex, run: int) -> int:
+    """The last record of a run, to ask the clock by; -1: it has none, and nothing is known of its clock."""
+    first, end = index.span(run) if run < len(index.starts) else (0, 0)
+    return end - 1 if end > first else -1
+
+
+def _insert(
+    context: Context, index: JournalIndex, control: ControlLines, lines: OrderLines, events: list[dict[str, Any]]
+) -> None:
+    """Puts what control wrote among the journal's events: the sending first, the rest by its time."""
+    for line in ([lines.sent] if lines.sent is not None else []) + lines.others:
+        said = decision_of(line)
+        number = _last_of(index, control.run_of(line))
+        event = {"sequence": None, **_times(context, number, line["time_ns"]), **said}
+        after = (place for place, other in enumerate(events) if other["time_ns"] > line["time_ns"])
+        events.insert(0 if line is lines.sent else next(after, len(events)), event)
 
 
 def _client_order_id(run: dict[str, Any], reference: int, strategy: int) -> str | None:
@@ -96,6 +137,16 @@ def _terms(context: Context, row: Any, record: int, run: dict[str, Any]) -> dict
         "time_in_force": LIVES.get(int(intent["time_in_force"]), str(int(intent["time_in_force"]))).lower(),
         "replaces": replaces or None,
         "replaced_by": None,
+    }
+
+
+def _terms_sent(line: dict[str, Any]) -> dict[str, Any]:
+    """What control's own line says of the order it sent."""
+    names = ("client_order_id", "symbol", "side", "quantity", "price", "time_in_force")
+    return {name: line.get(name) for name in names} | {
+        "strategy": "control",
+        "strategy_row": CONTROL_ROW,
+        "price_exponent": PRICE_EXPONENT,
     }
 
 
@@ -148,6 +199,7 @@ def _decision(context: Context, number: int, row: Any) -> dict[str, Any]:
         "quantity": int(intent["quantity"]),
         "price": int(intent["price"]),
         "limits_version": int(row["match"]),
+        "control": None,
         "stamps_ns": stamps(context.latest("run", number), row),
     }
 

@@ -20,6 +20,7 @@ from gateway.core.memory import address_of
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi
 from gateway.ops.control_orders import Templates, control_orders
+from gateway.ops.control_record import Cause
 from gateway.ops.drop_copy import DropCopy
 from gateway.ops.log import Log
 from gateway.ops.own_orders import unknown_orders
@@ -66,6 +67,7 @@ class Resolution:
         self.instance, self.frames, self.copy = instance, frames, copy
         self.log = log or Log("run")
         self.state: Any = instance.regions["reconciliation"].view("reconciliation_state")[0]
+        self._folder = configuration.state_folder
         self._limit_ns = configuration.reconciliation.resolve_ms * MILLISECOND_NS
         self._since_ns: dict[int, int] = {}
         self._flagged: set[int] = set()
@@ -133,7 +135,7 @@ class Resolution:
     def _ask(self) -> bool:
         """An Account Query behind every order that was handed to the connection; False while there is no room."""
         packet = soupbintcp.encode(soupbintcp.UNSEQUENCED, ouch50.encode("AccountQuery"))
-        with control_orders(self.instance, self.frames) as orders:
+        with control_orders(self.instance, self.frames, self._folder, Cause("question")) as orders:
             return orders.other(packet)
 
     def _tell(self, kind: int, reference: int) -> None:

@@ -9,7 +9,6 @@ Hard rule: the gate denies first, then the file is written and synced, and only 
 stands in memory, halts the account besides, and is said.
 """
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -36,10 +35,6 @@ NUMBERS = {name: number for number, name in layout.names("post_trade_control", "
 RECORD_FAULTS = (ValueError, KeyError, TypeError, AttributeError)
 
 
-def _tell(line: str) -> None:
-    print(f"gateway run: {line}", file=sys.stderr, flush=True)
-
-
 class PostTrade:
     """All of them over one instance. `tick` is called by control at every turn, `observe` by its journal."""
 
@@ -47,8 +42,8 @@ class PostTrade:
         self,
         instance: Instance,
         configuration: Configuration,
-        comparison: Comparison | None = None,
-        tell: Callable[[str], None] = _tell,
+        comparison: Comparison | None,
+        tell: Callable[[str], None],
     ):
         self.configuration, self.settings = configuration, configuration.post_trade
         self.state = configuration.state_folder

@@ -8,14 +8,15 @@ only cancels and kills go out, and it is said.
 """
 
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from gateway.config import Configuration
 from gateway.ops.budget_table import BudgetTable, TableFault
+from gateway.ops.log import Log
 from gateway.ops.token_bucket import Priority, Terms, take, terms_of, tighten
 
 SECOND_NS = 1_000_000_000
@@ -34,10 +35,6 @@ class Answer:
     reason: str = ""
 
 
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 class RequestBudget:
     """One venue, one address. `clock_ns` is a wall clock: a ban is a moment of the world, not of a process."""
 
@@ -47,8 +44,8 @@ class RequestBudget:
         venue: str,
         address: str,
         terms: Terms,
-        clock_ns: Callable[[], int] = time.time_ns,
-        tell: Callable[[str], None] = _tell,
+        clock_ns: Callable[[], int],
+        tell: Callable[[str], None],
     ):
         self.terms = terms
         self.faults = 0  # requests that met a table out of order
@@ -117,12 +114,12 @@ class RequestBudget:
         now_ns = time.monotonic_ns()
         if now_ns - self._told_ns >= TOLD_NS or self.faults == 1:
             self._told_ns = now_ns
-            self._tell(f"gateway: request budget: {fault}; only cancels leave; once no ban stands, remove that file")
+            self._tell(f"request budget: {fault}; only cancels leave; once no ban stands, remove that file")
 
 
-def budget_of(configuration: Configuration, venue: str, address: str) -> RequestBudget:
-    """The budget that the configuration names, for one venue from one address of this host."""
+def budget_of(configuration: Configuration, venue: str, address: str, log: Log) -> RequestBudget:
+    """The budget that the configuration names, for one venue from one address of this host, with the caller's log."""
     budget = configuration.budget
     folder = Path(budget.folder).expanduser() if budget.folder else configuration.state_folder.parent / "budget"
     terms = terms_of(budget.per_minute, budget.burst, budget.cancel_percent, budget.reduce_percent)
-    return RequestBudget(folder / FILE, venue, address, terms)
+    return RequestBudget(folder / FILE, venue, address, terms, time.time_ns, partial(log.warning, "request_budget"))

@@ -1,7 +1,7 @@
 """The second factor ⑦: a time-based code (RFC 6238: 6 digits, 30 s) that a human gives before trading goes on.
 
     gateway totp CONFIG --new ─► secret file (0600) ─► the human's phone
-    gateway resume, kill --clear ─► require(configuration, code) ─► the file of used codes (synced) ─► allowed
+    gateway resume, enable, kill --clear ─► require(configuration, code) ─► the file of used codes (synced) ─► allowed
 
 Hard rule: a code counts once. Its step is written down and synced before anybody is allowed anything; where that cannot
 be read or written, nobody is allowed anything.
@@ -48,6 +48,12 @@ def secret_path(configuration: Configuration) -> Path:
 def used_path(configuration: Configuration) -> Path:
     """Where the last used step stands."""
     return configuration.state_folder / "second_factor_used"
+
+
+def is_set_up(configuration: Configuration) -> bool:
+    """Whether there is a secret, or the configuration names a file for one: then nobody goes on without a code."""
+    path = secret_path(configuration)
+    return path.exists() or path.is_symlink() or bool(configuration.second_factor.secret_file)
 
 
 def make(configuration: Configuration) -> tuple[str, str]:

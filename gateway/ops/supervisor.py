@@ -30,7 +30,6 @@ from gateway.ops.cancelling import cancel_all
 from gateway.ops.dead_run import end_left_over, latch_left_behind, rescue_journal
 from gateway.ops.joined import ENDED, Joined, require_apart
 from gateway.ops.journal import Journal
-from gateway.ops.kill_report import KillReport
 from gateway.ops.kill_watch import KillWatch
 from gateway.ops.limit_block import await_session, deny_new_risk, follow_hours, prepare_account
 from gateway.ops.log import open_log
@@ -266,7 +265,7 @@ class Supervisor:
                 self.kill_watch.finish(self._live, TICK_SECONDS)
             if self.children:
                 with contextlib.suppress(AttachError):
-                    cancel_all(self.instance, self.frames, KillReport(), CANCEL_SECONDS, self._live)
+                    cancel_all(self.instance, self.frames, self.state, CANCEL_SECONDS, self._live)
             self.instance.control[0]["stop"] = 1
             deadline = time.monotonic() + (STOP_JOINED_SECONDS if self.joined else STOP_SECONDS)
             while any(child.poll() is None for child in self.children.values()) and time.monotonic() < deadline:

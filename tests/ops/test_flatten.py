@@ -26,10 +26,12 @@ class Venue:
         self.reference = self.highest = 100
         self.current, self.losing, self.refusing, self.filling = True, 0.0, 0.0, 0.5
         self.sent: list[tuple[str, str, int, int, str]] = []
+        self.inputs: list[dict] = []
 
     # what ControlOrders is to the flattener
-    def reduce(self, side, quantity, symbol, price, life, above):
+    def reduce(self, side, quantity, symbol, price, life, above, inputs):
         self.reference += 1
+        self.inputs.append(inputs)
         self.sent.append((symbol, side, quantity, price, life))
         self.check(symbol)
         if self.draw.random() >= self.losing:
@@ -158,6 +160,10 @@ def test_steps_rise_from_the_own_touch_to_far_through_the_market():
         ("B", 200, 1_020_200, "3"),
     ]
     assert set(wanted["AAA"][4:]) == {("S", 300, 979_900, "3")}, "the last step is repeated"
+    inputs = [given for sent, given in zip(venue.sent, venue.inputs, strict=True) if sent[0] == "BBB"]
+    assert [(given["step"], given["through_ppm"]) for given in inputs[:4]] == [(0, None), (1, 0), (2, 1000), (3, 20_000)]
+    known = {"position": -200, "open_against": 0, "believed": "the test's venue", "bid": 999_900, "price_source": "book"}
+    assert all({**given, **known} == given for given in inputs)
     assert "not filled" in work.why("AAA")
 
 
@@ -191,7 +197,7 @@ def test_other_open_orders_that_would_close_the_position_count_as_sent():
     venue.known.add(7)
     work = flattener(venue, 20.0)
     work.turn(0.0)
-    assert [row[2] for row in venue.sent] == [50]
+    assert [row[2] for row in venue.sent] == [50] and venue.inputs[0]["open_against"] == 450
     venue.open[7][2] = 500
     venue.sent.clear()
     again = flattener(venue, 20.0)

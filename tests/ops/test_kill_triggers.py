@@ -44,15 +44,20 @@ def ask(port, method="POST", path="/kill", token=TOKEN, headers=()):
 
 @pytest.fixture
 def server(tmp_path):
-    pulled = []
+    pulled, said = [], []
     server = None
+
+    def pull():
+        pulled.append(1)
+        return {"latch": "HTTP"}
+
     for port in range(42100, 42200):
         try:
-            server = KillServer(f"127.0.0.1:{port}", token_file(tmp_path), lambda: pulled.append(1) or {"latch": "HTTP"})
+            server = KillServer(f"127.0.0.1:{port}", token_file(tmp_path), pull, said.append)
             break
         except CapabilityError:
             continue
-    server.pulled = pulled
+    server.pulled, server.said = pulled, said
     yield server
     server.close()
 
@@ -63,10 +68,10 @@ def test_a_post_with_the_token_pulls_the_trigger_and_says_so(server):
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong", TOKEN[:-1], TOKEN + "x", "Bearer " + TOKEN])
-def test_without_the_right_token_nothing_happens_and_it_is_said(server, token, capfd):
+def test_without_the_right_token_nothing_happens_and_it_is_said(server, token):
     status, _ = ask(server.port, token=token)
     assert status == 401 and server.pulled == [] and server.refused == 1
-    assert "KILL TRIGGER refused a request of 127.0.0.1" in capfd.readouterr().err
+    assert len(server.said) == 1 and server.said[0].startswith("KILL TRIGGER refused a request of 127.0.0.1")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS"])
@@ -81,7 +86,7 @@ def test_another_path_is_not_there(server):
 
 def test_a_port_that_is_taken_is_named(server, tmp_path):
     with pytest.raises(CapabilityError, match="choose another port"):
-        KillServer(f"127.0.0.1:{server.port}", token_file(tmp_path), dict)
+        KillServer(f"127.0.0.1:{server.port}", token_file(tmp_path), dict, print)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +110,7 @@ def test_the_http_trigger_listens_on_loopback_only(address, tmp_path):
 def test_a_key_on_a_terminal_line_is_a_press_without_a_line_end():
     master, slave = pty.openpty()
     try:
-        device = KillDevice(os.ttyname(slave))
+        device = KillDevice(os.ttyname(slave), print)
         assert not device.pressed()
         os.write(master, b" ")
         assert until(device.pressed) and not device.pressed()
@@ -118,7 +123,7 @@ def test_a_key_on_a_terminal_line_is_a_press_without_a_line_end():
 def test_a_byte_in_a_fifo_is_a_press_and_a_writer_that_leaves_is_none(tmp_path):
     path = tmp_path / "button"
     os.mkfifo(path)
-    device = KillDevice(str(path))
+    device = KillDevice(str(path), print)
     for _ in range(2):
         with path.open("wb", buffering=0):
             pass
@@ -129,21 +134,22 @@ def test_a_byte_in_a_fifo_is_a_press_and_a_writer_that_leaves_is_none(tmp_path):
     device.close()
 
 
-def test_a_device_that_is_lost_is_said_and_found_again(capsys):
+def test_a_device_that_is_lost_is_said_and_found_again():
+    said = []
     master, slave = pty.openpty()
     path = os.ttyname(slave)
-    device = KillDevice(path)
+    device = KillDevice(path, said.append)
     os.close(slave)
     os.close(master)
     assert not device.pressed() and not device.pressed()
-    assert "is lost" in capsys.readouterr().err
+    assert len(said) == 1 and f"KILL DEVICE {path} is lost" in said[0]
     device.close()
 
 
 def test_of_an_input_device_only_a_key_going_down_is_a_press(tmp_path):
     path = tmp_path / "events"
     os.mkfifo(path)
-    device = KillDevice(str(path))
+    device = KillDevice(str(path), print)
     device._is_input = True
 
     def say(*events):
@@ -162,7 +168,7 @@ def test_of_an_input_device_only_a_key_going_down_is_a_press(tmp_path):
 
 def test_a_device_that_is_not_there_keeps_the_appliance_from_starting(tmp_path):
     with pytest.raises(CapabilityError, match=r"kill\.device"):
-        KillDevice(str(tmp_path / "absent"))
+        KillDevice(str(tmp_path / "absent"), print)
 
 
 # ---- control's watch -------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from gateway.core import ring
 from gateway.core.memory import address_of
 from gateway.core.order_packets import OrderPackets
 from gateway.instance import Instance, handle_address
+from gateway.ops.control_record import read
 from gateway.ops.drop_copy import DropCopy
 from gateway.ops.order_control import OrderControl
 from gateway.ops.order_resolution import ASK, NEVER_ARRIVED, WAIT, WORKING, finding
@@ -28,6 +29,8 @@ SECOND_NS = 1_000_000_000
 
 class Room:
     """An instance whose core and session the test plays, its control, and a user of a real venue."""
+
+    folder: Path  # of the state
 
     def __init__(self, instance: Instance, venue: VenueRun, **more: Any):
         keys = {"orders.carriage": "soupbintcp", "orders.username": "GWSIM", "orders.drop_copy": venue.drop_copy}
@@ -95,11 +98,12 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueRun]:
 
 
 @pytest.fixture
-def room(venue: VenueRun, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Room]:
+def room(venue: VenueRun, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Room]:
     monkeypatch.setenv(VARIABLE, "simulated")
     instance = Instance.create(unique_name("gateway"))
     try:
-        made = Room(instance, venue, **getattr(request, "param", {}))
+        made = Room(instance, venue, **{"instance.state": str(tmp_path), **getattr(request, "param", {})})
+        made.folder = tmp_path
         yield made
         made.control.close()
         made.user.socket.close()
@@ -157,6 +161,8 @@ def test_found_orders_are_cancelled_once_on_every_connection(room: Room) -> None
             room.control.tick()
         assert room.packets() == [OrderPackets(epoch=1, site="A").cancel(room.next)]
     assert room.state["found"] == 1
+    lines = read(room.folder)
+    assert {(line["kind"], line["because"]) for line in lines} == {("cancel", "found")}, "why they went stands on disk"
 
 
 @pytest.mark.parametrize("room", [{"reconciliation.found": "adopt"}], indirect=True)

@@ -1,78 +1,40 @@
-"""The controls after the trade over an instance's memory: what they halt, write down, tell, and let go."""
+"""The controls after the trade over an instance's memory: what they halt, tell, and let go."""
 
-import itertools
 import os
-import shutil
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
-import pyotp
 import pytest
 
 from gateway import layout
-from gateway.cli import resume
 from gateway.cli.main import main
-from gateway.instance import Instance
-from gateway.ops import disabled, durable_file, post_trade_record, resumption, second_factor
+from gateway.ops import disabled, post_trade_record, resumption
 from gateway.ops.breach import Breach
 from gateway.ops.halts import BITS, word_of
-from gateway.ops.limit_block import prepare_account
 from gateway.ops.post_trade import PostTrade
 from gateway.ops.summary import post_trade as summary_of
-from tests.corridor_bench import IMBALANCE, configuration
-from tests.ops.test_watches import Compared, fill, record
-
-S, MS = 10**9, 10**6
-MORNING = 1_767_600_000 * S
-CAPITAL = 1_000_000 * 10_000
-
-
-class Control:
-    """Control and what it shares, over a state folder; time is the test's."""
-
-    def __init__(self, state, venue=None, **fields):
-        self.settings = configuration(
-            IMBALANCE,
-            instance__state=str(state),
-            **{"risk__capital": CAPITAL // 10_000, "portfolio__currency": "USD", **fields},
-        )
-        self.instance = Instance.create(self.settings.instance.name)
-        prepare_account(self.instance, self.settings, MORNING)
-        self.account = self.instance.regions["gate"].view("gate_account")[0]
-        self.rows, self.books = self.instance.rows("gate"), self.instance.rows("books")
-        self.seen = self.instance.regions["post_trade"].view("post_trade_account")[0]
-        self.told, self.now = [], MORNING
-        self.controls = PostTrade(self.instance, self.settings, venue, self.told.append)
-
-    def list(self, number, symbol="AAPL"):
-        self.books["symbol"][number] = symbol.ljust(8).encode()
-        self.books["flags"][number] = layout.value("BOOK_VALID")
-        self.rows["flags"][number] = layout.value("INSTRUMENT_PERMITTED")
-
-    def turn(self, passed=20 * MS, turns=1):
-        for _ in range(turns):
-            self.now += passed
-            self.controls.tick(self.now)
-
-    def fired(self, name):
-        return int(self.seen["fired"][layout.value(f"POST_TRADE_{name}")])
+from tests.post_trade_desk import (
+    CAPITAL,
+    MORNING,
+    MS,
+    Compared,
+    S,
+    code_now,
+    configuration_file,
+    controls_in,
+    fill,
+    record,
+)
 
 
 @pytest.fixture
 def control(tmp_path):
-    made = []
+    with controls_in(tmp_path / "state") as make:
+        yield make
 
-    def make(**fields):
-        made.append(Control(tmp_path / "state", **fields))
-        return made[-1]
 
-    make.state = tmp_path / "state"
-    yield make
-    for row in made:
-        row.instance.close(remove=True)
+@pytest.fixture
+def file(tmp_path):
+    return configuration_file(tmp_path)
 
 
 def test_a_drawdown_halts_the_account_before_it_is_told_and_its_file_is_written_between(control, monkeypatch):
@@ -277,174 +239,3 @@ def test_profit_that_no_replay_brings_back_is_carried_within_the_day(control, mo
     third = control()
     third.turn()
     assert third.controls.equity.equity == CAPITAL
-
-
-# ---- the file --------------------------------------------------------------------------------------------------------
-
-DAMAGE = {
-    "empty": lambda data: b"",
-    "torn": lambda data: data[: len(data) // 2],
-    "flipped": lambda data: data.replace(b'"capital"', b'"capitbl"'),
-    "binary": lambda data: os.urandom(200),
-    "no digest": lambda data: data.partition(b"\n")[0],
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_a_file_that_is_not_whole_counts_as_halted_and_is_kept(control, damage):
-    first = control()
-    first.turn(turns=60)
-    path = post_trade_record.path_in(control.state)
-    damaged = DAMAGE[damage](path.read_bytes())
-    path.write_bytes(damaged)
-    second = control()
-    assert second.account["halted"] == BITS["RECORD"] and "RECORD fired" in second.told[0]
-    assert (control.state / "post_trade.damaged.1").read_bytes() == damaged
-    third = control()
-    assert third.account["halted"] == BITS["RECORD"], "until a human says otherwise"
-
-
-BODIES = (
-    {"halts": {"account": {"CHEESE": {"at": 1, "why": "x"}}}},
-    {"halts": {"moon": {"GAP": {"at": 1, "why": "x"}}}},
-    {"halts": []},
-    {"halts": {"account": {"DAILY": 5}}},
-    {"halts": {}, "equity": {"high": [[5, 1], [4, 1]], "day": "", "day_base": 0}},
-    {"halts": {}, "equity": {"high": [], "day": "", "day_base": "much"}},
-)
-
-
-@pytest.mark.parametrize("body", BODIES, ids=str)
-def test_a_file_that_is_whole_and_absurd_counts_as_halted(control, body):
-    post_trade_record.write(control.state, {"equity": {}, "strategies": {}, "capital": 1, "profit": 0, "carried": 0, **body})
-    assert control().account["halted"] & BITS["RECORD"]
-
-
-def test_a_file_that_cannot_be_written_halts_in_memory_and_is_tried_again(control, monkeypatch):
-    running = control()
-    running.turn()
-
-    def full(path, content):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(durable_file, "replace", full)
-    running.turn(turns=100)
-    assert running.account["halted"] == BITS["RECORD"] and running.fired("RECORD") == 1
-    assert sum("No space left" in line for line in running.told) == 1
-    monkeypatch.undo()
-    running.turn()
-    assert control().account["halted"] == BITS["RECORD"]
-
-
-CRASH = """
-import sys, time
-sys.path.insert(0, {root!r})
-from pathlib import Path
-from tests.ops.test_post_trade import CAPITAL, Control
-running = Control(Path(sys.argv[1]))
-running.controls._tell = lambda line: print(line, flush=True)
-running.turn(turns=3)
-print(running.settings.instance.name, flush=True)
-print("ready", flush=True)
-step = 0
-while True:
-    step += 1
-    running.account["profit_value"] = -CAPITAL * step // 2000
-    running.turn()
-"""
-
-
-@pytest.mark.parametrize("lines", [1, 2, 3])
-def test_killed_at_any_moment_what_was_announced_is_on_disk(control, lines):
-    """A control whose equity falls is killed once it has said so many lines: what it said was halted is halted."""
-    root = str(Path(layout.__file__).parents[1])
-    command = ["timeout", "-s", "KILL", "60", sys.executable, "-c", CRASH.format(root=root), str(control.state)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    name, *said = itertools.islice(process.stdout, lines + 1)
-    os.kill(int(name.rpartition("-")[0].rpartition("-")[2]), signal.SIGKILL)
-    said += process.stdout.readlines()
-    process.wait()
-    process.stdout.close()
-    shutil.rmtree(f"/dev/shm/gateway-{name.strip()}")
-    announced = {line.split()[0] for line in said} - {"ready"}
-    after = control()
-    assert len(said) >= lines and announced <= {name for name, bit in BITS.items() if int(after.account["halted"]) & bit}
-
-
-# ---- a human resumes -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "gateway.toml"
-    path.write_text(f'[instance]\nname = "resume-{os.getpid()}"\nstate = "{tmp_path / "state"}"\n')
-    return str(path)
-
-
-def code_now(running):
-    """A secret, and the code of a step that no test has spent."""
-    path = second_factor.secret_path(running.settings)
-    if not path.exists():
-        second_factor.make(running.settings)
-    return pyotp.TOTP(path.read_text().strip()).now()
-
-
-def test_halted_stays_halted_until_a_human_gives_the_code(control, file, capsys):
-    running = control()
-    running.turn()
-    running.account["profit_value"] = -CAPITAL * 6 // 100
-    running.turn()
-    assert main(["resume", file]) == 1 and "DRAWDOWN" in capsys.readouterr().out
-    assert main(["resume", file, "account"]) == 2 and "--code" in capsys.readouterr().err
-    assert main(["resume", file, "account", "--code", "123456"]) == 5 and "gateway totp" in capsys.readouterr().err
-    code = code_now(running)
-    assert main(["resume", file, "strategy=main", "--code", code]) == 1, "nothing of it is halted, and no code is spent"
-    assert running.account["halted"]
-    assert main(["resume", file, "account", "--code", code]) == 0
-    running.turn(passed=100 * MS)
-    assert running.account["halted"] == 0 and resumption.waiting(control.state) == []
-    running.turn(turns=100)
-    assert running.account["halted"] == 0, "falls are measured from here"
-    assert main(["resume", file, "--json"]) == 0
-    running.account["profit_value"] = -CAPITAL * 12 // 100
-    running.turn()
-    assert main(["resume", file, "account", "--code", code]) == 5 and "used already" in capsys.readouterr().err
-    assert running.account["halted"]
-
-
-def test_what_was_resumed_while_nothing_ran_trades_from_the_next_start_on(control, file):
-    running = control()
-    running.list(1)
-    running.controls.halts.add(Breach("GAP", "instrument", "AAPL", "why"), 1)
-    running.turn()
-    assert running.rows["halted"][1] == BITS["GAP"]
-    assert main(["resume", file, "instrument=AAPL", "--code", code_now(running)]) == 0
-    after = control()
-    after.list(1)
-    after.turn()
-    assert after.rows["halted"][1] == 0 and resumption.waiting(control.state) == []
-
-
-def test_a_strategy_that_repeat_disabled_is_resumed_by_the_same_verb(control, file):
-    running = control()
-    running.account["strategies"]["repeated"][0] = 1
-    disabled.follow(running.instance, running.settings)
-    assert resume.standing(running.settings) == {"strategy=main": {"REPEAT": {"at": 0, "why": "too many executions"}}}
-    assert main(["resume", file, "strategy=main", "--code", code_now(running)]) == 0
-    running.turn(passed=100 * MS)
-    assert disabled.names(control.state) == set()
-
-
-def test_a_damaged_file_is_shown_and_resumed_as_halted(control, file, capsys):
-    running = control()
-    post_trade_record.path_in(control.state).write_bytes(b"cheese")
-    assert main(["resume", file]) == 1 and "RECORD" in capsys.readouterr().out
-    assert main(["resume", file, "account", "--code", code_now(running)]) == 0
-    assert control().account["halted"] == 0
-
-
-@pytest.mark.parametrize(
-    "what", ["cheese", "strategy", "strategy=", "instrument=", "account=1", "", "instrument=" + "A" * 300]
-)
-def test_what_cannot_be_halted_cannot_be_resumed(control, file, what):
-    assert main(["resume", file, what, "--code", "123456"]) == 2

@@ -78,8 +78,9 @@ class Desk:
         life: str = "0",
         display: str = "Y",
         reference: int = 0,
+        **options: Any,
     ) -> bytes:
-        """An Enter Order; `price` 0: the middle of the symbol's window; `reference` 0: the next one."""
+        """An Enter Order; `price` 0: the middle of the symbol's window; `reference` 0: the next one; min_qty, post_only."""
         self.reference = reference or self.reference + 1
         return ouch50.encode(
             "EnterOrder",
@@ -94,6 +95,7 @@ class Desk:
             inter_market_sweep_eligibility="N",
             cross_type="N",
             cl_ord_id=f"ID{self.reference}",
+            **options,
         )
 
     def middle(self, symbol: int = 0) -> int:

@@ -73,6 +73,13 @@ class Trader:
     def _quantity(self) -> int:
         return self.random.choice((100, 100, 200, 37, 500, 0, 1_000_000) if self.random.random() < 0.05 else (100, 300, 7))
 
+    def _options(self, quantity: int) -> dict[str, object]:
+        """What core appends, one of both: the whole as minimum (FOK), or post only; and what another client might."""
+        drawn = self.random.random()
+        if drawn < 0.15:
+            return {"min_qty": self.random.choice((quantity, quantity, 1, 50, 0, quantity + 1))}
+        return {"post_only": self.random.choice("PPPN")} if drawn < 0.3 else {}
+
     def enter(self) -> bytes:
         symbol = self.random.randrange(SYMBOLS)
         name = f"SIM{symbol:04d}" if self.random.random() > 0.01 else "NOBODY"
@@ -80,9 +87,11 @@ class Trader:
         life = self.random.choice("0003" if self.random.random() > 0.01 else "5E")
         display = "Y" if self.random.random() > 0.01 else "N"
         quantity, price, reference = self._quantity(), self._price(symbol), self._reference()
-        self.naive.enter(reference, side, quantity, name, price, life, display)
+        options = self._options(quantity)
+        minimum, post = options.get("min_qty", 0), options.get("post_only", "")
+        self.naive.enter(reference, side, quantity, name, price, life, display, minimum, post)
         newest = self.desk.reference
-        message = self.desk.order(side, quantity, price, name, life, display, reference)
+        message = self.desk.order(side, quantity, price, name, life, display, reference, **options)
         self.desk.reference = max(newest, reference)
         return message
 
@@ -103,9 +112,10 @@ class Trader:
         symbol = int(self.naive.open[original].symbol[3:]) if original in self.naive.open else 0
         quantity, price = self._quantity(), self._price(symbol)
         life = "0" if self.random.random() > 0.1 else self.random.choice("35")
-        self.naive.replace(original, reference, quantity, price, life, "Y")
+        options = {"post_only": "P"} if self.random.random() < 0.2 else {}
+        self.naive.replace(original, reference, quantity, price, life, "Y", options.get("post_only", ""))
         self.desk.reference = max(self.desk.reference, reference)
-        terms = {"quantity": quantity, "price": price, "time_in_force": life, "display": "Y"}
+        terms = {"quantity": quantity, "price": price, "time_in_force": life, "display": "Y", **options}
         return ouch50.encode("ReplaceOrder", orig_user_ref_num=original, user_ref_num=reference, **terms)
 
     def mass_cancel(self) -> bytes:
@@ -144,6 +154,7 @@ def test_the_engine_says_what_the_naive_exchange_says_about_every_action():
         assert [feed_tuple(itch50.decode(message)) for message in desk.feed] == naive.feed, f"batch {batch}"
         assert [report_tuple(report) for report in desk.reports] == naive.client, f"batch {batch}"
     compare_books(desk, naive)
+    assert min(naive.withheld.values()) > 40, naive.withheld
     counters = desk.venue.counters
     assert counters["matches"] == naive.next_match - 1 > 4_000
     assert (
