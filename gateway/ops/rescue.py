@@ -45,11 +45,15 @@ def control_lives(instance: Instance) -> bool:
     return starting or not is_silent(instance, "PROCESS_CONTROL")
 
 
-def _end(pid: int) -> None:
-    if pid <= 0:  # it never ran; 0 would mean our own process group
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def _end(pid: int) -> bool:
+    """Whether it is dead, or dies: another user's process takes CAP_KILL."""
+    if pid > 0:  # it ran; 0 would mean our own process group
+        try:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        except PermissionError:
+            return False
+    return True
 
 
 def _wait_for_another(instance: Instance, process: str, pid: int, seconds: float) -> bool:
@@ -71,13 +75,16 @@ def working_sender(instance: Instance, process: str, seconds: float = START_SECO
         yield True
         return
     pid, seconds = int(instance.control[0]["heartbeats"][layout.value(process)]["pid"]), min(seconds, START_SECONDS)
-    _end(pid)
+    ended = _end(pid)
     if process == "PROCESS_IO":
         core = instance.control[0]["heartbeats"][layout.value("PROCESS_CORE")]
         if core["state"] == layout.value("PROCESS_ABSENT"):  # it shared the loop, and is gone with it
             core["state"] = layout.value("PROCESS_STOPPED")
     if control_lives(instance):
-        yield _wait_for_another(instance, process, pid, seconds)
+        yield _wait_for_another(instance, process, pid, seconds)  # its service manager's watchdog ends it, if we may not
+        return
+    if not ended:
+        yield False
         return
     command = [sys.executable, "-m", "gateway.ops.process", str(instance.folder), STAGES[process]]
     fresh = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
