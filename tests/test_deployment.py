@@ -74,7 +74,12 @@ def test_each_unit_runs_its_process_as_its_user_and_is_watched(process):
     command = unit["ExecStart"][0].split()
     parser, _ = make_parser(command[1:])
     assert parser.parse_args(command[1:]).process == process
-    assert unit["User"] == [USERS[process]] and unit["Group"] == ["gateway"] and unit["Type"] == ["notify"] and int(unit["WatchdogSec"][0]) >= 5
+    assert (
+        unit["User"] == [USERS[process]]
+        and unit["Group"] == ["gateway"]
+        and unit["Type"] == ["notify"]
+        and int(unit["WatchdogSec"][0]) >= 5
+    )
     assert unit["NoNewPrivileges"] == ["yes"] and unit["ProtectSystem"] == ["strict"]
     assert "CPUAffinity" not in unit  # the configuration says it, the loop does it
 
@@ -125,7 +130,9 @@ def test_what_the_role_puts_on_a_host_it_takes_away_again():
     paths = set(re.findall(r"(?:dest|path): \"?(/etc/[\w./@-]+)", put)) - {"/etc/gateway/environment", "/etc/gateway/"}
     assert "gateway-control@{{ item.path | basename | splitext | first }}.service.d" in removed
     users = re.findall(r"loop: \[(gateway[\w, -]+)\]", put)
-    assert users and set(users[0].split(", ")) == set(USERS.values()) and all(user in removed for user in users[0].split(", "))
+    assert (
+        users and set(users[0].split(", ")) == set(USERS.values()) and all(user in removed for user in users[0].split(", "))
+    )
     units = {f"/etc/systemd/system/{path.name}" for path in FILES.glob("gateway*")}
     for path in {*paths - {"/etc/systemd/system/"}, *units}:
         assert path in removed or str(Path(path).parent) in removed, path
