@@ -130,10 +130,14 @@ class Supervisor:
         """
         self.beat()
         self._beat["pid"] = os.getpid()
+        if self.joined:  # all of them, before the first may come: they do not wait for each other in our order
+            for name in self.stages:
+                self._spawn(name)
         self._beat["state"] = layout.value("PROCESS_RUNNING")
         # core first: it compiles its kernels before frames arrive
         for name in sorted(self.stages):
-            self._spawn(name)
+            if not self.joined:
+                self._spawn(name)
             if not self._wait_running(name, waiting):
                 return
 

@@ -240,7 +240,7 @@ def test_the_session_is_a_unit_and_a_user_of_its_own_whose_password_nobody_else_
         assert users(deployed, numbers) == USERS
         holds = {name: PASSWORD in deployed.shell(f"cat /proc/{number}/environ") for name, number in numbers.items()}
         assert holds == {"control": True, "io": False, "core": False, "session": True}, "control reads the drop copy"
-        like_core = "setpriv --reuid gateway --regid gateway --clear-groups --".split()
+        like_core = ["setpriv", "--reuid=gateway", "--regid=gateway", "--clear-groups", "--"]
         assert deployed.run(*like_core, "cat", f"/proc/{numbers['control']}/environ").returncode != 0
         assert deployed.shell("stat -c '%a %U' /etc/gateway/test.session").split() == ["600", "root"]
         deployed.shell("systemctl kill --signal=SIGKILL gateway-session@test")
