@@ -25,7 +25,7 @@ from gateway.instance import Instance
 from gateway.ops.log import tell
 from gateway.ops.notification import Notification
 from gateway.ops.process import PROBLEM_FILE, problem_of
-from gateway.ops.rescue import is_silent
+from gateway.ops.rescue import is_foreign, is_silent
 
 JOIN_SECONDS = 60.0
 POLL_SECONDS = 0.02
@@ -135,9 +135,16 @@ class Joined:
         try:
             self._handle = os.pidfd_open(pid)
         except ProcessLookupError:  # it was there, and has gone already
-            self._handle = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # always readable, as an ended process is
+            self._handle = self._gone()
+        if is_foreign(pid, self._folder):  # no stage of ours: never to be signalled
+            os.close(self._handle)
+            self._handle = self._gone()
         self.pid = pid
         return True
+
+    @staticmethod
+    def _gone() -> int:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # always readable, as an ended process is
 
     def send_signal(self, number: int) -> None:
         """Signals it, if it is there; the handle cannot mean another process."""

@@ -15,7 +15,7 @@ import pytest
 from gateway import layout
 from gateway.errors import CapabilityError
 from gateway.native import lib
-from gateway.ops import kill_file
+from gateway.ops import kill_file, rescue
 from gateway.ops.joined import ENDED, ControlAbsent, Joined, require_network, wait_for_control
 from gateway.ops.notification import Notification, without_notification
 from tests.corridor_bench import configuration, unique_name
@@ -265,7 +265,8 @@ def test_a_joined_process_is_known_by_its_row_and_ends_with_its_handle(tmp_path)
     beat = {"pid": 17, "state": layout.value("PROCESS_STOPPED")}
     joined = Joined(Where, beat)
     assert joined.poll() is None and not (tmp_path / "problem").read_text()  # 17 is the one before
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    words = ["gateway.ops.process", str(tmp_path)]
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *words])
     beat.update(pid=child.pid, state=layout.value("PROCESS_RUNNING"))
     assert joined.poll() is None and joined.pid == child.pid
     with pytest.raises(subprocess.TimeoutExpired):
@@ -278,6 +279,25 @@ def test_a_joined_process_is_known_by_its_row_and_ends_with_its_handle(tmp_path)
     fresh = Joined(Where, beat)
     (tmp_path / "problem").write_text("the port is made of cheese")
     assert fresh.poll() == ENDED
+
+
+def test_a_number_in_the_row_that_is_no_stage_of_ours_is_never_signalled(tmp_path):
+    class Where:
+        folder = tmp_path
+
+    beat = {"pid": 0, "state": layout.value("PROCESS_RUNNING")}
+    joined = Joined(Where, beat)
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        beat["pid"] = stranger.pid  # by an io that went wrong: control may signal every process of this host
+        assert joined.poll() == ENDED
+        joined.kill()
+        assert rescue._end(stranger.pid, tmp_path), "as good as gone"
+        time.sleep(0.1)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 def test_nobody_but_the_started_process_speaks_to_the_manager(tmp_path, monkeypatch):

@@ -168,12 +168,13 @@ def test_each_stage_may_write_the_rings_it_touches_and_what_it_faults_in():
     )
 
 
-def test_a_process_of_another_user_is_ended_with_the_capability_and_not_without(as_root):
-    asleep = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+def test_a_process_of_another_user_is_ended_with_the_capability_and_not_without(as_root, tmp_path):
+    words = ["gateway.ops.process", str(tmp_path)]
+    asleep = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *words])
     try:
-        assert as_user(OTHER, GROUP, lambda: rescue._end(asleep.pid)) is False and asleep.poll() is None
-        assert rescue._end(asleep.pid) and asleep.wait(10) == -signal.SIGKILL
-        assert rescue._end(asleep.pid) and rescue._end(0), "one that is gone, and one that never ran, are ended"
+        assert as_user(OTHER, GROUP, lambda: rescue._end(asleep.pid, tmp_path)) is False and asleep.poll() is None
+        assert rescue._end(asleep.pid, tmp_path) and asleep.wait(10) == -signal.SIGKILL
+        assert rescue._end(asleep.pid, tmp_path) and rescue._end(0, tmp_path), "one that is gone, and one that never ran"
     finally:
         asleep.kill()
         asleep.wait()
