@@ -11,11 +11,16 @@ Where orders travel by a session over TCP, they leave core by core_session inste
 
 core ── core_session ──► session ─ TCP ─ venue          session ── session_core ──► core
                             └── control_session ◄── gateway kill, control
+
+Who writes what stands here too: from it follow the files' modes, where processes have users of their own, and the writable
+mappings of each process, always.
 """
 
 from dataclasses import dataclass
 
 from gateway import limits
+
+OWNERS = ("control", "core")  # one user's: who decides about limits, positions and orders
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,12 @@ class Region:
     struct: str
     rows: int
     header: str = "region_header"
+    writers: tuple[str, ...] = OWNERS  # processes; everybody else maps it read-only
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A step function and the rings it touches."""
+    """A step function and the rings it touches. Both ends of a ring write it: its producer records, its reader a cursor."""
 
     name: str
     source: str
@@ -71,18 +77,20 @@ RINGS = (
 )
 
 REGIONS = (
-    Region("control", "REGION_CONTROL", "control_block", 0, header="control_block"),
-    Region("counters", "REGION_COUNTERS", "counters", 0, header="counters"),
-    Region("session_counters", "REGION_COUNTERS", "counters", 0, header="counters"),
-    Region("session", "REGION_SESSION", "session_state", 0, header="session_state"),
-    Region("reconciliation", "REGION_RECONCILIATION", "reconciliation_state", 0, header="reconciliation_state"),
+    Region("control", "REGION_CONTROL", "control_block", 0, "control_block", writers=(*OWNERS, "io", "session")),
+    Region("counters", "REGION_COUNTERS", "counters", 0, "counters", writers=(*OWNERS, "io")),
+    Region("session_counters", "REGION_COUNTERS", "counters", 0, "counters", writers=("session",)),
+    Region("session", "REGION_SESSION", "session_state", 0, "session_state", writers=("session",)),
+    Region("reconciliation", "REGION_RECONCILIATION", "reconciliation_state", 0, "reconciliation_state", ("control",)),
     Region("gate", "REGION_GATE", "gate_row", limits.INSTRUMENTS_MAX, header="gate_account"),
     Region("orders", "REGION_ORDERS", "order", limits.ORDERS_MAX, header="order_table"),
     Region("holdings", "REGION_HOLDINGS", "gate_holding", limits.STRATEGIES_MAX * limits.INSTRUMENTS_MAX),
     Region("windows", "REGION_WINDOWS", "gate_window", limits.INSTRUMENTS_MAX),
     Region("recent", "REGION_RECENT", "gate_recent", limits.RECENT_LINES),
     Region("executions", "REGION_EXECUTIONS", "gate_executions", limits.STRATEGIES_MAX),
-    Region("post_trade", "REGION_POST_TRADE", "halted_symbol", limits.HALTED_SYMBOLS_MAX, header="post_trade_account"),
+    Region(
+        "post_trade", "REGION_POST_TRADE", "halted_symbol", limits.HALTED_SYMBOLS_MAX, "post_trade_account", ("control",)
+    ),
     Region("fills", "REGION_FILLS", "fill", limits.FILLS_MAX),
     Region("books", "REGION_BOOKS", "book", limits.INSTRUMENTS_MAX),
     Region("instruments", "REGION_INSTRUMENTS", "instrument", limits.INSTRUMENTS_MAX),
@@ -101,3 +109,30 @@ STAGES = (
     ),
 )
 SESSION = Stage("session", "gateway/ops/session.py", reads=("core_session", "control_session"), writes=("session_core",))
+CONTROL = Stage(
+    "control",
+    "gateway/ops/supervisor.py",
+    reads=("core_journal",),
+    writes=("control_io", "control_session", "control_core"),
+)
+EXTERNAL = Stage("external", "gateway/ops/trader.py", reads=(), writes=("external_core",))
+PROCESSES = (*STAGES, SESSION, CONTROL, EXTERNAL)
+
+
+def writers_of(name: str) -> set[str]:
+    """The processes that write a ring or a region."""
+    found = {process.name for process in PROCESSES if name in (*process.reads, *process.writes)}
+    return found.union(*(region.writers for region in REGIONS if region.name == name))
+
+
+def writable_by(*processes: str) -> frozenset[str]:
+    """The rings and regions that a process of these stages maps writable."""
+    names = [table.name for table in (*RINGS, *REGIONS)]
+    return frozenset(name for name in names if writers_of(name) & set(processes))
+
+
+def group_writable() -> frozenset[str]:
+    """What somebody writes who is neither control nor core: the group of all processes may, where they have users."""
+    return frozenset(
+        name for name in writable_by(*(process.name for process in PROCESSES)) if writers_of(name) - set(OWNERS)
+    )

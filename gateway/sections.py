@@ -202,6 +202,13 @@ class Privileges(Section):
         "a user of this host, or empty",
         "User that `io` and `core` become when control is root; empty: they stay root, without capabilities.",
     )
+    group: str = name(
+        "",
+        r"^([a-z_][a-z0-9_-]{0,31})?$",
+        "a group of this host, or empty",
+        "Group of `io` and `session` where a service manager runs them as users of their own: it reads the shared memory "
+        "and writes what is theirs, never the gate; empty: all of it is one user's.",
+    )
 
 
 class Placement(Section):

@@ -17,8 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 ANSIBLE = ROOT / "vagrant" / "ansible"
 ROLE = ANSIBLE / "roles" / "gateway"
 FILES = ROLE / "files"
-PROCESSES = ("control", "io", "core")
-EXPOSURE_MAX = {"control": 10, "core": 10, "io": 35}  # tenths, systemd-analyze(1) security
+PROCESSES = ("control", "io", "core", "session")
+USERS = {"control": "gateway", "core": "gateway", "io": "gateway-io", "session": "gateway-session"}
+EXPOSURE_MAX = {"control": 12, "core": 10, "io": 35, "session": 20}  # tenths, systemd-analyze(1) security
 
 
 def settings(process: str) -> dict[str, list[str]]:
@@ -43,8 +44,9 @@ def units(tmp_path: Path) -> Path:
 
 def test_systemd_finds_nothing_wrong_with_the_units(units):
     names = sorted(path.name for path in units.iterdir())
-    (units / "gateway-io@x.service.d").mkdir()
-    shutil.copy(FILES / "uio.conf", units / "gateway-io@x.service.d")
+    for name, drop_in in (("io", "uio.conf"), ("control", "network.conf")):
+        (units / f"gateway-{name}@x.service.d").mkdir()
+        shutil.copy(FILES / drop_in, units / f"gateway-{name}@x.service.d")
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *names],
         env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"},
@@ -54,7 +56,7 @@ def test_systemd_finds_nothing_wrong_with_the_units(units):
         timeout=60,
     )
     said = [line for line in (done.stdout + done.stderr).splitlines() if "gateway" in line]
-    assert len(names) == 4 and not said
+    assert len(names) == 5 and not said
 
 
 @pytest.mark.parametrize("process", PROCESSES)
@@ -72,33 +74,65 @@ def test_each_unit_runs_its_process_as_its_user_and_is_watched(process):
     command = unit["ExecStart"][0].split()
     parser, _ = make_parser(command[1:])
     assert parser.parse_args(command[1:]).process == process
-    assert unit["User"] == ["gateway"] and unit["Type"] == ["notify"] and int(unit["WatchdogSec"][0]) >= 5
+    assert (
+        unit["User"] == [USERS[process]]
+        and unit["Group"] == ["gateway"]
+        and unit["Type"] == ["notify"]
+        and int(unit["WatchdogSec"][0]) >= 5
+    )
     assert unit["NoNewPrivileges"] == ["yes"] and unit["ProtectSystem"] == ["strict"]
     assert "CPUAffinity" not in unit  # the configuration says it, the loop does it
 
 
-def test_only_io_is_granted_anything_and_only_io_is_started_again():
+def test_only_io_and_control_are_granted_anything_and_only_who_sends_is_started_again():
     granted = {process: settings(process)["AmbientCapabilities"][0] for process in PROCESSES}
-    assert granted == {"control": "", "core": "", "io": "CAP_NET_ADMIN CAP_NET_RAW CAP_SETPCAP"}
+    io = "CAP_NET_ADMIN CAP_NET_RAW CAP_SETPCAP"
+    assert granted == {"control": "CAP_KILL", "core": "", "io": io, "session": ""}
     assert all(settings(name)["CapabilityBoundingSet"] == settings(name)["AmbientCapabilities"] for name in PROCESSES)
     assert {name: settings(name)["Restart"][0] for name in PROCESSES} == {
         "control": "no",
         "core": "no",
         "io": "on-failure",
+        "session": "on-failure",
     }
+
+
+def test_the_password_of_the_session_reaches_session_and_a_control_with_a_network_only():
+    secret = "-/etc/gateway/%i.session"
+    assert {name for name in PROCESSES if secret in settings(name)["EnvironmentFile"]} == {"session"}
+    assert f"EnvironmentFile={secret}" in (FILES / "network.conf").read_text()
+    assert "no_log: true" in (ROLE / "tasks" / "configure.yml").read_text()
+
+
+def test_only_io_and_session_have_a_network_and_control_when_it_is_asked_for():
+    alone = {name for name in PROCESSES if settings(name).get("PrivateNetwork") == ["yes"]}
+    assert alone == {"control", "core"}
+    assert settings("session")["RestrictAddressFamilies"] == ["AF_UNIX AF_INET"]
+    assert "PrivateNetwork=no" in (FILES / "network.conf").read_text()
+
+
+def test_the_files_of_two_users_never_lie_in_one_folder_that_systemd_hands_over():
+    for key in ("CacheDirectory", "StateDirectory"):  # it gives them, whole, to the user of whichever unit starts last
+        assert {USERS[name] for name in PROCESSES if key in settings(name)} == {"gateway"}
+    assert "GATEWAY__PRIVILEGES__GROUP=gateway" in settings("control")["Environment"]
 
 
 def test_control_is_stopped_before_those_through_whom_it_cancels():
     after = " ".join(settings("control")["After"])
-    assert "gateway-io@%i.service" in after and "gateway-core@%i.service" in after
-    for name in ("io", "core"):  # systemd stops in the reverse of After=, and refuses circles
+    assert all(f"gateway-{name}@%i.service" in after for name in ("io", "core", "session"))
+    for name in ("io", "core", "session"):  # systemd stops in the reverse of After=, and refuses circles
         assert "gateway-control" not in " ".join(settings(name).get("After", []) + settings(name).get("Requires", []))
 
 
 def test_what_the_role_puts_on_a_host_it_takes_away_again():
     put = "".join((ROLE / "tasks" / f"{name}.yml").read_text() for name in ("install", "configure", "kernel"))
     removed = (ROLE / "tasks" / "remove.yml").read_text()
-    paths = set(re.findall(r"dest: \"?(/etc/[\w./@-]+)", put)) - {"/etc/gateway/environment", "/etc/gateway/"}
+    paths = set(re.findall(r"(?:dest|path): \"?(/etc/[\w./@-]+)", put)) - {"/etc/gateway/environment", "/etc/gateway/"}
+    assert "gateway-control@{{ item.path | basename | splitext | first }}.service.d" in removed
+    users = re.findall(r"loop: \[(gateway[\w, -]+)\]", put)
+    assert (
+        users and set(users[0].split(", ")) == set(USERS.values()) and all(user in removed for user in users[0].split(", "))
+    )
     units = {f"/etc/systemd/system/{path.name}" for path in FILES.glob("gateway*")}
     for path in {*paths - {"/etc/systemd/system/"}, *units}:
         assert path in removed or str(Path(path).parent) in removed, path

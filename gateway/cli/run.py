@@ -12,6 +12,8 @@ from gateway.config import load
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE
 from gateway.ops import kill
 from gateway.ops.joined import join
+from gateway.ops.privileges import hide
+from gateway.ops.process import HEARTBEATS
 from gateway.ops.summary import summary
 from gateway.ops.supervisor import TICK_SECONDS, Supervisor
 from gateway.port import check_port
@@ -26,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, help="stop after this time")
     parser.add_argument(
         "--process",
-        choices=("control", "io", "core"),
+        choices=("control", *HEARTBEATS),
         help="run this process only; a service manager starts the others (docs/operating/bare-metal.md)",
     )
     parser.add_argument("--json", action="store_true", help="print the summary at the end as one JSON object")
@@ -52,10 +54,12 @@ class StopRequest:
 def run(arguments: argparse.Namespace) -> int:
     """Runs until asked to stop; exit code 1 when the latch was set on the way."""
     configuration = load(arguments.file, {"port.name": arguments.port})
-    if arguments.process in ("io", "core"):
-        join(configuration, arguments.process)
-    elif not arguments.process:
+    if arguments.process in HEARTBEATS:
+        return join(configuration, arguments.process)
+    if not arguments.process:
         check_port(configuration.port.name)
+    elif configuration.privileges.drop:
+        hide()  # core is the same user's, and the password of a drop copy is not for it
     stop = StopRequest()
     supervisor = Supervisor(configuration, joined=arguments.process == "control")
     signal.signal(signal.SIGUSR1, lambda number, frame: kill.latch(supervisor.instance, "KILL_SIGNAL"))

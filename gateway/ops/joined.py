@@ -1,6 +1,7 @@
 """Stage processes that a service manager starts beside control, instead of control itself.
 
       unit gateway-io ──► gateway run CONFIG --process io ── waits for control's memory ──► python -m gateway.ops.process
+      unit gateway-session ──► the same; where orders travel by the port there is nothing for it to do, and it leaves
       unit gateway-control ──► gateway run CONFIG --process control ──► watches them by their heartbeats and pids
 
 Hard rule: a stage joins only an instance whose control gives signs of life; memory that a dead run left is never joined.
@@ -10,19 +11,21 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gateway import layout
+from gateway import layout, pipeline
 from gateway.config import Configuration
-from gateway.errors import AttachError, ConfigurationError, GatewayError
+from gateway.errors import EXIT_DONE, AttachError, CapabilityError, ConfigurationError, GatewayError
 from gateway.instance import Instance
+from gateway.ops.log import tell
 from gateway.ops.notification import Notification
-from gateway.ops.process import PROBLEM_FILE
-from gateway.ops.rescue import is_silent
+from gateway.ops.process import PROBLEM_FILE, problem_of
+from gateway.ops.rescue import is_foreign, is_silent
 
 JOIN_SECONDS = 60.0
 POLL_SECONDS = 0.02
@@ -40,14 +43,43 @@ def require_apart(configuration: Configuration) -> None:
     """Units of their own need processes of their own. Raises ConfigurationError."""
     if configuration.placement.together:
         raise ConfigurationError("placement.together = true puts io and core into one process; with --process write false")
-    if configuration.orders.carriage != "udp":
-        raise ConfigurationError("orders.carriage: session has no unit of its own yet; start gateway run without --process")
 
 
-def join(configuration: Configuration, stage: str) -> NoReturn:
-    """Waits for control's memory and becomes the stage process: same pid, so the service manager goes on watching it."""
+def require_network(configuration: Configuration) -> None:
+    """What control opens itself needs more than its unit gives unasked. Raises CapabilityError."""
+    asked = {"orders.drop_copy": configuration.orders.drop_copy, "kill.http": configuration.kill.http}
+    names = " and ".join(name for name, text in asked.items() if text)
+    if not names:
+        return
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM).close()
+    except OSError as problem:
+        where = "add the appliance to gateway_control_network, or its unit's drop-in network.conf"
+        raise CapabilityError(f"{names}: control has no network here ({problem.strerror}); {where}") from None
+
+
+def is_due(configuration: Configuration, stage: str) -> bool:
+    """Whether the configuration has work for a stage: the one place that says so, so that a unit may always be there."""
+    return stage != pipeline.SESSION.name or configuration.orders.carriage != "udp"
+
+
+def join(configuration: Configuration, stage: str) -> int:
+    """Waits for control's memory and becomes the stage process: same pid, so the service manager goes on watching it.
+
+    Returns, with exit code 0, only where there is nothing to do.
+    """
     require_apart(configuration)
     notification = Notification()
+    if is_due(configuration, stage):
+        become(configuration, stage, notification)
+    line = "orders.carriage is udp: there is no order session to run"
+    notification.say("READY=1", f"STATUS={line}", "STOPPING=1")
+    tell(f"gateway run: {line}")
+    return EXIT_DONE
+
+
+def become(configuration: Configuration, stage: str, notification: Notification) -> NoReturn:
+    """The stage process, once there is a control to join."""
     notification.wait_patiently(JOIN_SECONDS + COMPILE_SECONDS)
     notification.say("READY=1", "STATUS=waiting for control")
     folder = wait_for_control(configuration, stage)
@@ -61,7 +93,7 @@ def wait_for_control(configuration: Configuration, stage: str, seconds: float = 
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(AttachError):
-            instance = Instance.attach(name, parent)
+            instance = Instance.attach(name, parent, writable=())
             if not is_silent(instance, "PROCESS_CONTROL") and not instance.control[0]["stop"]:
                 deadline = max(deadline, time.monotonic() + 1.0)  # it waits with us; its own patience ends first
                 if stage == "core" or core_has_come(instance):
@@ -71,7 +103,8 @@ def wait_for_control(configuration: Configuration, stage: str, seconds: float = 
 
 
 def core_has_come(instance: Instance) -> bool:
-    """io opens its port only when somebody takes the frames, or when core is gone and its orders are to be cancelled."""
+    """io opens its port, and session its socket, only when somebody takes what is heard, or when core is gone and its orders
+    are to be cancelled."""
     state = instance.control[0]["heartbeats"][layout.value("PROCESS_CORE")]["state"]
     return state in (layout.value("PROCESS_RUNNING"), layout.value("PROCESS_STOPPED"))
 
@@ -81,16 +114,16 @@ class Joined:
 
     def __init__(self, instance: Instance, beat: Any):
         self._beat = beat
-        self._problem = instance.folder / PROBLEM_FILE
+        self._folder = instance.folder
         self._before = int(beat["pid"])  # of its predecessor
         self._handle = -1
         self.pid = 0
-        self._problem.unlink(missing_ok=True)
+        (self._folder / PROBLEM_FILE).write_text("")  # it stays: whoever joins may write it, and not make it
 
     def poll(self) -> int | None:
         """None while it lives or has not come yet; ENDED_IN_ORDER or ENDED afterwards."""
         if self._handle < 0 and not self._find():
-            return ENDED if self._problem.exists() else None
+            return ENDED if problem_of(self._folder) else None
         if not select.select([self._handle], [], [], 0)[0]:
             return None
         return ENDED_IN_ORDER if self._beat["state"] == layout.value("PROCESS_STOPPED") else ENDED
@@ -102,9 +135,16 @@ class Joined:
         try:
             self._handle = os.pidfd_open(pid)
         except ProcessLookupError:  # it was there, and has gone already
-            self._handle = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # always readable, as an ended process is
+            self._handle = self._gone()
+        if is_foreign(pid, self._folder):  # no stage of ours: never to be signalled
+            os.close(self._handle)
+            self._handle = self._gone()
         self.pid = pid
         return True
+
+    @staticmethod
+    def _gone() -> int:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # always readable, as an ended process is
 
     def send_signal(self, number: int) -> None:
         """Signals it, if it is there; the handle cannot mean another process."""

@@ -7,11 +7,13 @@
 Hard rule: what was asked for and could not be given up keeps the process from starting.
 """
 
+import grp
 import os
 import pwd
 import re
 from pathlib import Path
 
+from gateway import pipeline
 from gateway.config import Configuration
 from gateway.errors import CapabilityError, ConfigurationError
 from gateway.native import lib
@@ -19,6 +21,7 @@ from gateway.native import lib
 SETGID, SETUID, DAC_READ_SEARCH = 1 << 6, 1 << 7, 1 << 2  # bits of linux/capability.h
 SETS = re.compile(r"^Cap(?:Prm|Eff):\s*([0-9a-f]+)", re.MULTILINE)
 PACKAGE = Path(__file__).resolve().parent.parent
+SHARED_READ, SHARED_WRITE, SHARED_FOLDER = 0o640, 0o660, 0o750
 TURN_OFF = "or write privileges.drop = false"
 
 
@@ -53,7 +56,7 @@ def bind_for_good(configuration: Configuration, stages: list[str]) -> None:
         _keep(SETGID | SETUID)
         _become(user)
     _keep(0)
-    _require(lib.privileges_hide(), "this process cannot be hidden", TURN_OFF)
+    hide()
     if stages != ["core"]:  # core is bound already
         _refuse(lib.PRIVILEGES_NO_NEW_CODE if stages == ["io"] else 0)
     left = threads_with_capabilities()
@@ -75,6 +78,35 @@ def hand_over(folder: Path, user: pwd.struct_passwd) -> None:
     """The instance's folder and its files become the stages' user's; control is root and keeps its way in."""
     for path in [folder, *folder.iterdir()]:
         os.chown(path, user.pw_uid, user.pw_gid)
+
+
+def share(folder: Path, group: str, readable: tuple[str, ...], writable: tuple[str, ...]) -> None:
+    """Opens a folder that is whole to the processes of other users. Raises ConfigurationError.
+
+    `group` reads its tables, rings and `readable`, and writes what pipeline.py gives to io and session, and `writable`.
+    Nobody but its owner may make or replace a file there.
+    """
+    try:
+        number = grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise ConfigurationError(
+            f"privileges.group = {group!r}: no such group here; make it with: groupadd --system {group}"
+        ) from None
+    tables = tuple(table.name for table in (*pipeline.RINGS, *pipeline.REGIONS))
+    modes = dict.fromkeys((*tables, *readable), SHARED_READ)
+    modes |= dict.fromkeys((*pipeline.group_writable(), *writable), SHARED_WRITE)
+    for path, mode in [*((folder / name, mode) for name, mode in modes.items()), (folder, SHARED_FOLDER)]:
+        if path.stat().st_gid != number:
+            try:
+                os.chown(path, -1, number)
+            except PermissionError:
+                raise ConfigurationError(f"privileges.group = {group!r}: who runs this is no member of it") from None
+        path.chmod(mode)
+
+
+def hide() -> None:
+    """Nobody but root reads this process's environment and memory, its own user's other processes neither."""
+    _require(lib.privileges_hide(), "this process cannot be hidden", TURN_OFF)
 
 
 def threads_with_capabilities() -> list[str]:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway import layout
+from gateway import layout, pipeline
 from gateway.config import Configuration
 from gateway.errors import GatewayError
 from gateway.instance import PREFIX, Instance
@@ -20,7 +20,7 @@ from gateway.ops.session_loop import SessionStage
 from gateway.stages import Io, Placement, run_loop
 
 CONFIGURATION_FILE = "configuration.json"
-PROBLEM_FILE = "problem"
+PROBLEM_FILE = "problem"  # control makes it: a stage may have no right to make files there
 MILLISECOND_NS = 1_000_000
 # What each stage touches between a frame and its order: a page fault there costs more than the whole corridor.
 POPULATED = {
@@ -30,6 +30,12 @@ POPULATED = {
     "session": ("core_session", "control_session", "session_core"),
 }
 HEARTBEATS = {"io": "PROCESS_IO", "core": "PROCESS_CORE", "session": "PROCESS_SESSION"}
+
+
+def problem_of(folder: Path) -> str:
+    """What a stage of the instance in `folder` had to say when it could not run; '' where none did."""
+    path = folder / PROBLEM_FILE
+    return path.read_text() if path.exists() else ""
 
 
 def placement_of(configuration: Configuration, stages: list[str], notification: Notification) -> Placement:
@@ -65,15 +71,18 @@ def main(words: list[str]) -> int:
     notification = Notification()
     try:
         configuration = Configuration(**json.loads((folder / CONFIGURATION_FILE).read_text()))
-        instance = Instance.attach(folder.name.removeprefix(PREFIX), folder.parent)
+        writable = pipeline.writable_by(*stages)
+        instance = Instance.attach(folder.name.removeprefix(PREFIX), folder.parent, writable=writable)
         beat = instance.control[0]["heartbeats"][layout.value(HEARTBEATS[stages[0]])]
         beat["state"] = layout.value("PROCESS_STARTING")
         bind_early(configuration, stages)
         if stages == ["session"]:  # a loop in Python: sockets of the kernel are waited for, rings are not
             instance.populate(*POPULATED["session"])
-            session = SessionStage(instance, configuration)
+            session = SessionStage(instance, configuration, notification)
             bind_for_good(configuration, stages)
+            notification.watch_closely()
             session.run()
+            notification.say("STOPPING=1")
             return 0
         built = build(instance, configuration, stages)
         bind_for_good(configuration, stages)

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from gateway import clock, layout
 from gateway.instance import Instance, is_held
@@ -45,11 +46,34 @@ def control_lives(instance: Instance) -> bool:
     return starting or not is_silent(instance, "PROCESS_CONTROL")
 
 
-def _end(pid: int) -> None:
-    if pid <= 0:  # it never ran; 0 would mean our own process group
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def is_foreign(pid: int, folder: Path) -> bool:
+    """Whether a number out of shared memory means a process that is no stage of the instance in `folder`: it was given away
+    again, or written by who has no business with it. What /proc does not show is believed."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    ours = any(word.rpartition(b"/")[2] == folder.name.encode() for word in words)
+    return not (b"gateway.ops.process" in words and ours)
+
+
+def _end(pid: int, folder: Path) -> bool:
+    """Whether the stage is dead, or dies: another user's process takes CAP_KILL."""
+    if pid <= 0:  # it never ran
+        return True
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        if not is_foreign(pid, folder):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except PermissionError:
+        return False
+    finally:
+        os.close(handle)
+    return True
 
 
 def _wait_for_another(instance: Instance, process: str, pid: int, seconds: float) -> bool:
@@ -71,13 +95,16 @@ def working_sender(instance: Instance, process: str, seconds: float = START_SECO
         yield True
         return
     pid, seconds = int(instance.control[0]["heartbeats"][layout.value(process)]["pid"]), min(seconds, START_SECONDS)
-    _end(pid)
+    ended = _end(pid, instance.folder)
     if process == "PROCESS_IO":
         core = instance.control[0]["heartbeats"][layout.value("PROCESS_CORE")]
         if core["state"] == layout.value("PROCESS_ABSENT"):  # it shared the loop, and is gone with it
             core["state"] = layout.value("PROCESS_STOPPED")
     if control_lives(instance):
-        yield _wait_for_another(instance, process, pid, seconds)
+        yield _wait_for_another(instance, process, pid, seconds)  # its service manager's watchdog ends it, if we may not
+        return
+    if not ended:
+        yield False
         return
     command = [sys.executable, "-m", "gateway.ops.process", str(instance.folder), STAGES[process]]
     fresh = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)

@@ -15,6 +15,7 @@ from gateway import clock, layout
 from gateway.config import Configuration
 from gateway.instance import Instance
 from gateway.native import ffi, lib
+from gateway.ops.notification import Notification
 from gateway.ops.session import OrderSession, wait
 
 REST_DOWN_SECONDS = 0.005  # without a session there is nothing to hurry for
@@ -24,8 +25,8 @@ PATIENCE_TURNS = 200  # without work before it rests
 class SessionStage:
     """The order session and the loop around it."""
 
-    def __init__(self, instance: Instance, configuration: Configuration):
-        self.instance = instance
+    def __init__(self, instance: Instance, configuration: Configuration, notification: Notification):
+        self.instance, self._notification = instance, notification
         self.session = OrderSession(instance, configuration)
         place = configuration.placement
         self._rest_seconds = 0.0 if place.idle == "spin" else place.sleep_us / 1_000_000
@@ -60,6 +61,7 @@ class SessionStage:
         self._beat["turns"] += 1
         self._beat["turns_busy"] += worked > 0
         self._beat["time_ns"] = now_ns
+        self._notification.feed()
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True

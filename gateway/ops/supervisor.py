@@ -4,7 +4,7 @@
                                  ├─► process core    dies: the kill latch is set, open orders are cancelled
                                  ├─► process session dies: started again, it logs in behind what it had (TCP orders only)
                                  └─► journal file
-      gateway run --process control ─► the same, but a service manager starts io and core: joined.py
+      gateway run --process control ─► the same, but a service manager starts the others: joined.py
 
 Hard rule: whatever fails here ends with the latch set or with the stages stopped, never with a core that trades alone.
 """
@@ -28,7 +28,7 @@ from gateway.ops import disabled, kill, kill_file
 from gateway.ops.appliance import order_frames
 from gateway.ops.cancelling import cancel_all
 from gateway.ops.dead_run import end_left_over, latch_left_behind, rescue_journal
-from gateway.ops.joined import ENDED, Joined, require_apart
+from gateway.ops.joined import ENDED, Joined, require_apart, require_network
 from gateway.ops.journal import Journal
 from gateway.ops.kill_watch import KillWatch
 from gateway.ops.limit_block import await_session, deny_new_risk, follow_hours, prepare_account
@@ -37,8 +37,9 @@ from gateway.ops.notification import Notification, without_notification
 from gateway.ops.order_control import OrderControl
 from gateway.ops.order_lines import OrderLines, SessionWatch
 from gateway.ops.post_trade import PostTrade
-from gateway.ops.privileges import hand_over, user_of
-from gateway.ops.process import CONFIGURATION_FILE, HEARTBEATS, PROBLEM_FILE
+from gateway.ops.privileges import hand_over, share, user_of
+from gateway.ops.process import CONFIGURATION_FILE, HEARTBEATS, PROBLEM_FILE, problem_of
+from gateway.ops.session_secret import VARIABLE
 
 TICK_SECONDS = 0.02
 START_SECONDS = 900.0  # the first start compiles kernels; a busy machine takes its time
@@ -54,6 +55,7 @@ class Supervisor:
     def __init__(self, configuration: Configuration, joined: bool = False):
         if joined:
             require_apart(configuration)
+            require_network(configuration)
         self.joined = joined  # the stages are started by a service manager
         self.notification = Notification()
         self.user = user_of(configuration)
@@ -107,8 +109,11 @@ class Supervisor:
             self.journal.observers.append(OrderLines(self.log, everything=configuration.log.orders == "all"))
         self.kill_watch = KillWatch(self.instance, configuration, lambda text: self.log.error("kill", text))
         self.journal.observers.append(self.post_trade.observe)
+        (self.instance.folder / PROBLEM_FILE).touch()
         if self.user is not None:
             hand_over(self.instance.folder, self.user)
+        if group := configuration.privileges.group:  # last: who may join finds everything there
+            share(self.instance.folder, group, readable=(CONFIGURATION_FILE,), writable=(PROBLEM_FILE,))
 
     @property
     def stages(self) -> list[str]:
@@ -124,10 +129,13 @@ class Supervisor:
         """
         self.beat()
         self._beat["pid"] = os.getpid()
+        if self.joined:  # all of them, before the first may come: they do not wait for each other in our order
+            for name in self.stages:
+                self._spawn(name)
         self._beat["state"] = layout.value("PROCESS_RUNNING")
         # The order session comes up meanwhile: it needs nobody, and a kill during the start needs it.
         # core before io: it compiles its kernels before frames arrive.
-        if pipeline.SESSION.name in self.stages:
+        if pipeline.SESSION.name in self.stages and not self.joined:
             self._spawn(pipeline.SESSION.name)
         for name in sorted(self.stages):
             if name not in self.children:
@@ -152,6 +160,8 @@ class Supervisor:
     def _surroundings(self, name: str) -> dict[str, Any]:
         """Environment and user of a stage: core is its user's from the first instruction, io becomes it later."""
         environment = without_notification()
+        if name != pipeline.SESSION.name:
+            environment.pop(VARIABLE, None)
         if self.user is None or name != "core":
             return {"env": environment}
         groups = os.getgrouplist(self.user.pw_name, self.user.pw_gid)
@@ -169,7 +179,7 @@ class Supervisor:
             if code == 0 and self._input_ended():
                 return True
             if code is not None:
-                problem = _start_error(name, code, self.instance.folder / PROBLEM_FILE)
+                problem = _start_error(name, code, self.instance.folder)
                 self.stop()
                 raise problem
             if time.monotonic() > deadline:
@@ -304,9 +314,9 @@ def _ending(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _start_error(name: str, code: int, said: Path) -> GatewayError:
+def _start_error(name: str, code: int, folder: Path) -> GatewayError:
     kinds = {3: ConfigurationError, 4: CapabilityError}
-    why = said.read_text() if said.exists() else "its lines above say why"
+    why = problem_of(folder) or "its lines above say why"
     return kinds.get(code, GatewayError)(f"process {name} could not start ({_ending(code)}): {why}")
 
 

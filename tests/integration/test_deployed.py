@@ -6,22 +6,22 @@ box.py draws the picture. Minutes: the first start compiles kernels in the box.
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
-from contextlib import contextmanager
 
 import pytest
 
+from gateway import pipeline
 from gateway.ops import journal
+from gateway.ops.process import CONFIGURATION_FILE, PROBLEM_FILE
 from tests.integration.box import ROOT, ansible, boxes, ended
-from tests.integration.far_end import FAR, end
+from tests.integration.deployed_appliance import OPEN_MIN, OVER_TCP, PASSWORD, SETTINGS, settings_tcp, trading, wire_orders
 from vagrant.testbed.guest_tree import PROCESSOR
 
 pytestmark = [pytest.mark.long, pytest.mark.root]
 
 PROCESSES = ("control", "io", "core")
+USERS = {"control": "gateway", "core": "gateway", "io": "gateway-io", "session": "gateway-session"}
 COMMAND = "env GATEWAY__INSTANCE__NAME=test GATEWAY__INSTANCE__STATE=/var/lib/gateway/test /opt/gateway/bin/gateway"
 # a stand-in for GRUB: what its real update-grub makes of the role's file was seen in a chroot (ADR 0022)
 BOOT_LOADER = """
@@ -30,45 +30,7 @@ printf '#!/bin/sh\ncat /etc/default/grub.d/* > /boot/grub.words 2>/dev/null; tru
 chmod 755 /usr/sbin/update-grub
 update-grub
 """
-OPEN_MIN = 5
 CANCEL_SECONDS = 5.0  # from the latch to the last cancel at the venue, on a busy machine
-SETTINGS = """
-gateway_package: {package}
-gateway_wheels: {wheels}
-gateway_debian_index: false
-gateway_kernel_options: "isolcpus=2,3 iommu=pt"
-gateway_cards: {{}}
-gateway_environment: {processor}
-gateway_instances:
-  test: |
-    [port]
-    name = "af_packet:near0"
-    [exception]
-    tap = "gwx"
-    address = "10.0.9.2/24"
-    [placement]
-    idle = "sleep"
-    [watch]
-    core_stale_ms = 10_000
-    control_stale_ms = 10_000
-    [strategy]
-    file = "/opt/gateway/lib/python3.11/site-packages/gateway/strategies/quotes.py"
-    instruments = ["*"]
-    repeat_max = 1000
-    [risk]
-    quantity_max = 1000
-    value_max = 1_000_000
-    position_max = 2000
-    collar_ppm = 50_000
-    stale_ms = 60_000
-    rate_per_second = 500
-    rate_burst = 100
-    day_messages_max = 1_000_000
-    capital = 50_000_000
-    gross_max = 50_000_000
-    net_max = 50_000_000
-    instruments = ["*"]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +68,7 @@ def box(packages, tmp_path_factory):
         SETTINGS.format(package=packages[0], wheels=packages[1], processor=json.dumps(PROCESSOR))
     )
     with boxes(folder) as box:
+        wire_orders(box.places)
         box.shell(BOOT_LOADER)
         box.before = box.look()
         yield box
@@ -127,72 +90,15 @@ def deployed(box):
     return box
 
 
-class Venue:
-    """A simulated venue at the far end, which the strategy quotes at."""
-
-    def __init__(self, box):
-        self.box, self.path = box, box.folder / "venue.json"
-        self.path.unlink(missing_ok=True)
-        words = [
-            "venue",
-            "--instance",
-            f"box{os.getpid()}",
-            "--port",
-            f"af_packet:{FAR}",
-            "--rate",
-            "1000",
-            "--symbols",
-            "64",
-        ]
-        self.process = box.places.start(
-            box.places.far,
-            sys.executable,
-            "-m",
-            "gateway.cli.main",
-            *words,
-            "--report",
-            str(self.path),
-            stderr=subprocess.DEVNULL,
-        )
-
-    def look(self):
-        """What the appliance has done so far."""
-        return json.loads(self.box.run("/opt/gateway/bin/gateway", "top", "--instance", "test", "--once", "--json").stdout)
-
-    def wait_for_orders(self, seconds=300):
-        """Until some orders rest at the venue."""
-        deadline = time.monotonic() + seconds
-        while (seen := self.look())["orders"].get("accepted", 0) < OPEN_MIN:
-            assert self.process.poll() is None and time.monotonic() < deadline, (seen["core"], seen["rejects"])
-            time.sleep(0.3)
-
-    def account(self):
-        """The venue's own account, once it has ended."""
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=60)
-        return json.loads(self.path.read_text())
-
-
-@contextmanager
-def trading(box):
-    """A venue at which the appliance holds open orders."""
-    venue = Venue(box)
-    try:
-        venue.wait_for_orders()
-        yield venue
-    finally:
-        end(venue.process)
-
-
-def results(box):
+def results(box, names=PROCESSES):
     """How each unit ended: systemd's word, exit code."""
-    return {name: box.show(f"gateway-{name}@test", "Result", "ExecMainStatus") for name in PROCESSES}
+    return {name: box.show(f"gateway-{name}@test", "Result", "ExecMainStatus") for name in names}
 
 
 def stopped(box):
     """Stops the appliance and waits until its units have ended."""
     box.shell("systemctl stop gateway@test.target")
-    for name in PROCESSES:
+    for name in USERS:
         box.wait_for(f"{name} has ended", f"systemctl show -p ActiveState gateway-{name}@test | grep -qE 'inactive|failed'")
 
 
@@ -263,6 +169,89 @@ def test_an_io_that_died_under_systemd_is_started_again_and_trading_goes_on(depl
     with trading(deployed):
         pass
     assert deployed.show("gateway-io@test", "NRestarts") == ["1"]
+
+
+def pids(box, names=PROCESSES):
+    """Process numbers of the units, as the box counts them."""
+    return {name: box.show(f"gateway-{name}@test", "MainPID")[0] for name in names}
+
+
+def users(box, numbers):
+    """Whose each of these processes is."""
+    return {
+        name: box.shell(f"id -un $(awk '/^Uid/ {{print $2}}' /proc/{number}/status)").strip()
+        for name, number in numbers.items()
+    }
+
+
+def test_each_process_is_its_own_user_and_the_gate_is_written_by_control_and_core(deployed):
+    assert users(deployed, pids(deployed)) == {name: USERS[name] for name in PROCESSES}
+    unused = deployed.show("gateway-session@test", "ActiveState", "Result", "ExecMainStatus")
+    assert unused == ["inactive", "success", "0"], "orders travel by the port"
+    folder = "/dev/shm/gateway-test"
+    assert deployed.shell(f"stat -c '%a %U %G' {folder}").split() == ["750", "gateway", "gateway"]
+    found = {}
+    for line in deployed.shell(f"cd {folder}; stat -c '%n %a %U %G' *").splitlines():
+        name, *rest = line.split()
+        found[name] = rest
+    written = {*pipeline.group_writable(), PROBLEM_FILE}
+    for name in [table.name for table in (*pipeline.RINGS, *pipeline.REGIONS)] + [CONFIGURATION_FILE, PROBLEM_FILE]:
+        assert found[name] == ["660" if name in written else "640", "gateway", "gateway"], name
+    assert found["lock"][0] == "600"
+    io = f"setpriv --reuid gateway-io --regid gateway --clear-groups bash -c 'exec 3{{}}{folder}/{{}}'"
+    opened = {word: deployed.run("bash", "-c", io.format(word, "gate")).returncode == 0 for word in ("<", "<>")}
+    assert opened == {"<": True, "<>": False}
+    assert deployed.run("bash", "-c", io.format("<>", "io_core")).returncode == 0
+
+
+def test_control_ends_an_io_that_hangs_though_it_is_another_users_and_cancels_through_a_fresh_one(deployed):
+    with trading(deployed) as venue:
+        before = pids(deployed)["io"]
+        deployed.shell("systemctl kill --signal=SIGSTOP gateway-io@test")
+        time.sleep(1.0)  # silent for good, and long before the watchdog
+        deployed.shell("systemctl kill --kill-who=main --signal=SIGUSR1 gateway-control@test")
+        log = "journalctl --no-pager --quiet --output=cat -u gateway-control@test"
+        deployed.wait_for("the kill is over", f"{log} | grep -q 'kill SIGNAL: .* cancels sent, nothing is open'", seconds=90)
+        account = venue.account()
+    assert account["open_orders"] == [] and account["cancels_received"] >= OPEN_MIN, account
+    assert pids(deployed)["io"] not in ("0", before)
+    said = deployed.shell("journalctl --no-pager --quiet --output=cat -u gateway-io@test | tail -n 20")
+    assert "status=9/KILL" in said and "atchdog" not in said, said
+    start_again(deployed)
+    assert deployed.show("gateway@test.target", "ActiveState") == ["active"], deployed.log()
+
+
+def wait_for_session(box, connections):
+    """Until the order session is up for the `connections`th time."""
+    seen = "/opt/gateway/bin/gateway top --instance test --once --json"
+    compared = f"(s['phase'], s['connections']) != ('up', {connections})"
+    script = f"import json, sys; s = json.load(sys.stdin)['order_session']; sys.exit({compared})"
+    box.wait_for("the session is up", f'{seen} | python3 -c "{script}"')
+
+
+def test_the_session_is_a_unit_and_a_user_of_its_own_whose_password_nobody_else_sees(deployed):
+    (deployed.folder / "settings.yml").write_text(settings_tcp((deployed.folder / "settings.yml").read_text()))
+    stopped(deployed)
+    played = deployed.play("deploy.yml", "--tags", "configure")
+    assert played.failed == 0 and PASSWORD not in played.output, played.output
+    deployed.shell("systemctl start gateway@test.target", seconds=600)
+    with trading(deployed, *OVER_TCP) as venue:
+        numbers = pids(deployed, (*PROCESSES, "session"))
+        assert users(deployed, numbers) == USERS
+        holds = {name: PASSWORD in deployed.shell(f"cat /proc/{number}/environ") for name, number in numbers.items()}
+        assert holds == {"control": True, "io": False, "core": False, "session": True}, "control reads the drop copy"
+        like_core = ["setpriv", "--reuid=gateway", "--regid=gateway", "--clear-groups", "--"]
+        assert deployed.run(*like_core, "cat", f"/proc/{numbers['control']}/environ").returncode != 0
+        assert deployed.shell("stat -c '%a %U' /etc/gateway/test.session").split() == ["600", "root"]
+        deployed.shell("systemctl kill --signal=SIGKILL gateway-session@test")
+        wait_for_session(deployed, connections=2)
+        fresh = pids(deployed, ("session",))["session"]
+        assert fresh != numbers["session"] and pids(deployed) == {name: numbers[name] for name in PROCESSES}
+        venue.wait_for_orders(above=venue.look()["orders"]["accepted"])
+        stopped(deployed)
+        account = venue.account()
+    assert results(deployed, (*PROCESSES, "session")) == {name: ["success", "0"] for name in USERS}, deployed.log()
+    assert account["open_orders"] == [] and account["orders_canceled"] >= OPEN_MIN, account
 
 
 def test_removing_leaves_nothing_behind(deployed):

@@ -1,4 +1,4 @@
-"""Control, io and core as processes that a service manager starts; here the test is that manager, socket and all."""
+"""The processes of an appliance as a service manager starts them; here the test is that manager, socket and all."""
 
 import os
 import shutil
@@ -6,21 +6,25 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from gateway import layout
+from gateway.errors import CapabilityError
 from gateway.native import lib
-from gateway.ops import kill_file
-from gateway.ops.joined import ENDED, ControlAbsent, Joined, wait_for_control
+from gateway.ops import kill_file, rescue
+from gateway.ops.joined import ENDED, ControlAbsent, Joined, require_network, wait_for_control
 from gateway.ops.notification import Notification, without_notification
 from tests.corridor_bench import configuration, unique_name
-from tests.integration.appliance import START_SECONDS, Appliance
+from tests.integration.appliance import EAGER, START_SECONDS, Appliance
+from tests.session_desk import Venue
 
 WATCHDOG_US = 2_000_000
 NAMES = ("io", "core", "control")
+SECRETS = {"session": {"GATEWAY_ORDERS_PASSWORD": "secret"}}
 
 
 class Unit:
@@ -34,7 +38,7 @@ class Unit:
         self.words: list[tuple[float, str]] = []
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gateway.cli.main", "run", str(path), "--process", name],
-            env={**os.environ, "NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": str(WATCHDOG_US)},
+            env={**os.environ, **SECRETS.get(name, {}), "NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": str(WATCHDOG_US)},
             stdout=subprocess.DEVNULL,
             stderr=(folder / "log").open("ab"),
             start_new_session=True,
@@ -60,10 +64,12 @@ class Unit:
 
 
 class Units(Appliance):
-    """The appliance as three units, io first, as a service manager may well do it."""
+    """The appliance as its units, io first, as a service manager may well do it."""
+
+    names = NAMES
 
     def start(self):
-        self.units = {name: Unit(self.folder, name, self.path) for name in NAMES}
+        self.units = {name: Unit(self.folder, name, self.path) for name in self.names}
         self.process = self.units["control"].process
         try:
             self.wait_for(lambda: "READY=1" in self.units["control"].heard(), START_SECONDS)
@@ -94,9 +100,55 @@ class Units(Appliance):
             Path(f"/dev/shm/gateway-pair-{self.name}.{side}").unlink(missing_ok=True)
 
 
+class UnitsWithSession(Units):
+    """Orders over TCP: a unit more, and a venue that a thread turns."""
+
+    names = ("session", *NAMES)
+
+    def __init__(self, folder):
+        self.venue, self._ended = Venue(), threading.Event()
+        self._thread = threading.Thread(target=self._turn)
+        self._thread.start()
+        address = f"127.0.0.1:{self.venue.listener.getsockname()[1]}"
+        words = f'carriage = "soupbintcp"\nusername = "us"\naddress = "{address}"\nretry_first_ms = 1\nretry_last_ms = 50'
+        try:
+            super().__init__(folder, strategy=EAGER, more=f"\n[orders]\n{words}\n")
+        except BaseException:
+            self._end_venue()
+            raise
+
+    def _turn(self):
+        while not self._ended.is_set():
+            self.venue.turn()
+            time.sleep(0.001)
+
+    def _end_venue(self):
+        self._ended.set()
+        self._thread.join()
+        self.venue.close()
+
+    @property
+    def session(self):
+        return self.instance.regions["session"].view("session_state")[0]
+
+    def is_up(self):
+        return int(self.session["phase"]) == layout.value("SESSION_UP")
+
+    def close(self):
+        super().close()
+        self._end_venue()
+
+
 @pytest.fixture
 def units(tmp_path):
     made = Units(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def units_with_session(tmp_path):
+    made = UnitsWithSession(tmp_path)
     yield made
     made.close()
 
@@ -117,6 +169,53 @@ def test_three_units_make_one_appliance_that_outlives_its_io_and_ends_in_order(u
     assert units.pid("PROCESS_CORE") == core and units.latch == 0
     assert units.leave() == {"io": 0, "core": 0, "control": 0}, units.log
     assert not units.instance.folder.exists()
+
+
+def test_the_session_is_a_unit_that_is_watched_comes_back_and_ends_in_order(units_with_session):
+    units = units_with_session
+    unit, before = units.units["session"], units.pid("PROCESS_SESSION")
+    assert before == unit.process.pid and "READY=1" in unit.heard()
+    units.wait_for(units.is_up, 30)
+    began = time.monotonic()
+    units.wait_for(lambda: unit.fed_since(began), 10)
+    unit.process.send_signal(signal.SIGSTOP)  # a hung one is silent to its watchdog, which ends it
+    unit.heard()
+    stopped = time.monotonic()
+    time.sleep(WATCHDOG_US / 1e6)
+    assert not unit.fed_since(stopped)
+    unit.process.kill()
+    units.wait_for(lambda: "process session ended" in units.log, 10)
+    units.restart("session")
+    units.wait_for(lambda: units.pid("PROCESS_SESSION") not in (0, before) and units.is_up(), 60)
+    assert int(units.session["connections"]) == 2 and units.latch == 0
+    core = Path(f"/proc/{units.pid('PROCESS_CORE')}/environ").read_bytes()
+    assert b"GATEWAY_ORDERS_PASSWORD" not in core
+    assert units.leave() == dict.fromkeys(units.names, 0), units.log
+
+
+def test_where_orders_travel_by_the_port_the_unit_of_the_session_leaves_in_order(tmp_path):
+    (tmp_path / "a.toml").write_text("")
+    unit = Unit(tmp_path, "session", tmp_path / "a.toml")
+    try:
+        assert unit.process.wait(60) == 0
+        assert "READY=1" in unit.heard()  # before it ended: else systemd takes the start for a failed one
+    finally:
+        unit.close()
+
+
+def test_a_control_without_a_network_says_which_key_needs_one(monkeypatch, tmp_path):
+    chosen = configuration(
+        orders__carriage="soupbintcp", orders__username="us", orders__drop_copy="127.0.0.1:4", kill__http=""
+    )
+    require_network(chosen)
+
+    def refused(*words):
+        raise OSError(97, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "socket", refused)
+    require_network(configuration())
+    with pytest.raises(CapabilityError, match="orders.drop_copy: control has no network here.*gateway_control_network"):
+        require_network(chosen)
 
 
 def test_a_core_that_hangs_is_silent_to_its_watchdog_and_killed_it_leaves_the_latch_and_io(units):
@@ -165,8 +264,9 @@ def test_a_joined_process_is_known_by_its_row_and_ends_with_its_handle(tmp_path)
     (tmp_path / "problem").write_text("of another time")
     beat = {"pid": 17, "state": layout.value("PROCESS_STOPPED")}
     joined = Joined(Where, beat)
-    assert joined.poll() is None and not (tmp_path / "problem").exists()  # 17 is the one before
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    assert joined.poll() is None and not (tmp_path / "problem").read_text()  # 17 is the one before
+    words = ["gateway.ops.process", str(tmp_path)]
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *words])
     beat.update(pid=child.pid, state=layout.value("PROCESS_RUNNING"))
     assert joined.poll() is None and joined.pid == child.pid
     with pytest.raises(subprocess.TimeoutExpired):
@@ -179,6 +279,25 @@ def test_a_joined_process_is_known_by_its_row_and_ends_with_its_handle(tmp_path)
     fresh = Joined(Where, beat)
     (tmp_path / "problem").write_text("the port is made of cheese")
     assert fresh.poll() == ENDED
+
+
+def test_a_number_in_the_row_that_is_no_stage_of_ours_is_never_signalled(tmp_path):
+    class Where:
+        folder = tmp_path
+
+    beat = {"pid": 0, "state": layout.value("PROCESS_RUNNING")}
+    joined = Joined(Where, beat)
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        beat["pid"] = stranger.pid  # by an io that went wrong: control may signal every process of this host
+        assert joined.poll() == ENDED
+        joined.kill()
+        assert rescue._end(stranger.pid, tmp_path), "as good as gone"
+        time.sleep(0.1)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 def test_nobody_but_the_started_process_speaks_to_the_manager(tmp_path, monkeypatch):
