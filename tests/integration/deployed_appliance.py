@@ -51,6 +51,8 @@ gateway_instances:
     gross_max = 50_000_000
     net_max = 50_000_000
     instruments = ["*"]
+    [post_trade]
+    off = ["GAP"]
 """
 SETTINGS_TCP = """
 gateway_session_passwords: {{test: {password}}}
