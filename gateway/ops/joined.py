@@ -73,7 +73,7 @@ def join(configuration: Configuration, stage: str) -> int:
     if is_due(configuration, stage):
         become(configuration, stage, notification)
     line = "orders.carriage is udp: there is no order session to run"
-    notification.say("READY=1", f"STATUS={line}", "STOPPING=1")
+    notification.say("READY=1", f"STATUS={line}")  # of READY and STOPPING in one message the manager hears the last
     tell(f"gateway run: {line}")
     return EXIT_DONE
 

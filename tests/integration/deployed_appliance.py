@@ -51,6 +51,8 @@ gateway_instances:
     gross_max = 50_000_000
     net_max = 50_000_000
     instruments = ["*"]
+    [post_trade]
+    off = ["GAP"]
 """
 SETTINGS_TCP = """
 gateway_session_passwords: {{test: {password}}}
@@ -110,12 +112,16 @@ class Venue:
         """What the appliance has done so far."""
         return json.loads(self.box.run("/opt/gateway/bin/gateway", "top", "--instance", "test", "--once", "--json").stdout)
 
-    def wait_for_orders(self, above=0, seconds=300):
-        """Until the venue has accepted some orders more than `above`."""
+    def wait_for_orders(self, seconds=300):
+        """Until some orders rest at the venue."""
         deadline = time.monotonic() + seconds
-        while (seen := self.look())["orders"].get("accepted", 0) < above + OPEN_MIN:
+        while (seen := self.look())["orders"].get("accepted", 0) < OPEN_MIN:
             assert self.process.poll() is None and time.monotonic() < deadline, (seen["core"], seen["rejects"])
             time.sleep(0.3)
+
+    def orders(self):
+        """How many orders it has had so far."""
+        return sum(self.look()["orders"].values())
 
     def account(self):
         """The venue's own account, once it has ended."""
