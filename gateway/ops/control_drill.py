@@ -7,6 +7,7 @@ nobody can do from outside (another epoch, a reader that hangs) is a word of sha
 Hard rule: a control counts as fired only by the counter that its own code moved.
 """
 
+import io
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from gateway import layout
 from gateway.ops import post_trade_record
 from gateway.ops.drill_market import AAPL, CENTRE, MILLISECOND_NS, SECOND_NS, DrillMarket, poked
 from gateway.ops.drop_copy import DropCopy
+from gateway.ops.log import Log
 from gateway.ops.order_reconciliation import OrderReconciliation
 from gateway.ops.post_trade import PostTrade
 
@@ -149,7 +151,9 @@ def _fire_after_the_trade(market: DrillMarket, first: int) -> dict[str, int]:
     """One fill at half as much again, a gap, an order of unknown fate, a venue that disagrees, a file that is damaged."""
     told: list[str] = []
     copy, heard = _Copy(), market.instance.counters[0]["core"]
-    compared = OrderReconciliation(market.instance, market.settings, copy)
+    compared = OrderReconciliation(
+        market.instance, market.settings, copy, Log("drill", out=io.StringIO())
+    )  # nobody has to act on it
     watch = SimpleNamespace(controls=PostTrade(market.instance, market.settings, compared, told.append))
     market.journal.observers.append(watch.controls.observe)
 

@@ -23,6 +23,9 @@ from gateway.ops.kill_report import KillReport
 from gateway.ops.kill_sequence import Sequence
 
 POLL_SECONDS = 0.005
+FRESH_SECONDS = 30.0  # a kill so soon behind what caused it counts its times from there, a later one from its own beginning
+REPORT_SECONDS = 2.0  # for whoever is at work to write down what it did, once its own time is over
+WORK_SECONDS = 6.0  # to cancel, to verify and to begin closing, however late this one comes to work
 LOCK_FILE = "kill.lock"
 
 
@@ -39,7 +42,7 @@ def kill(
 ) -> KillReport:
     """Latches, makes the latch last, and does the rest, or waits for whoever is doing it and takes over that report.
 
-    since_ns   a report that ended before is done again (instance clock); None: any of this latch will do
+    since_ns   from when on this kill counts (instance clock): what ended before is done again; None: since the latch
     Works with core, io or session stopped or gone, with the venue silent, with a full disk.
     """
     report = KillReport(by=by, flatten=configuration.kill.flatten and not keep_positions)
@@ -48,24 +51,32 @@ def kill(
     report.latch_took_ns = clock.monotonic_ns() - began
     report.latched_ns = latched_ns(instance)
     report.reason = layout.names("kill_reason", "KILL_")[in_force]
-    state, deadline = configuration.state_folder, time.monotonic() + configuration.kill.seconds
+    since_ns = report.latched_ns if since_ns is None else since_ns
+    state, started = configuration.state_folder, begun(instance, since_ns)
+    deadline = max(started + configuration.kill.seconds, time.monotonic() + WORK_SECONDS)
     try:
         kill_file.set_latch(state, report.reason)
     except OSError as problem:  # what is open is cancelled all the same
         report.file_problem = f"{problem.filename or state}: {problem.strerror}"
-    with only_one(instance, deadline) as alone:
+    with only_one(instance, deadline + REPORT_SECONDS) as alone:
         if alone is None:
             report.problem = "another kill is at work and does not end: look at the venue"
             return report
-        found = _of_another(instance.folder, report, report.latched_ns if since_ns is None else since_ns)
+        found = _of_another(instance.folder, report, since_ns)
         if found is not None:
             return found
-        Sequence(instance, configuration, report, deadline).run()
+        Sequence(instance, configuration, report, started, deadline).run()
         report.ended_ns = clock.now_ns(instance.clock_address)
         problem_text = kill_report.save(state, report)
         report.file_problem = report.file_problem or problem_text
         kill_report.hand_over(instance.folder, report)
     return report
+
+
+def begun(instance: Instance, since_ns: int) -> float:
+    """The monotonic time of an instant (instance clock) from which this kill counts: now, where that was long ago."""
+    age_seconds = (clock.now_ns(instance.clock_address) - since_ns) / 1_000_000_000
+    return time.monotonic() - (age_seconds if 0 <= age_seconds < FRESH_SECONDS else 0.0)
 
 
 @contextmanager

@@ -23,7 +23,6 @@ from gateway.ops.rescue import has_run, is_silent, working_sender
 from gateway.ops.touch import Prices
 from gateway.ops.venue_truth import TableTruth, Truth, core_is_alive, venue_truth
 
-LATCH_SECONDS = 30.0  # a kill so soon behind its latch counts its times from there, a later one from its own beginning
 LOOK_SECONDS = 1.0  # for the venue's account, where no sender ever ran
 TAKEN_SECONDS = 1.0  # for the sender to take the last cancels
 LAST_LOOK_SECONDS = 0.5  # of the whole time, kept for the verification of positions
@@ -33,11 +32,10 @@ COUNTERS = {"PROCESS_IO": "counters", "PROCESS_SESSION": "session_counters"}  # 
 class Sequence:
     """One kill behind its latch; `run` fills the report."""
 
-    def __init__(self, instance: Instance, configuration: Configuration, report: KillReport, deadline: float):
-        self.instance, self.configuration, self.report, self.deadline = instance, configuration, report, deadline
+    def __init__(self, instance: Instance, configuration: Configuration, report: KillReport, began: float, deadline: float):
+        self.instance, self.configuration, self.report = instance, configuration, report
+        self.began, self.deadline = began, deadline
         self.frames: Templates = order_frames(configuration)
-        age_seconds = (clock.now_ns(instance.clock_address) - report.latched_ns) / 1_000_000_000
-        self.began = time.monotonic() - (age_seconds if 0 <= age_seconds < LATCH_SECONDS else 0.0)
         self.venue, report.drop_copy_problem = venue_truth(configuration, clock.monotonic_ns)
         self.table = TableTruth(instance)
 

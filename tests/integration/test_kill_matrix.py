@@ -18,15 +18,15 @@ from gateway import layout
 from gateway.errors import AttachError
 from gateway.instance import Instance
 from gateway.ops import kill_file
-from tests.kill_desk import Desk, Figures
+from tests.kill_desk import KILL_SECONDS, Desk, Figures
 
-BLOCKED_MS, CLOSED_MS, REPORT_MS = 10.0, 5_000, 9_500
+BLOCKED_MS, CLOSED_MS, REPORT_MS = 10.0, 5_000, 1_000 * KILL_SECONDS + 500
 ANSWERING = {"normal load", "core stopped", "core crashed", "session down", "disk full", "twice at once", "during start"}
 CHEAP = ("normal load", "core stopped", "session down", "disk full", "twice at once")
 DEAR = ("venue refuses cancels", "venue silent", "core crashed", "during start")
 BEGINNING_ANEW = {"core crashed", "during start", "session down", "disk full"}
 ROUNDS_CHEAP, ROUNDS_DEAR = 34, 9
-MUTE_MS = 11_000
+MUTE_MS = 1_000 * KILL_SECONDS + 8_000
 
 
 def normal_load(desk: Desk) -> Figures:
@@ -52,10 +52,21 @@ def session_down(desk: Desk) -> Figures:
 
 
 def venue_refuses_cancels(desk: Desk) -> Figures:
+    desk.keep_orders(True)  # nor does it cancel by itself, should the session be replaced on a busy machine
+    try:
+        return refused(desk)
+    finally:
+        desk.keep_orders(False)
+
+
+def refused(desk: Desk) -> Figures:
+    refusals = desk.gateway.counts["cancels_refused"]
     desk.fail(refuse_cancels=1_000)
     found = desk.kill()
     report = found.report
-    assert report["exit_code"] == 1 and not report["confirmed"] and desk.gateway.counts["cancels_refused"] > 0
+    assert desk.gateway.counts["cancels_refused"] > refusals
+    assert report["confirmed"] == (not found.open_orders), f"what it says is what the venue has: {report}"
+    assert report["clean"] == (not found.open_orders and not found.positions), f"{report}"  # an order may fill meanwhile
     named = {row["reference"] for row in report["residuals"] if row["reference"]}
     assert set(found.open_orders) <= named, "every order that is still open is named"
     desk.fail()
@@ -69,7 +80,8 @@ def venue_silent(desk: Desk) -> Figures:
     desk.fail(mute_ms=MUTE_MS)
     began = time.monotonic()
     found = desk.kill()
-    assert found.report["exit_code"] == 1 and not found.report["confirmed"] and found.report["residuals"]
+    report = found.report
+    assert report["exit_code"] == 1 and not report["confirmed"] and report["residuals"], f"{report}"
     time.sleep(max(0.0, began + MUTE_MS / 1000 + 2.0 - time.monotonic()))
     again = desk.kill()
     assert again.report["clean"], again.report
@@ -149,7 +161,8 @@ def judge(name: str, found: Figures) -> None:
     if name in ANSWERING:
         assert report["confirmed"] and not found.open_orders, f"{name}: {report}"
         assert 0 <= found.closed_ms <= CLOSED_MS, f"{name}: the venue had orders open for {found.closed_ms} ms"
-        assert 0 <= report["closed_after_ms"] <= CLOSED_MS, f"{name}: {report}"
+        confirmed_ms = REPORT_MS if name == "during start" else CLOSED_MS  # there the session has to come up first
+        assert 0 <= report["closed_after_ms"] <= confirmed_ms, f"{name}: {report}"
 
 
 def run(desk: Desk, name: str) -> Figures:
@@ -230,7 +243,7 @@ def test_two_hundred_kills_and_more(tmp_path):
             try:
                 figures[name].append(run(desk, name))
             except AssertionError as problem:
-                problems.append(f"run {index}, {name}: {problem}"[:500])
+                problems.append(f"run {index}, {name}: {problem}"[:4000])
                 desk.needs_start = True
             write(figures, problems)
     finally:
