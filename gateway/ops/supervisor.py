@@ -130,8 +130,8 @@ class Supervisor:
         """
         self.beat()
         self._beat["pid"] = os.getpid()
-        # Others start all of them, and we look before the first may come. Else the order session first: it needs nobody, and a
-        # kill during the start needs it. core before io: it compiles its kernels before frames arrive.
+        # Others start all of them, and we look before the first may come. Else the order session first: it needs nobody,
+        # and a kill during the start needs it. core before io: it compiles its kernels before frames arrive.
         for name in self.stages:
             if self.joined or name == pipeline.SESSION.name:
                 self._spawn(name)
