@@ -96,15 +96,14 @@ def wait_for_control(configuration: Configuration, stage: str, seconds: float = 
             instance = Instance.attach(name, parent, writable=())
             if not is_silent(instance, "PROCESS_CONTROL") and not instance.control[0]["stop"]:
                 deadline = max(deadline, time.monotonic() + 1.0)  # it waits with us; its own patience ends first
-                if stage == "core" or core_has_come(instance):
+                if stage != "io" or core_has_come(instance):
                     return instance.folder
         time.sleep(POLL_SECONDS)
     raise ControlAbsent(f"no control of {name} within {seconds:.0f} s; why: journalctl -u gateway-control@{name}")
 
 
 def core_has_come(instance: Instance) -> bool:
-    """io opens its port, and session its socket, only when somebody takes what is heard, or when core is gone and its orders
-    are to be cancelled."""
+    """io opens its port only when somebody takes the frames, or when core is gone and its orders are to be cancelled."""
     state = instance.control[0]["heartbeats"][layout.value("PROCESS_CORE")]["state"]
     return state in (layout.value("PROCESS_RUNNING"), layout.value("PROCESS_STOPPED"))
 

@@ -129,14 +129,12 @@ class Supervisor:
         """
         self.beat()
         self._beat["pid"] = os.getpid()
-        if self.joined:  # all of them, before the first may come: they do not wait for each other in our order
-            for name in self.stages:
+        # Others start all of them, and we look before the first may come. Else the order session first: it needs nobody,
+        # and a kill during the start needs it. core before io: it compiles its kernels before frames arrive.
+        for name in self.stages:
+            if self.joined or name == pipeline.SESSION.name:
                 self._spawn(name)
         self._beat["state"] = layout.value("PROCESS_RUNNING")
-        # The order session comes up meanwhile: it needs nobody, and a kill during the start needs it.
-        # core before io: it compiles its kernels before frames arrive.
-        if pipeline.SESSION.name in self.stages and not self.joined:
-            self._spawn(pipeline.SESSION.name)
         for name in sorted(self.stages):
             if name not in self.children:
                 self._spawn(name)
