@@ -193,17 +193,25 @@ static int send_new(struct io *io, const struct order_slot *order)
     return 1;
 }
 
-/* Cancels pass every check. A port that is full gets many more turns before one is given up. */
+/*
+ * Cancels pass every check. A port that is full gets IO_TRANSMIT_NS before one is given up. What is neither order nor cancel (a
+ * simulated venue's frames) then waits no more until the port has taken something: nobody is there who reads.
+ */
 static int send_cancel(struct io *io, const struct order_slot *order)
 {
-    int sent = hand_over(io, order);
-    if (!sent && ++io->transmit_tries < IO_TRANSMIT_TRIES)
-        return 0;
-    io->transmit_tries = 0;
-    if (sent)
+    if (hand_over(io, order)) {
         io->counters->io.cancels_transmitted += order->kind != ORDER_SLOT_OTHER;
-    else
-        io->counters->io.cancels_failed++;
+        io->transmit_since = 0;
+        return 1;
+    }
+    int64_t ticks = clock_ticks();
+    if (io->transmit_since == 0)
+        io->transmit_since = ticks;
+    if (clock_span_ns(&io->control->clock, ticks - io->transmit_since) < IO_TRANSMIT_NS)
+        return 0;
+    if (order->kind != ORDER_SLOT_OTHER)
+        io->transmit_since = 0; /* the next cancel waits as long */
+    io->counters->io.cancels_failed++;
     return 1;
 }
 

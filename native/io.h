@@ -8,7 +8,7 @@
 #include "port.h"
 
 /* cdef: begin */
-enum io_limit { IO_PORTS_MAX = 2, IO_ORDER_RINGS_MAX = 2, IO_ORDERS_PER_TURN = 32, IO_TRANSMIT_TRIES = 100000 };
+enum io_limit { IO_PORTS_MAX = 2, IO_ORDER_RINGS_MAX = 2, IO_ORDERS_PER_TURN = 32, IO_TRANSMIT_NS = 1000000000 };
 
 struct io {
     struct port ports[2];                 /* orders leave through the first */
@@ -24,7 +24,7 @@ struct io {
     uint32_t reserved;
     uint32_t ended[2];                    /* the port will never deliver again */
     uint32_t end_published;
-    uint32_t transmit_tries;              /* of the cancel at the head of a ring */
+    int64_t transmit_since;               /* ticks when the port first refused the frame at the head of a ring; 0: it has not */
     int64_t time_published_ticks;         /* when core last heard from us */
     int64_t time_interval_ticks;          /* how long it may hear nothing while the port is quiet; 0: for ever */
     struct exception *exception;          /* beside the first port; NULL: every frame is core's */

@@ -1,5 +1,7 @@
 """The io stage: frames reach the ring or are counted; no new order leaves against the latch, the epoch or its age."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -133,3 +135,35 @@ def test_time_records_leave_half_of_the_ring_to_frames():
         assert bench.peer.transmit(sent) == len(sent)
         bench.turns(64)
         assert bench.counters["drop_ring_full"] == 0 and bench.counters["frames_published"] == len(sent)
+
+
+def fill_port(bench, kind):
+    """Until nobody has read so much that the port takes no more; a frame of the ring waits then."""
+    taken = -1
+    while taken != bench.counters["frames_transmitted"]:
+        taken = int(bench.counters["frames_transmitted"])
+        for _ in range(32):
+            assert bench.order(b"f" * 60, kind)
+        bench.turns(4)
+
+
+@pytest.mark.parametrize(("kind", "waits_again"), [("ORDER_SLOT_OTHER", False), ("ORDER_SLOT_CANCEL", True)])
+def test_a_port_that_nobody_reads_holds_up_the_first_frame_and_after_it_only_cancels(kind, waits_again):
+    with io_bench() as bench:
+        fill_port(bench, kind)
+        assert bench.counters["cancels_failed"] == 0, "it is waited for"
+        waiting = 4
+        for _ in range(waiting):
+            bench.order(b"x" * 60, kind)
+        time.sleep(lib.IO_TRANSMIT_NS / 1e9 + 0.05)
+        bench.turns(100)
+        failed = int(bench.counters["cancels_failed"])
+        assert failed == 1 if waits_again else failed > waiting
+        taken = 0
+        while frames := bench.received():
+            taken += len(frames)
+            bench.turns(100)
+        assert taken == bench.counters["frames_transmitted"] and bench.counters["cancels_failed"] == failed
+        assert bench.order(b"y" * 60, kind)
+        bench.turns()
+        assert bench.received() == [b"y" * 60]

@@ -73,7 +73,7 @@ class SessionWire:
 
     def turn(self) -> int:
         """One turn of io.c: the inbox to core, orders and cancels to the socket. Returns how much there was."""
-        self.io.transmit_tries = 0  # a cancel waits for as long as the session exists: it is never given up
+        self.io.transmit_since = 0  # a cancel waits for as long as the session exists: it is never given up
         return int(lib.io_step(self.io))
 
     @property
