@@ -207,6 +207,11 @@ class Trading:
         assert outcome.returncode == 5 and "latch is set" in outcome.stderr and reason in outcome.stderr, outcome.stderr
         assert int(self.counters["orders_received"]) == before
 
+    def kill_command(self) -> None:
+        """The human, before: nothing open, nothing held."""
+        outcome = self.command("kill", "--instance", self.name)
+        assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
     def clear(self) -> None:
         """The human."""
         outcome = self.command("kill", "--clear", "--config", str(CONFIGURATION))

@@ -51,6 +51,7 @@ def control_dies(trading):
     trading.appliance.wait(10)
     trading.wait_for(lambda: trading.latch == "CONTROL_STALE")
     time.sleep(0.5)  # core still hears the venue, and journals it
+    trading.kill_command()  # nobody is left who cancels and closes by himself: a human does (docs/operating/kill.md)
     begins_again(trading, "CONTROL_STALE")
 
 
