@@ -194,8 +194,8 @@ static int send_new(struct io *io, const struct order_slot *order)
 }
 
 /*
- * Cancels pass every check. A port that is full gets IO_TRANSMIT_NS before one is given up. What is neither order nor cancel (a
- * simulated venue's frames) then waits no more until the port has taken something: nobody is there who reads.
+ * Cancels pass every check. A port that is full gets IO_TRANSMIT_NS before one is given up. What is neither order nor
+ * cancel (a simulated venue's frames) then waits no more until the port has taken something: nobody is there who reads.
  */
 static int send_cancel(struct io *io, const struct order_slot *order)
 {

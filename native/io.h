@@ -24,7 +24,7 @@ struct io {
     uint32_t reserved;
     uint32_t ended[2];                    /* the port will never deliver again */
     uint32_t end_published;
-    int64_t transmit_since;               /* ticks when the port first refused the frame at the head of a ring; 0: it has not */
+    int64_t transmit_since;               /* ticks since which the port refuses a ring's first frame; 0: it does not */
     int64_t time_published_ticks;         /* when core last heard from us */
     int64_t time_interval_ticks;          /* how long it may hear nothing while the port is quiet; 0: for ever */
     struct exception *exception;          /* beside the first port; NULL: every frame is core's */
