@@ -48,7 +48,6 @@ INTENT = offsets("intent")
 ROW = offsets("gate_row")
 INTENTS = offsets("intents")
 ORDER = offsets("order")
-ROW = offsets("gate_row")
 
 KILL, FENCE, STATE, QTY, RATE = (value(f"GATE_{name}") for name in ("KILL", "FENCE", "STATE", "QTY", "RATE"))
 DISABLED, JOURNAL, RING = (value(f"GATE_{name}") for name in ("DISABLED", "JOURNAL", "RING"))

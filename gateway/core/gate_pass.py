@@ -9,6 +9,7 @@ Hard rule: 1 only where every control answers 0. It may err on the other side al
 from numba import int64, uint64
 
 from gateway.core import ring
+from gateway.core.gate_exposure import EXPOSURE_MAX
 from gateway.core.gate_market import INSTRUMENT_FLAGS, PPM, TRADABLE
 from gateway.core.gate_rate import rate_fails
 from gateway.core.kernel import leaf
@@ -56,13 +57,11 @@ for _life, _flags in (("DAY", 0), ("DAY", POST_ONLY), ("IOC", 0)):  # fill or ki
     TERMS |= 1 << (value(f"TIME_{_life}") + 8 * _flags)
 # flags and trading state of a book stand in one word
 BOOK_FLAGS = sum(value(f"BOOK_{name}") for name in ("VALID", "STALE", "QUIET", "CROSSED", "FAULT"))
-BOOK_ASKED = BOOK_FLAGS | 0xFFFFFFFF << 32
-BOOK_ASKED -= 1 << 64
+BOOK_ASKED = -1 << 32 | BOOK_FLAGS
 BOOK_GOOD = value("BOOK_VALID") | value("TRADING_OPEN") << 32
 STRATEGY_SET = value("STRATEGY_SET")
 QUANTITY_BITS = value("ORDER_QUANTITY_MAX").bit_length()
 PRICE_BITS = value("ORDER_PRICE_MAX").bit_length()
-EXPOSURE_MAX = 1 << 60
 COARSE = 15  # bits of a share that are not looked at
 assert ((SCALED_MAX >> COARSE) + 1) * FRACTION_ONE < 1 << 64, "one word, without a sign"
 assert QUANTITY_BITS == PRICE_BITS == 31 and max(TERMS, POST_ONLY << 3) < 1 << 63

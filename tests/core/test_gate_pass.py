@@ -14,7 +14,6 @@ from gateway.ops.bench.gate_memory import MIDDLE, NOW_NS, TICK, GateMemory
 
 INSTRUMENTS, ROUNDS = 2, 60_000
 EDGES = (0, 1, 2, 3, 16, 31, 64, TICK, MIDDLE, 2**20, 2**31 - 1, 2**31, 2**32, SCALED_MAX, 2**60, 2**61, 2**62, 2**63 - 1)
-SPANS = layout.size("gate_row"), layout.size("book"), layout.size("intent")
 
 kernel_cache.prepare()
 
