@@ -305,11 +305,16 @@ class Desk:
         time.sleep(settle_seconds)
         latched_ns = report["latched_ns"] + self.ahead_ns()
         found = Figures(report)
-        rows = [row for row in list(self.gateway.arrivals) if row.letter in "OU" and not is_of_control(row.client_order_id)]
-        spans = [(self._arrived_ns(row) - latched_ns) / 1e6 for row in rows if row.time_ns > latched_ns]
+        spans = [(arrived_ns - latched_ns) / 1e6 for arrived_ns in self.orders_after(latched_ns)]
         found.last_order_ms, found.orders_late = max(spans, default=0.0), sum(span > 10 for span in spans)
         self._fold(found, latched_ns % DAY_NS)
         return found
+
+    def orders_after(self, time_ns: int) -> list[int]:
+        """When new orders of the strategy came in later than `time_ns`, both in the venue's time."""
+        rows = [row for row in list(self.gateway.arrivals) if row.letter in "OU" and not is_of_control(row.client_order_id)]
+        stamps = [self._arrived_ns(row) for row in rows if row.time_ns > time_ns]
+        return [stamp for stamp in stamps if stamp > time_ns]
 
     def _arrived_ns(self, row) -> int:
         """When an order came in by the wire's own stamp, in the venue's time; by the socket's where nobody listens."""

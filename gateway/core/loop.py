@@ -35,6 +35,7 @@ from gateway.core.report_stream import take_reports
 from gateway.core.reports import apply_refusal, take_parked
 from gateway.core.resolution import sweep_unanswered, take_resolutions
 from gateway.core.session_news import on_session_up
+from gateway.core.unattended import cancel_unattended
 from gateway.layout import offsets, size, value
 from gateway.protocols.udp import parse_frame
 
@@ -160,6 +161,7 @@ def on_time(core):
     path = load_i64(core + CORE.path)
     take_resolutions(path, core + CORE.resolutions, now_ns)
     sweep_unanswered(path, now_ns)
+    cancel_unattended(core, now_ns)
     take_parked(path, now_ns)
     open_new_risk(path, now_ns)
     sweep_marks(path, load_i64(load_i64(core + CORE.store) + STORE.used), now_ns)

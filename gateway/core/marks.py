@@ -95,11 +95,15 @@ def fair_price(book):
     """The middle, rounded down; the last trade where a side is missing; 0: neither, or beyond what an order may carry."""
     if load_i64(book + BOOK.bid_quantity) > 0 and load_i64(book + BOOK.ask_quantity) > 0:
         bid, ask = load_i64(book + BOOK.bid_price), load_i64(book + BOOK.ask_price)
-        if (abs(bid) > PRICE_MAX) | (abs(ask) > PRICE_MAX):
-            return 0
-        return (bid + ask) >> 1
+        return (bid + ask) >> 1 if is_payable(bid) and is_payable(ask) else 0
     last = load_i64(book + BOOK.last_price)
-    return last if abs(last) <= PRICE_MAX else 0
+    return last if is_payable(last) else 0
+
+
+@leaf
+def is_payable(price):
+    """Whether an order may carry it. No abs: the lowest word has none, and would pass."""
+    return (price >= -PRICE_MAX) & (price <= PRICE_MAX)
 
 
 @kernel

@@ -29,6 +29,7 @@ from gateway.core.quality_store import QualitySettings, make_quality
 from gateway.core.recovery import make_healing
 from gateway.core.requests import make_request_frame
 from gateway.core.strategy_file import load_strategy
+from gateway.core.unattended import make_unattended
 from gateway.errors import GatewayError
 from gateway.instance import Instance, handle_address
 from gateway.native import ffi
@@ -254,6 +255,9 @@ class CoreStage:
         core.account = instance.address("gate")
         core.quality = self._make_quality(configuration)
         core.gate_rows = instance.body("gate")
+        unattended, kept = make_unattended(configuration.watch.control_stale_ms * MILLISECOND_NS)
+        self._keep += kept
+        core.unattended = self._kept(unattended)
 
     def _make_quality(self, configuration: Configuration) -> int:
         """Address of the struct quality; 0 when nothing is asked of it."""

@@ -1,6 +1,14 @@
 /*
  * core.h — what the core stage holds between turns: handles and addresses, nothing else. Process-local.
  */
+
+/* What core cancels with when control, which ends a kill otherwise, is silent. Process-local. */
+struct unattended {
+    uint64_t intents;  /* struct intents of its own */
+    int64_t silent_ns; /* control without a sign of life for longer than this is gone */
+    uint64_t cursor;   /* row of our own orders that was looked at last */
+};
+
 struct core {
     struct ring_reader frames; /* io_core */
     struct ring_reader session; /* session_core */
@@ -32,5 +40,6 @@ struct core {
     struct ring_reader external; /* external_core */
     uint64_t external_intents; /* struct intents that its records are copied into; 0: nobody may send any */
     struct ring_reader resolutions; /* control_core */
+    uint64_t unattended;       /* struct unattended; 0: there is no control that could fall silent */
     uint64_t finished;         /* the input ended and everything held was delivered */
 };

@@ -61,8 +61,13 @@ def test_a_price_below_zero_marks_a_position_and_makes_no_window(desk):
     assert desk.look_at(1) == 1
     assert desk.rows["mark"][1] == -501 and desk.rows["window_price"][1] == 0
     assert desk.account["equity"] == WEALTH + 100 * (1_000_200 + 501)
-    desk.set_book(1, bid_price=-(2**62), ask_price=2**62)
-    assert desk.look_at(1) == 0
+
+
+@pytest.mark.parametrize("price", [-(2**63), -(2**62), 2**62, 2**63 - 1])
+def test_a_price_that_no_order_may_carry_marks_nothing(desk, price):
+    for touch in ({"bid_price": price}, {"ask_price": price}, {"bid_quantity": 0, "last_price": price}):
+        desk.set_book(1, **{"bid_price": 1_000_000, "bid_quantity": 100, "ask_price": 1_000_200, **touch})
+        assert desk.look_at(1) == 0 and desk.rows["mark"][1] == 0, touch
 
 
 def test_the_window_is_the_mean_of_a_sample_a_tenth_and_forgets_what_is_older(desk):

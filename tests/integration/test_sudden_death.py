@@ -4,7 +4,6 @@ One death of each process by default, ROUNDS of each with `-m long`: GATEWAY_DEA
 """
 
 import os
-import time
 
 import pytest
 
@@ -45,13 +44,13 @@ def core_dies(trading):
 
 
 def control_dies(trading):
-    """io sets the latch; what core had put into the journal's ring reaches the file before the memory is removed."""
+    """io sets the latch, core cancels; what it had put into the journal's ring reaches the file before the memory goes."""
     trading.trades()
     trading.kill("PROCESS_CONTROL")
     trading.appliance.wait(10)
     trading.wait_for(lambda: trading.latch == "CONTROL_STALE")
-    time.sleep(0.5)  # core still hears the venue, and journals it
-    trading.kill_command()  # nobody is left who cancels and closes by himself: a human does (docs/operating/kill.md)
+    trading.wait_for(lambda: not trading.account().open_orders)  # gateway/core/unattended.py
+    trading.kill_command()  # nobody is left who closes positions by himself: a human does (docs/operating/kill.md)
     begins_again(trading, "CONTROL_STALE")
 
 
