@@ -31,6 +31,7 @@ LEVELS = (
 )
 NAMES_BANNED = {"utils", "util", "helpers", "helper", "manager", "base", "common", "misc"}
 WORDS_BANNED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
+LIVE_SEARCH = re.compile(r"\.nonzero\(|flatnonzero\([\w.]*rows?[\w.]*\[\"\w+\"\]\)")
 C_CLOCKS = re.compile(r"\b(?:clock_gettime|gettimeofday|__rdtsc\w*|_rdtsc|timespec_get|time\s*\(\s*NULL)\b")
 
 
@@ -202,6 +203,16 @@ def test_the_product_never_imports_scapy():
         for path in python_files("gateway")
         for module, line in imports_of(path)
         if module.split(".")[0] == "scapy"
+    ]
+    refuse(wrong)
+
+
+def test_nobody_looks_for_what_is_not_zero_in_memory_that_others_write():
+    wrong = [
+        f"{place(path, number)} raises when a number becomes zero meanwhile; use np.flatnonzero on a copy"
+        for path in python_files("gateway")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if LIVE_SEARCH.search(line)
     ]
     refuse(wrong)
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gateway import layout
 from gateway.core import book_reader, orders
 from gateway.core.book_store import make_store
@@ -269,5 +271,5 @@ def appliance_books(instance: Instance) -> dict[str, dict[str, Any]]:
 def appliance_positions(instance: Instance) -> dict[str, int]:
     """Our position by symbol."""
     rows, books = instance.rows("gate"), instance.rows("books")
-    held = rows["position"].nonzero()[0]
-    return {books[index]["symbol"].decode("ascii").rstrip(): int(rows[index]["position"]) for index in held}
+    held = rows["position"].copy()
+    return {books[index]["symbol"].decode("ascii").rstrip(): int(held[index]) for index in np.flatnonzero(held)}

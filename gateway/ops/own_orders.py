@@ -68,7 +68,7 @@ def listed(instance: Instance) -> np.ndarray:
 def positions(instance: Instance, carried: dict[str, int], named: np.ndarray) -> dict[str, int]:
     """Signed quantity by symbol, without zeros; `carried` stands in for instruments that are not `named` yet."""
     held = instance.rows("gate")["position"][named]
-    ours = {symbol_of(instance, int(named[index])): int(held[index]) for index in held.nonzero()[0]}
+    ours = {symbol_of(instance, int(named[index])): int(held[index]) for index in np.flatnonzero(held)}
     if carried:
         known = {name.decode("ascii", "replace").rstrip() for name in instance.rows("books")["symbol"][named]}
         ours |= {symbol: quantity for symbol, quantity in carried.items() if quantity and symbol not in known}

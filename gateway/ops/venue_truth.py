@@ -9,6 +9,8 @@ Hard rule: what is not `current` proves nothing. An order is over once the venue
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from gateway import layout
 from gateway.config import Configuration
 from gateway.core.orders import LIVE_STATES, open_orders
@@ -142,8 +144,8 @@ class TableTruth:
 
     def positions(self) -> dict[str, int]:
         """Of the gate."""
-        held = self._gate["position"].nonzero()[0]
-        return {self._symbol(int(row)): int(self._gate["position"][row]) for row in held}
+        held = self._gate["position"].copy()
+        return {self._symbol(row): int(held[row]) for row in np.flatnonzero(held).tolist()}
 
     def is_known(self, reference: int) -> bool:
         """Core has heard of it."""

@@ -5,6 +5,8 @@ Beside the corridor. Hard rule: call it only while no step runs.
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from gateway import layout
 from gateway.venues.simulator.state import Venue
 from gateway.venues.simulator.symbols import symbol_name
@@ -41,7 +43,7 @@ def queue(venue: Venue, symbol: int, level: int) -> list[tuple[int, int, int]]:
 def book_of(venue: Venue, symbol: int) -> Book:
     """The full depth of one symbol."""
     row, ladder = venue.symbols[symbol], venue.ladders[symbol]
-    occupied = [int(level) for level in ladder["orders"].nonzero()[0]]
+    occupied = [int(level) for level in np.flatnonzero(ladder["orders"])]
     bids: list[Level] = []
     asks: list[Level] = []
     for level in occupied:

@@ -23,10 +23,9 @@ def counts(counters: np.void) -> dict[str, Any]:
     plain |= {name: int(counters[name]) for name in layout.offsets("venue_counters")._fields if name not in SKIPPED}
     for name in LINE_COUNTS:
         plain[name] = {line: int(counters[name][index]) for index, line in enumerate(STREAMS)}
-    types = counters["messages_by_type"]
-    plain["messages_by_type"] = {chr(index): int(types[index]) for index in types.nonzero()[0]}
-    rejects = counters["rejects"]
-    plain["rejects"] = {f"{index:#06x}": int(rejects[index]) for index in rejects.nonzero()[0]}
+    types, rejects = counters["messages_by_type"].copy(), counters["rejects"].copy()
+    plain["messages_by_type"] = {chr(index): int(types[index]) for index in np.flatnonzero(types)}
+    plain["rejects"] = {f"{index:#06x}": int(rejects[index]) for index in np.flatnonzero(rejects)}
     return plain
 
 
