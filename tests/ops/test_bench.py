@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from gateway.cli import bench
+from gateway.errors import CapabilityError
 from gateway.layout import value
-from gateway.ops.bench import report, rounds
+from gateway.ops.bench import nautilus, report, rounds
 from gateway.ops.bench.itch_stream import LAYOUTS, MOLD_HEADER_BYTES, PACKET_BYTES_MAX, make_stream
 from gateway.ops.bench.suite import Contender, Plan, Reading, Result, Row, Target
 from gateway.protocols import itch50
@@ -104,3 +105,25 @@ def test_the_exit_code_is_the_gate_and_not_the_target(monkeypatch, capsys, failu
     bench.configure(parser)
     assert bench.run(parser.parse_args(["--suite", "decode", "--quick"])) == code
     assert "MISSED" in capsys.readouterr().out
+
+
+class Engine:
+    """Stands for a risk engine that lets the first `room` orders of a round pass."""
+
+    def __init__(self, room: int):
+        self.room, self.passed = room, []
+
+    def execute(self, command: object) -> None:
+        if len(self.passed) < self.room:
+            self.passed.append(command)
+
+
+def test_a_peer_that_refuses_orders_of_the_round_is_not_timed(monkeypatch):
+    for room, counts in ((10, True), (9, False)):
+        engine, commands = Engine(room), list(range(10))
+        monkeypatch.setattr(nautilus, "_engine", lambda count, made=engine, orders=commands: (made, orders, made.passed))
+        if counts:
+            assert [len(row.samples) for row in nautilus.nautilus(PLAN)] == [nautilus.ROUNDS]
+        else:
+            with pytest.raises(CapabilityError, match="9 of 10 orders"):
+                nautilus.nautilus(PLAN)
