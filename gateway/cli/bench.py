@@ -2,7 +2,9 @@
 
 import argparse
 import os
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from gateway.cli.output import print_json, print_note, print_table, progress, tell_left_overs, to_json
 from gateway.cli.termination import leave_in_order
@@ -28,16 +30,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of recorded exchange data; default: $GATEWAY_SHARED_DATA, else seeded streams",
     )
+    parser.add_argument(
+        "--compare",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="what moved since the run whose --json FILE is; two files: between them, and nothing is measured",
+    )
     parser.add_argument("--json", metavar="FILE", help="write every sample, machine facts and commit to FILE; - is stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the suites; exit code 1 when a correctness gate failed."""
-    from gateway.ops.bench import machine, report
+    from gateway.ops.bench import compare, machine, report
     from gateway.ops.bench.suite import Plan, Result, run_suite
 
     if arguments.json and arguments.json != "-" and not Path(arguments.json).absolute().parent.is_dir():
         raise UsageError(f"--json {arguments.json}: the folder does not exist; make it first")
+    files = arguments.compare or []
+    if len(files) > 2:
+        raise UsageError("--compare takes one file, or two; leave the others out")
+    earlier = [compare.load(path) for path in files]
+    if len(earlier) == 2:
+        print_changes(earlier[0], earlier[1], as_json=arguments.json == "-")
+        return EXIT_DONE
     data = recorded_data(arguments.data)
     leave_in_order()
     tell_left_overs()
@@ -60,7 +76,24 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(told)
     elif arguments.json:
         Path(arguments.json).write_text(to_json(told, indent=1) + "\n", encoding="utf-8")
+    if earlier and arguments.json != "-":
+        print_changes(earlier[0], told)
     return EXIT_DONE if told["ok"] else EXIT_CHECK_FAILED
+
+
+def print_changes(then: dict[str, Any], now: dict[str, Any], as_json: bool = False) -> None:
+    """What moved between two results, to stdout."""
+    from gateway.ops.bench import compare
+
+    changes, remarks = compare.compare(then, now), compare.remarks(then, now)
+    if as_json:
+        rows = [asdict(row) | {"moved": row.moved, "verdict": row.verdict} for row in changes]
+        print_json({"changes": rows, "remarks": remarks})
+        return
+    print("\nWhat moved")
+    print_table(compare.COLUMNS, compare.table_rows(changes), compare.NUMERIC)
+    for line in remarks:
+        print(f"note    {line}")
 
 
 def recorded_data(given: Path | None) -> Path | None:
