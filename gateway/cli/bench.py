@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,30 +29,42 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of recorded exchange data; default: $GATEWAY_SHARED_DATA, else seeded streams",
     )
-    parser.add_argument(
-        "--compare",
-        nargs="+",
-        type=Path,
-        metavar="FILE",
-        help="what moved since the run whose --json FILE is; two files: between them, and nothing is measured",
-    )
     parser.add_argument("--json", metavar="FILE", help="write every sample, machine facts and commit to FILE; - is stdout")
+    parser.add_argument("--from", dest="source", type=Path, metavar="FILE", help="a --json FILE instead of measuring")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="what moved since the run that wrote this --json FILE")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="draw ratios, percentiles and the stages as SVG into DIR")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the suites; exit code 1 when a correctness gate failed."""
-    from gateway.ops.bench import compare, machine, report
+    from gateway.ops.bench import compare, plots, report
+
+    for option, folder in (("json", Path(arguments.json or "-").absolute().parent), ("plots", arguments.plots)):
+        if folder is not None and not folder.is_dir():
+            raise UsageError(f"--{option}: the folder {folder} does not exist; make it first")
+    if arguments.source and not (arguments.compare or arguments.plots):
+        raise UsageError("--from measures nothing; say what to do with it: --compare FILE, --plots DIR")
+    earlier = report.load(arguments.compare) if arguments.compare else None
+    told = report.load(arguments.source) if arguments.source else measure(arguments)
+    changes = compare.compare(earlier, told) if earlier else []
+    if arguments.json == "-":
+        print_json(told | {"changes": [change.to_data() for change in changes]})
+    elif earlier:
+        print("\nWhat moved")
+        print_table(compare.COLUMNS, compare.table_rows(changes), compare.NUMERIC)
+        for line in compare.remarks(earlier, told):
+            print(f"note    {line}")
+    if arguments.plots:
+        for path in plots.draw(told, arguments.plots):
+            print_note(f"drawn: {path}")
+    return EXIT_DONE if told["ok"] else EXIT_CHECK_FAILED
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Runs the suites, prints their tables unless stdout is for JSON, and writes the file that was asked for."""
+    from gateway.ops.bench import machine, report
     from gateway.ops.bench.suite import Plan, Result, run_suite
 
-    if arguments.json and arguments.json != "-" and not Path(arguments.json).absolute().parent.is_dir():
-        raise UsageError(f"--json {arguments.json}: the folder does not exist; make it first")
-    files = arguments.compare or []
-    if len(files) > 2:
-        raise UsageError("--compare takes one file, or two; leave the others out")
-    earlier = [compare.load(path) for path in files]
-    if len(earlier) == 2:
-        print_changes(earlier[0], earlier[1], as_json=arguments.json == "-")
-        return EXIT_DONE
     data = recorded_data(arguments.data)
     leave_in_order()
     tell_left_overs()
@@ -69,31 +80,12 @@ def run(arguments: argparse.Namespace) -> int:
             )
             results.append(run_suite(name, plan))
     noise = machine.noise(before)
+    told = report.to_data(results, facts, noise, arguments.quick)
     if arguments.json != "-":
         print_results(results, noise)
-    told = report.to_data(results, facts, noise, arguments.quick)
-    if arguments.json == "-":
-        print_json(told)
-    elif arguments.json:
-        Path(arguments.json).write_text(to_json(told, indent=1) + "\n", encoding="utf-8")
-    if earlier and arguments.json != "-":
-        print_changes(earlier[0], told)
-    return EXIT_DONE if told["ok"] else EXIT_CHECK_FAILED
-
-
-def print_changes(then: dict[str, Any], now: dict[str, Any], as_json: bool = False) -> None:
-    """What moved between two results, to stdout."""
-    from gateway.ops.bench import compare
-
-    changes, remarks = compare.compare(then, now), compare.remarks(then, now)
-    if as_json:
-        rows = [asdict(row) | {"moved": row.moved, "verdict": row.verdict} for row in changes]
-        print_json({"changes": rows, "remarks": remarks})
-        return
-    print("\nWhat moved")
-    print_table(compare.COLUMNS, compare.table_rows(changes), compare.NUMERIC)
-    for line in remarks:
-        print(f"note    {line}")
+        if arguments.json:
+            Path(arguments.json).write_text(to_json(told, indent=1) + "\n", encoding="utf-8")
+    return told
 
 
 def recorded_data(given: Path | None) -> Path | None:

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.cli.main import main
 from gateway.errors import UsageError
-from gateway.ops.bench import compare
+from gateway.ops.bench import compare, report
 
 OURS, PEER = "gateway", "own C"
 SCATTER = (0.99, 1.0, 1.0, 1.0, 1.01)
@@ -93,19 +93,19 @@ def test_a_file_that_is_no_result_is_refused_in_one_line(tmp_path, text):
     path = tmp_path / "old.json"
     path.write_text(text)
     with pytest.raises(UsageError, match="no result of gateway bench --json"):
-        compare.load(path)
+        report.load(path)
     with pytest.raises(UsageError):
-        compare.load(tmp_path / "absent.json")
+        report.load(tmp_path / "absent.json")
 
 
-def test_two_files_are_compared_without_a_run(tmp_path, capsys):
-    paths = [tmp_path / "old.json", tmp_path / "new.json"]
-    for path, value in zip(paths, (10, 5), strict=True):
-        path.write_text(json.dumps(result(row(OURS, value))))
-    assert main(["bench", "--compare", *map(str, paths), "--json", "-"]) == 0
+def test_two_results_are_compared_without_a_run(tmp_path, capsys):
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    for path, value in ((old, 10), (new, 5)):
+        path.write_text(json.dumps(result(row(OURS, value)) | {"ok": True}))
+    assert main(["bench", "--from", str(new), "--compare", str(old), "--json", "-"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [(found["verdict"], found["moved"]) for found in told["changes"]] == [("faster", 0.5)]
-    assert main(["bench", "--compare", *map(str, paths)]) == 0
+    assert main(["bench", "--from", str(new), "--compare", str(old)]) == 0
     assert "faster" in capsys.readouterr().out
-    assert main(["bench", "--compare", *map(str, paths), str(paths[0])]) == 2
-    assert "one file, or two" in capsys.readouterr().err
+    assert main(["bench", "--from", str(new)]) == 2
+    assert "say what to do with it" in capsys.readouterr().err

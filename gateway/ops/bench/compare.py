@@ -7,14 +7,10 @@
 Hard rule: nothing is called faster or slower within the noise, on another machine's figures, or where a result was wrong.
 """
 
-import json
 import math
 import statistics
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
-
-from gateway.errors import UsageError
 
 COLUMNS = ("suite", "contender", "metric", "then", "now", "change", "drift", "moved", "noise", "verdict")
 NUMERIC = ("then", "now", "change", "drift", "moved", "noise")
@@ -58,16 +54,9 @@ class Change:
             return "same"
         return "faster" if (self.moved < 1) != self.unit.endswith(RATES) else "slower"
 
-
-def load(path: Path) -> dict[str, Any]:
-    """What `gateway bench --json` has written. Raises UsageError."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(document["suites"], list) or not isinstance(document["machine"], dict):
-            raise TypeError("it has other parts")
-    except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise UsageError(f"{path}: no result of gateway bench --json ({problem}); make one, or name another file") from None
-    return dict(document)
+    def to_data(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"moved": self.moved, "verdict": self.verdict}
 
 
 def compare(then: dict[str, Any], now: dict[str, Any]) -> list[Change]:

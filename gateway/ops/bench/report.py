@@ -1,8 +1,11 @@
 """Results for programs (one JSON object with every sample) and for people (one table per suite)."""
 
+import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from gateway.errors import UsageError
 from gateway.ops.bench.rounds import median, spread
 from gateway.ops.bench.suite import Result, Row
 
@@ -19,6 +22,17 @@ def to_data(results: list[Result], machine: dict[str, Any], noise: dict[str, flo
         "noise": noise,
         "suites": [{**asdict(result), "ok": result.ok} | _figures(result) for result in results],
     }
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What `gateway bench --json` has written. Raises UsageError."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document["suites"], list) or not isinstance(document["machine"], dict):
+            raise TypeError("it has other parts")
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise UsageError(f"{path}: no result of gateway bench --json ({problem}); make one, or name another file") from None
+    return dict(document)
 
 
 def _figures(result: Result) -> dict[str, Any]:
