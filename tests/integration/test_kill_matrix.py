@@ -18,7 +18,8 @@ from gateway import layout
 from gateway.errors import AttachError
 from gateway.instance import Instance
 from gateway.ops import kill_file
-from tests.kill_desk import KILL_SECONDS, Desk, Figures
+from tests.kill_desk import KILL_SECONDS, Desk
+from tests.kill_figures import Figures
 
 BLOCKED_MS, CLOSED_MS, REPORT_MS = 10.0, 5_000, 1_000 * KILL_SECONDS + 500
 ANSWERING = {"normal load", "core stopped", "core crashed", "session down", "disk full", "twice at once", "during start"}
