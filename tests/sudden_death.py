@@ -61,8 +61,12 @@ class Trading:
         self.environment = {**os.environ, **given, session_secret.VARIABLE: PASSWORD}
         self.appliance: subprocess.Popen[bytes] | None = None
         self.venue = self._spawn("venue", self._venue_words())
-        self.counters: Any = self.wait_for(lambda: attach_counters(f"{self.name}-venue"), START_SECONDS)
-        self.start()
+        try:
+            self.counters: Any = self.wait_for(lambda: attach_counters(f"{self.name}-venue"), START_SECONDS)
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def _venue_words(self) -> list[str]:
         words = ["venue", "--port", f"pair:{self.name},side=b", "--instance", f"{self.name}-venue", "--idle", "sleep"]
