@@ -140,7 +140,7 @@ def adopt(path, kind, message, now_ns):
 
 @kernel
 def use_up(path, reference):
-    """The venue has seen `reference`: ours go on behind it."""
+    """The venue has seen `reference`, or will: ours go on behind it."""
     table, intents = load_i64(path + PATH.table), load_i64(path + PATH.intents)
     if reference >= load_i64(table + TABLE.next_reference) and reference <= REFERENCE_MAX:
         store_i64(table + TABLE.next_reference, reference + 1)

@@ -14,7 +14,7 @@ from numba import cfunc, types
 
 from gateway import limits
 from gateway.core import arbitrate, ring
-from gateway.core.adoption import open_new_risk
+from gateway.core.adoption import open_new_risk, use_up
 from gateway.core.channels import channel_at, deliver, drain_feed
 from gateway.core.counters import add_to, count_reason
 from gateway.core.events import on_event
@@ -26,6 +26,7 @@ from gateway.core.memory import (
     load_i64,
     load_u16,
     load_u32,
+    relaxed,
     store_i64,
     ticks,
 )
@@ -40,6 +41,8 @@ from gateway.layout import offsets, size, value
 from gateway.protocols.udp import parse_frame
 
 CORE = offsets("core")
+PATH = offsets("order_path")
+CONTROL = offsets("control_block")
 FRAME = offsets("frame_slot")
 DATAGRAM = offsets("datagram")
 LINE = offsets("line")
@@ -159,6 +162,7 @@ def on_time(core):
         drain_feed(core, feed, arbitrate.next_ready(feed, now_ns, counters))
     take_reports(core, 0, 0)
     path = load_i64(core + CORE.path)
+    use_up(path, relaxed(load_i64(path + PATH.control) + CONTROL.reference_used))
     take_resolutions(path, core + CORE.resolutions, now_ns)
     sweep_unanswered(path, now_ns)
     cancel_unattended(core, now_ns)

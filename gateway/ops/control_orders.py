@@ -113,7 +113,7 @@ class ControlOrders:
         if reference > REFERENCE_MAX:
             return 0
         self._write(reference)
-        self._reference = reference
+        self.instance.control[0]["reference_used"] = self._reference = reference
         return reference
 
     def _written(self) -> int:

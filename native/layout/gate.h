@@ -58,7 +58,8 @@ struct control_block {
 
     uint64_t kill_latch; /* enum kill_reason; 0: clear */
     int64_t kill_time_ns;
-    uint64_t reserved_kill[6];
+    uint64_t reference_used; /* the highest that control has sent by itself: core's go on behind it */
+    uint64_t reserved_kill[5];
 
     uint64_t epoch; /* fencing epoch this node holds */
     uint64_t lease_expires_ns; /* 0: single node, no lease */

@@ -7,7 +7,7 @@ import pytest
 from numba import njit
 
 from gateway import kernel_cache, layout
-from gateway.core.adoption import find_instrument, open_new_risk, strategy_of
+from gateway.core.adoption import find_instrument, open_new_risk, strategy_of, use_up
 from gateway.core.memory import address_of
 from gateway.core.order_frames import client_order_id
 from gateway.core.reports import take_parked
@@ -30,6 +30,11 @@ def _strategy_of(text):
 @njit(cache=True)
 def _find(path, word):
     return find_instrument(path, word)
+
+
+@njit(cache=True)
+def _use_up(path, reference):
+    use_up(path, reference)
 
 
 @njit(cache=True)
@@ -86,6 +91,12 @@ def test_an_order_nobody_sent_here_is_adopted_with_its_reservation_and_its_strat
     desk.report("OrderCanceled", user_ref_num=40, quantity=70, reason="U")
     assert (desk.state(40), desk.rows["position"][1], desk.rows["open_buy"][1]) == ("CANCELLED", 30, 0)
     assert desk.holdings["position"][3, 1] == 30
+
+
+def test_references_that_somebody_else_used_are_passed_over_and_never_come_again(desk: Desk) -> None:
+    for used, following in ((0, 1), (40, 41), (12, 41), (2**31, 41), (2**31 - 1, 2**31)):
+        _use_up(desk.path.address, used)
+        assert desk.table["next_reference"][0] == following == desk.intents["next_reference"][0]
 
 
 def test_what_is_heard_again_is_no_execution_for_repeat(desk: Desk) -> None:

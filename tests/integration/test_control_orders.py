@@ -63,6 +63,9 @@ def test_each_order_and_cancel_of_a_kill_is_written_down_with_its_reason_and_tol
     assert command.main(["order", str(cancelled), "--instance", desk.name, "--json"]) == 0
     (order,) = json.loads(capsys.readouterr().out)["orders"]
     assert any(event.get("control") for event in order["events"])
+    used = max(line["reference"] for line in lines if line["kind"] in ("order", "mass_cancel"))
+    assert int(desk.instance.control[0]["reference_used"]) == used
+    desk.wait_for(lambda: int(desk.instance.regions["orders"].view("order_table")[0]["next_reference"]) > used, 5)
     desk.rearm()
 
 

@@ -48,6 +48,7 @@ def test_an_order_stands_in_the_file_with_its_inputs_before_the_ring_has_it(inst
     with control_orders(instance, PACKETS, tmp_path, KILL) as ring:
         reference = ring.reduce("B", 300, "AAPL", 1_001_000, IMMEDIATE, inputs=inputs)
         assert ring.cancel(12) and ring.mass_cancel("AAPL") == reference + 1
+        assert int(instance.control[0]["reference_used"]) == reference + 1  # core goes on behind it
         assert ring.waiting() == 3
     order, cancel, mass_cancel = seen
     terms = {"kind": "order", "side": "buy", "symbol": "AAPL", "quantity": 300, "price": 1_001_000, "time_in_force": "ioc"}
