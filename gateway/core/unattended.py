@@ -2,8 +2,8 @@
 
     latch set, control silent ─► every live order ─► cancel ─► gate ⑦ ─► submit ⑧      UNKNOWN after a time ─► cancel again
 
-Hard rule: only cancels, through the path of every other one. Positions stay: closing them is for control, or for a person's
-`gateway kill`.
+Hard rule: only cancels, through the path of every other one, and none of an order that closes a position: those belong to
+control, or to a person's `gateway kill`, who may be at it just now.
 """
 
 from typing import Any
@@ -29,6 +29,7 @@ HEARTBEAT = offsets("heartbeat")
 OF_CONTROL = CONTROL.heartbeats + value("PROCESS_CONTROL") * size("heartbeat")
 CANCEL, INTENT_BYTES = value("INTENT_CANCEL"), size("intent")
 RUNNING = value("PROCESS_RUNNING")
+CONTROLS = value("GATE_STRATEGIES") - 1  # the row of what control sends by itself
 ROWS_PER_LOOK = 1024
 
 
@@ -46,13 +47,20 @@ def cancel_unattended(core, now_ns):
     for _ in range(min(rows, ROWS_PER_LOOK)):
         cursor = cursor + 1 if cursor + 1 < rows else 0
         order = load_i64(path + PATH.orders) + cursor * ORDER_BYTES
-        if is_live(order) == 1 and load_u8(order + ORDER.state) != CANCELLING:
+        if is_open(order) == 1:
             intend_cancel(intents, order)
             if submit_intents(path, intents, now_ns, 0, 0) == 0:
                 break  # no room: the next look goes on behind it, and comes round
             sent += 1
     store_i64(unattended + UNATTENDED.cursor, cursor)
     return sent
+
+
+@kernel
+def is_open(order):
+    """1 for an order of a strategy that may still fill and has no cancel on its way."""
+    own = load_u32(order + ORDER.strategy) != CONTROLS
+    return is_live(order) & own & (load_u8(order + ORDER.state) != CANCELLING)
 
 
 @kernel

@@ -91,6 +91,12 @@ def test_nothing_is_cancelled_for_a_control_that_is_not_missed(field, number):
     assert unattended.look() == []
 
 
+def test_an_order_that_control_sent_to_close_a_position_is_left():
+    unattended = Unattended()
+    unattended.desk.orders["strategy"][2] = layout.value("GATE_STRATEGIES") - 1
+    assert unattended.look() == [1, 3] and unattended.look() == []
+
+
 def test_the_silence_has_to_last():
     unattended = Unattended()
     assert unattended.look(LATE_NS - 1) == []
