@@ -226,7 +226,8 @@ class Trading:
         assert self.appliance is not None
         self.appliance.send_signal(signal.SIGTERM)
         self.appliance.wait(COMMAND_SECONDS)
-        lines = [line for line in self.log().splitlines() if line.startswith("{")]
+        text = (self.folder / "appliance.log").read_text(errors="replace")  # a summary is longer than what `log` shows
+        lines = [line for line in text.splitlines() if line.startswith("{")]
         return dict(json.loads(lines[-1])) if lines else {}
 
     def close(self) -> None:
