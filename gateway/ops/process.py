@@ -16,6 +16,7 @@ from gateway.instance import PREFIX, Instance
 from gateway.ops.appliance import CoreStage, io_stage
 from gateway.ops.notification import Notification
 from gateway.ops.privileges import bind_early, bind_for_good
+from gateway.ops.producer import hold_rings
 from gateway.ops.session_loop import SessionStage
 from gateway.stages import Io, Placement, run_loop
 
@@ -73,6 +74,8 @@ def main(words: list[str]) -> int:
         configuration = Configuration(**json.loads((folder / CONFIGURATION_FILE).read_text()))
         writable = pipeline.writable_by(*stages)
         instance = Instance.attach(folder.name.removeprefix(PREFIX), folder.parent, writable=writable)
+        if not hold_rings(instance, stages):
+            return 0
         beat = instance.control[0]["heartbeats"][layout.value(HEARTBEATS[stages[0]])]
         beat["state"] = layout.value("PROCESS_STARTING")
         bind_early(configuration, stages)

@@ -238,16 +238,20 @@ class Supervisor:
         self.journal.drain(clock.now_ns(self.instance.clock_address))
 
     def _on_death(self, name: str, code: int) -> None:
-        del self.children[name]
+        pid = self.children.pop(name).pid
         if code == 0 and self._input_ended():
             return  # a recording has ended, and with it every stage in its turn
         self.log.error("process_ended", f"process {name} ended ({_ending(code)})", ended=name, code=code)
-        self._heartbeat_of(name)["state"] = layout.value("PROCESS_STOPPED")  # type: ignore[index]
+        beat: Any = self._heartbeat_of(name)
+        followed = int(beat["pid"]) not in (0, pid)  # by one that a kill has started, who took us for dead
+        if not followed:
+            beat["state"] = layout.value("PROCESS_STOPPED")
         if "core" in name:  # kill_watch.py cancels and closes
             kill.latch(self.instance, "KILL_CORE_DIED")
             self.beat()
         if name == pipeline.SESSION.name:
-            self.instance.control[0]["session_connection"] = 0
+            if not followed:
+                self.instance.control[0]["session_connection"] = 0
             self._restart(name)
         if "io" in name.split(","):
             self._restart("io")
