@@ -285,7 +285,8 @@ class Watch(Section):
         limits.CONTROL_STALE_NS // MILLISECOND_NS,
         ge=HEARTBEATS_MS,
         le=600_000,
-        description="Silence of `control` after which `io` sets the kill latch.",
+        description="Silence of `control` after which `io` sets the kill latch; while the latch is set, `core` then cancels"
+        " what is open.",
     )
     core_stale_ms: int = Field(
         limits.CORE_STALE_NS // MILLISECOND_NS,

@@ -80,6 +80,7 @@ class Scene:
         else:
             handle, step = self.ring.reader(self.consumer_side, self.ledger, reliable=False), self.driver.observe_record
         self.driver.run_until_killed(address_of_step(step), handle.context_address)
+        signal.pause()  # on a busy machine the ledger may be full before the kill comes
 
     def wait_for_load(self) -> None:
         """Both sides have moved since they were last started. Bounded: on a busy machine the kill comes anyway."""
