@@ -44,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--{option}: the folder {folder} does not exist; make it first")
     if arguments.source and not (arguments.compare or arguments.plots):
         raise UsageError("--from measures nothing; say what to do with it: --compare FILE, --plots DIR")
+    if arguments.plots:
+        plots.library()
     earlier = report.load(arguments.compare) if arguments.compare else None
     told = report.load(arguments.source) if arguments.source else measure(arguments)
     changes = compare.compare(earlier, told) if earlier else []

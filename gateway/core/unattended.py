@@ -14,6 +14,7 @@ from gateway import layout
 from gateway.core.kernel import kernel
 from gateway.core.memory import address_of, load_i64, load_u8, load_u32, relaxed, store_i64, store_u8, store_u32
 from gateway.core.orders import CANCELLING, ORDER_BYTES, is_live
+from gateway.core.portfolio import STRATEGY_LAST
 from gateway.core.submit import submit_intents
 from gateway.layout import offsets, size, value
 
@@ -29,7 +30,6 @@ HEARTBEAT = offsets("heartbeat")
 OF_CONTROL = CONTROL.heartbeats + value("PROCESS_CONTROL") * size("heartbeat")
 CANCEL, INTENT_BYTES = value("INTENT_CANCEL"), size("intent")
 RUNNING = value("PROCESS_RUNNING")
-CONTROLS = value("GATE_STRATEGIES") - 1  # the row of what control sends by itself
 ROWS_PER_LOOK = 1024
 
 
@@ -59,7 +59,7 @@ def cancel_unattended(core, now_ns):
 @kernel
 def is_open(order):
     """1 for an order of a strategy that may still fill and has no cancel on its way."""
-    own = load_u32(order + ORDER.strategy) != CONTROLS
+    own = load_u32(order + ORDER.strategy) != STRATEGY_LAST  # the last row is control's
     return is_live(order) & own & (load_u8(order + ORDER.state) != CANCELLING)
 
 

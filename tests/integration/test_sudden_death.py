@@ -11,7 +11,7 @@ from tests.sudden_death import JOURNAL_SECONDS, Trading
 
 ROUNDS = int(os.environ.get("GATEWAY_DEATHS", "100"))
 DEATHS_A_DAY = min(10, ROUNDS)  # of one venue: its account of the day is read again and again, and grows
-DAYS = ROUNDS // DEATHS_A_DAY
+DAYS = -(-ROUNDS // DEATHS_A_DAY)
 RESTARTS = 4  # of one process that control makes good before it gives up, less one
 RESTARTED = {"io": "PROCESS_IO", "session": "PROCESS_SESSION"}
 

@@ -15,21 +15,27 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import CapabilityError
+from gateway.ops.bench.compare import RATES
 
 INK, OURS, PEERS, GRID = "#1b1f24", "#0b6e4f", ("#7a8694", "#b0803c", "#5b6fa8", "#94567a", "#4f8a8b", "#a3a847"), "#e3e6ea"
 PERCENTILE = re.compile(r"^(?P<what>.*?) ?p(?P<percent>[0-9.]+)$")
 WIDTH, ORIGIN_INCHES = 9.0, 0.2
 DASHES = ("-", "--", ":")
 BUDGET_SUITE, WHOLE = "tick-to-order", "tick → order"
-RATES = "/s"  # of units of which more is better
 
 
-def draw(document: dict[str, Any], folder: Path) -> list[Path]:
-    """The pictures that the result has figures for. Raises CapabilityError where the library is missing."""
+def library() -> Any:
+    """matplotlib. Raises CapabilityError where it is missing: asked for before a long run, not behind it."""
     try:
         import matplotlib
     except ImportError:
         raise CapabilityError("pictures need matplotlib: pip install 'bypass-gateway[plots]'") from None
+    return matplotlib
+
+
+def draw(document: dict[str, Any], folder: Path) -> list[Path]:
+    """The pictures that the result has figures for. Raises CapabilityError where the library is missing."""
+    matplotlib = library()
     matplotlib.use("svg")
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "gateway", "font.size": 9, "font.family": "sans-serif"}
     style |= {"text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": GRID, "xtick.color": INK, "ytick.color": INK}
