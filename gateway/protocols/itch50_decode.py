@@ -2,13 +2,11 @@
 
 Hard rule: no load leaves the message, and the message has its length from the table before any field is read.
 
-There is no switch on the type. A row per type byte says where each event field ends in the message and which bits of
-the eight bytes up to there are the field; an absent field is offset 0 with mask 0. So every type takes one path:
-
-    field = byte_swapped(load 8 bytes at offset) & mask
+There is no switch on the type: a row per type byte says which byte of the message is which byte of the event, so every
+type takes one path (itch50_row_writer.py). What does not fit it leaves the loop by one branch and is dealt with behind
+it: a state letter, a side that is neither, a wrong length. So nothing is called in the loop, and it stays in registers.
 
 Declared with numba's own `njit`: its inlining makes this one kernel a seventh faster than `@leaf` does.
-What does not fit the path (a state letter, a wrong length, a side that is neither) leaves it by one branch.
 """
 
 from functools import cache
@@ -18,28 +16,21 @@ from numba import cfunc, njit, types
 
 from gateway import limits
 from gateway.core.counters import add_to, count_reason
-from gateway.core.memory import load_be16, load_be64, load_i64, load_u8, load_u32, store_i64, store_u8
+from gateway.core.memory import load_be16, load_i64, load_u8, load_u16, load_u32, store_i64, store_u8
 from gateway.layout import offsets, size, value
 from gateway.protocols.itch50 import MESSAGES
+from gateway.protocols.itch50_row_writer import write_row
 from gateway.protocols.itch50_rows import (
-    LENGTH_UNKNOWN,
+    HEAD_LENGTH,
+    LETTERS,
     ROW_BYTES,
-    ROW_LENGTH,
-    ROW_ORDER,
-    ROW_ORDER_MASK,
-    ROW_OTHER,
-    ROW_OTHER_MASK,
-    ROW_PRICE,
-    ROW_PRICE_MASK,
-    ROW_QUANTITY,
-    ROW_QUANTITY_MASK,
-    ROW_SIDE_MASK,
-    ROW_TEMPLATE,
-    ROW_TEXT_MASK,
+    ROW_HEAD,
+    SHIFT_EXCEPTION,
     SHIFT_KIND,
-    SHIFT_SIDE,
+    SHIFT_SIDE_PLACE,
     SHIFT_TYPE,
-    SPECIAL_BIT,
+    SPECIAL,
+    TYPE_UNKNOWN,
     make_table,
 )
 from gateway.protocols.moldudp64 import END_OF_SESSION, HEADER_BYTES, count_of, sequence_of
@@ -63,15 +54,13 @@ PACKET_TRAILING, MESSAGE_LENGTH = value("FEED_PACKET_TRAILING"), value("FEED_MES
 MESSAGE_UNKNOWN, MESSAGE_FIELD = value("FEED_MESSAGE_UNKNOWN"), value("FEED_MESSAGE_FIELD")
 
 UNKNOWN = value("TRADING_UNKNOWN")
-SIDE_BUY_LETTER, SIDE_SELL_LETTER = ord("B"), ord("S")
-TYPE_C, TYPE_H, TYPE_R = ord("C"), ord("H"), ord("R")
+TYPE_C, TYPE_H, TYPE_R = (ord(letter) for letter in "CHR")
 LETTER_H, LETTER_N, LETTER_P, LETTER_Q, LETTER_T = (ord(letter) for letter in "HNPQT")
 TICK = 100  # one cent in 1/10000; sub-dollar prices are finer and have their exact place in the book all the same
 PRINTABLE = next(field.offset for field in MESSAGES["C"].fields if field.name == "printable")
 STOCK = next(field.offset for field in MESSAGES["R"].fields if field.name == "stock")
 WORD_INSTRUMENT = EVENT.instrument  # instrument, kind, side, flags, type: one store
 BLOCK_MIN = 2 + min(message.size for message in MESSAGES.values())
-TIME_MASK = (1 << 48) - 1
 
 
 @njit
@@ -108,72 +97,70 @@ def _next_block(block, end):
 @njit
 def _decode_blocks(table, block, end, sequence, count, time_receive_ns, events, counters):
     """The `count` blocks from `block` on, numbered from `sequence`; returns the events written."""
-    room = count if count <= EVENTS_MAX else EVENTS_MAX - 1
-    refused = 0
-    event = events
-    for number in range(sequence, sequence + room):
-        if end - block >= BLOCK_MIN:
-            message = block + 2
-            kind = load_u8(message)
-            row = table + kind * ROW_BYTES
-            length = load_be16(block)
-            if length == load_u32(row + ROW_LENGTH) and length <= end - message:
-                store_i64(event + EVENT.sequence, number)
-                store_i64(event + EVENT.time_receive_ns, time_receive_ns)
-                refused += _write_message(message, row, event, counters)
-                counted = counters + COUNTERS.messages_by_type + 8 * kind
-                store_i64(counted, load_i64(counted) + 1)
-                block = message + length
-                event += EVENT_BYTES
-                continue
-        if not _fits(block, end):
+    last = sequence + (count if count <= EVENTS_MAX else EVENTS_MAX - 1)
+    number, event, refused = sequence, events, 0
+    while number < last:
+        block, number = _decode_common(table, block, end, number, last, time_receive_ns, event, counters)
+        event = events + (number - sequence) * EVENT_BYTES
+        if number >= last or not _fits(block, end):
             break
-        _refuse_message(table, block, number, time_receive_ns, event, counters)
-        refused += 1
+        refused += _decode_seldom(table, block, number, time_receive_ns, event, counters)
         block += 2 + load_be16(block)
         event += EVENT_BYTES
-    written = (event - events) // EVENT_BYTES
+        number += 1
+    written = number - sequence
     add_to(counters + COUNTERS.messages, written - refused)
     if written < count:
         count_reason(counters, BLOCK_OVERRUN)
-        _write_gap(event, sequence + written, count - written, 0, time_receive_ns)
+        _write_gap(event, number, count - written, 0, time_receive_ns)
         return written + 1
     if block != end:
         count_reason(counters, PACKET_TRAILING if block < end else BLOCK_OVERRUN)
     return written
 
 
-@njit(inline="always")
-def _write_message(message, row, event, counters):
-    """The event of a message whose type and length are right; 1 when a field is not (the event is then a gap)."""
-    side_word = load_i64(row + ROW_SIDE_MASK)
-    side_mask = side_word >> 63
-    side = load_u8(message + (side_word & 0xFF))
-    other = message + load_u8(row + ROW_OTHER)
-    store_i64(event + EVENT.time_venue_ns, load_be64(message + 3) & TIME_MASK)
-    order = load_be64(message + load_u8(row + ROW_ORDER)) & load_i64(row + ROW_ORDER_MASK)
-    store_i64(event + EVENT.order_id, order)
-    store_i64(
-        event + EVENT.other_id,
-        (load_be64(other) & load_i64(row + ROW_OTHER_MASK)) | (load_i64(other) & load_i64(row + ROW_TEXT_MASK)),
-    )
-    price = load_be64(message + load_u8(row + ROW_PRICE)) & load_i64(row + ROW_PRICE_MASK)
-    store_i64(event + EVENT.price, price)
-    quantity = load_be64(message + load_u8(row + ROW_QUANTITY)) & load_i64(row + ROW_QUANTITY_MASK)
-    store_i64(event + EVENT.quantity, quantity)
-    # 'B' is even and 'S' is odd; any other letter is met below
-    word = load_i64(row + ROW_TEMPLATE) | load_be16(message + 1) | (((1 + (side & 1)) & side_mask) << SHIFT_SIDE)
-    store_i64(event + WORD_INSTRUMENT, word)
-    neither = ((side - SIDE_BUY_LETTER) * (side - SIDE_SELL_LETTER)) & side_mask
-    # a cross of 2**63 shares or more does not fit the event, and is not one
-    if neither | (side_word & SPECIAL_BIT) | (quantity < 0):
-        return _finish_special(message, event, counters)
-    return 0
+@njit
+def _decode_common(table, block, end, number, last, time_receive_ns, event, counters):
+    """Messages up to the first that needs more than its row of the table; returns (its block, its number)."""
+    while number < last and end - block >= BLOCK_MIN:
+        message = block + 2
+        kind = load_u8(message)
+        row = table + kind * ROW_BYTES
+        head = load_i64(row + ROW_HEAD)
+        behind = message + load_u8(block + 1)  # no message is longer than its low byte can say
+        if ((load_u16(block) ^ head) & HEAD_LENGTH) != 0 or behind > end:
+            break
+        write_row(message, row, event)
+        store_i64(event + EVENT.sequence, number)
+        store_i64(event + EVENT.time_receive_ns, time_receive_ns)
+        letter = load_u8(message + ((head >> SHIFT_SIDE_PLACE) & 0xFF))
+        if (load_u8(table + LETTERS + letter) | SPECIAL) & (head >> SHIFT_EXCEPTION):
+            break
+        counted = counters + COUNTERS.messages_by_type + 8 * kind
+        store_i64(counted, load_i64(counted) + 1)
+        block = behind
+        event += EVENT_BYTES
+        number += 1
+    return block, number
 
 
 @njit
-def _finish_special(message, event, counters):
-    """What the table cannot say, by type; 1 when the message is refused."""
+def _decode_seldom(table, block, number, time_receive_ns, event, counters):
+    """One whole block that the common path left; 1 when it is refused."""
+    length = load_be16(block)
+    kind = load_u8(block + 2) if length > 0 else 0
+    head = load_i64(table + kind * ROW_BYTES + ROW_HEAD)
+    if length > 0 and ((load_u16(block) ^ head) & HEAD_LENGTH) == 0:
+        refused = _finish_special(head >> SHIFT_EXCEPTION, block + 2, event, counters)
+        add_to(counters + COUNTERS.messages_by_type + 8 * kind, 1 - refused)
+        return refused
+    _refuse_message(head, block, number, time_receive_ns, event, counters)
+    return 1
+
+
+@njit
+def _finish_special(exception, message, event, counters):
+    """What the table cannot say, by type, of a message whose row is written; 1 when it is refused."""
     kind = load_u8(message)
     if kind == TYPE_C:
         if load_u8(message + PRINTABLE) == LETTER_N:
@@ -184,10 +171,10 @@ def _finish_special(message, event, counters):
     elif kind == TYPE_R:
         store_i64(event + EVENT.order_id, load_i64(message + STOCK))
         store_i64(event + EVENT.price, TICK)
-    else:
+    elif (exception & SPECIAL) == 0 or load_i64(event + EVENT.quantity) < 0:
+        # a side that is neither, or a cross of 2**63 shares or more, which does not fit the event and is not one
         sequence = load_i64(event + EVENT.sequence)
         count_reason(counters, MESSAGE_FIELD)
-        add_to(counters + COUNTERS.messages_by_type + 8 * kind, -1)
         _write_gap(event, sequence, 1, kind, load_i64(event + EVENT.time_receive_ns))
         return 1
     return 0
@@ -212,10 +199,10 @@ def _fits(block, end):
 
 
 @njit
-def _refuse_message(table, block, sequence, time_receive_ns, event, counters):
+def _refuse_message(head, block, sequence, time_receive_ns, event, counters):
     """A whole block that is no message of the specification: unknown type, or known type of another length."""
     kind = load_u8(block + 2) if load_be16(block) > 0 else 0
-    if load_be16(block) > 0 and load_u32(table + kind * ROW_BYTES + ROW_LENGTH) == LENGTH_UNKNOWN:
+    if load_be16(block) > 0 and head & TYPE_UNKNOWN:
         count_reason(counters, MESSAGE_UNKNOWN)
         _write_gap(event, sequence, 0, kind, time_receive_ns)
         store_u8(event + EVENT.kind, INFORMATION)
