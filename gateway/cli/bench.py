@@ -32,18 +32,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write every sample, machine facts and commit to FILE; - is stdout")
     parser.add_argument("--from", dest="source", type=Path, metavar="FILE", help="a --json FILE instead of measuring")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="what moved since the run that wrote this --json FILE")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the result as a page of tables")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="draw ratios, percentiles and the stages as SVG into DIR")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the suites; exit code 1 when a correctness gate failed."""
-    from gateway.ops.bench import compare, plots, report
+    from gateway.ops.bench import compare, markdown, plots, report
 
-    for option, folder in (("json", Path(arguments.json or "-").absolute().parent), ("plots", arguments.plots)):
+    files = [("json", arguments.json or "-"), ("markdown", arguments.markdown or "-")]
+    folders = [(option, Path(file).absolute().parent) for option, file in files]
+    for option, folder in (*folders, ("plots", arguments.plots)):
         if folder is not None and not folder.is_dir():
             raise UsageError(f"--{option}: the folder {folder} does not exist; make it first")
-    if arguments.source and not (arguments.compare or arguments.plots):
-        raise UsageError("--from measures nothing; say what to do with it: --compare FILE, --plots DIR")
+    if arguments.source and not (arguments.compare or arguments.plots or arguments.markdown):
+        raise UsageError("--from measures nothing; say what to do with it: --compare FILE, --plots DIR, --markdown FILE")
     if arguments.plots:
         plots.library()
     earlier = report.load(arguments.compare) if arguments.compare else None
@@ -56,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_table(compare.COLUMNS, compare.table_rows(changes), compare.NUMERIC)
         for line in compare.remarks(earlier, told):
             print(f"note    {line}")
+    if arguments.markdown:
+        arguments.markdown.write_text(markdown.page(told), encoding="utf-8")
     if arguments.plots:
         for path in plots.draw(told, arguments.plots):
             print_note(f"drawn: {path}")
