@@ -10,6 +10,7 @@ from gateway.cli.termination import leave_in_order
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, UsageError
 from gateway.ops.bench.suite import SUITES
 
+DAY_MESSAGES, DAY_SEED, DAY_LIVE_ORDERS = 1_000_000, 20260, 100_000
 HELP = "measure decode, SBE, ring and tick to order beside contenders, on this machine"
 
 
@@ -29,6 +30,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of recorded exchange data; default: $GATEWAY_SHARED_DATA, else seeded streams",
     )
+    parser.add_argument(
+        "--day",
+        type=Path,
+        metavar="FILE",
+        help="write the synthetic ITCH day of decode and book to FILE, length-prefixed; nothing is measured",
+    )
     parser.add_argument("--json", metavar="FILE", help="write every sample, machine facts and commit to FILE; - is stdout")
     parser.add_argument("--from", dest="source", type=Path, metavar="FILE", help="a --json FILE instead of measuring")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="what moved since the run that wrote this --json FILE")
@@ -40,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the suites; exit code 1 when a correctness gate failed."""
     from gateway.ops.bench import compare, markdown, plots, report
 
+    if arguments.day:
+        return write_day(arguments.day, arguments.quick)
     files = [("json", arguments.json or "-"), ("markdown", arguments.markdown or "-")]
     folders = [(option, Path(file).absolute().parent) for option, file in files]
     for option, folder in (*folders, ("plots", arguments.plots)):
@@ -65,6 +74,17 @@ def run(arguments: argparse.Namespace) -> int:
         for path in plots.draw(told, arguments.plots):
             print_note(f"drawn: {path}")
     return EXIT_DONE if told["ok"] else EXIT_CHECK_FAILED
+
+
+def write_day(path: Path, quick: bool) -> int:
+    """A synthetic day in a file, for whoever reads ITCH 5.0."""
+    from gateway.ops.bench import itch_day, itch_day_file
+
+    messages = DAY_MESSAGES // 4 if quick else DAY_MESSAGES
+    flow = itch_day_file.write_day(path, messages, DAY_SEED, itch_day.SYMBOLS, DAY_LIVE_ORDERS)
+    mix = ", ".join(f"{letter} {count:,}" for letter, count in itch_day.mix_of(flow).items())
+    print_note(f"{path}: synthetic, seed {DAY_SEED}, {mix}; gateway replay {path} --feed itch50")
+    return EXIT_DONE
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """ITCH 5.0 packets to full-depth books over 8,000 symbols: thread-CPU nanoseconds per message, and the books checked.
 
 A hundred batches of a seeded flow, each written, decoded and applied in turn; after each, every level of every book equals
-the dense twin of book_flow.py. Decoding alone is measured on the same packets, so that what the books cost stands by itself.
+the dense twin of itch_day.py. Decoding alone is measured on the same packets, so that what the books cost stands by itself.
 """
 
 import time
@@ -17,7 +17,7 @@ from gateway.core.book_store import OwnedStore
 from gateway.core.levels import level_at, price_of, side_of
 from gateway.core.memory import load_i64, load_u32
 from gateway.layout import dtype, offsets, size
-from gateway.ops.bench.book_flow import LIVE_ORDERS, REACH, SYMBOLS, Flow, batch_bytes_max, make_flow, write_batch
+from gateway.ops.bench.itch_day import LIVE_ORDERS, REACH, SYMBOLS, Flow, batch_bytes_max, make_flow, write_batch
 from gateway.ops.bench.rounds import median
 from gateway.ops.bench.suite import Plan, Result, Row, Target
 from gateway.protocols.itch50_decode import decode_packet, make_table

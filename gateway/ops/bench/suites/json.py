@@ -2,12 +2,11 @@
 
 ours          protocols/websocket: the decoder of Binance USD-M, its events applied by core/book
 orjson        the kept library parses, Python turns texts into units and fills event rows, the same book applies them
+msgspec       likewise, with a decoder made for the type of the message
 """
 
 import time
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 from numba import njit
@@ -18,7 +17,9 @@ from gateway.core.book_reader import levels
 from gateway.core.book_store import OwnedStore
 from gateway.core.instruments import make_instruments
 from gateway.core.memory import address_of, load_u32, store_i64, store_u32
+from gateway.errors import CapabilityError
 from gateway.layout import dtype, offsets, size, value
+from gateway.ops.bench.json_peers import PARSERS, Parse
 from gateway.ops.bench.json_stream import Depth, make_depth
 from gateway.ops.bench.rounds import find, interleave, median, times
 from gateway.ops.bench.suite import Contender, Plan, Reading, Result, Target
@@ -30,7 +31,7 @@ METRIC, LEVEL_METRIC, UNIT = "message", "level", "ns"
 SEED = 20260
 TARGET_NS, TARGET_TIMES = 1000.0, 10.0
 LEVELS_TYPICAL = 34  # the median of a recorded day
-OURS, KEPT = "gateway", "orjson + the same book"
+OURS = "gateway"
 NODES, ORDERS = 4096, 512
 DECODER, EVENT = offsets("decoder"), offsets("event")
 EVENT_BYTES = size("event")
@@ -105,22 +106,23 @@ def run(plan: Plan) -> Result:
 
 def _measure(result: Result, plan: Plan, name: str, depth: Depth, rounds: int) -> None:
     contenders, reference = [_ours(depth)], _final_state(depth)
-    try:
-        import orjson
-    except ImportError:
-        result.skipped[KEPT] = "orjson is not installed: pip install 'bypass-gateway[test]'"
-    else:
-        contenders.append(_kept(depth, orjson.loads))
+    for peer, (make, note) in PARSERS.items():
+        try:
+            contenders.append(_kept(depth, peer, make(), note))
+        except CapabilityError as problem:
+            result.skipped[peer] = str(problem)
     rows = interleave(contenders, rounds, {f"{name} {METRIC}": UNIT, f"{name} {LEVEL_METRIC}": UNIT}, reference, plan)
     result.rows += rows
-    ours, kept = find(rows, OURS, f"{name} {METRIC}"), find(rows, KEPT, f"{name} {METRIC}")
+    ours = find(rows, OURS, f"{name} {METRIC}")
     if ours is None:
-        result.failures.append("gateway's book differs from the one the kept library made")
+        result.failures.append("gateway's book differs from the one plain Python made")
         return
     if name == "typical":
         result.targets.append(Target(f"gateway, {LEVELS_TYPICAL} levels a message", median(ours), TARGET_NS, UNIT))
-    if kept is not None:
-        result.targets.append(Target(f"{OURS} / {KEPT}, {name}", times(ours, kept), 1 / TARGET_TIMES, "×"))
+    for peer in PARSERS:
+        kept = find(rows, peer, f"{name} {METRIC}")
+        if kept is not None:
+            result.targets.append(Target(f"{OURS} / {peer}, {name}", times(ours, kept), 1 / TARGET_TIMES, "×"))
 
 
 def _reading(name: str, spent: int, depth: Depth, state: str) -> Reading:
@@ -144,7 +146,7 @@ def _ours(depth: Depth) -> Contender:
     return Contender(OURS, True, run_round, "numba")
 
 
-def _kept(depth: Depth, loads: Callable[[bytes], Any]) -> Contender:
+def _kept(depth: Depth, name: str, parse: Parse, note: str) -> Contender:
     side = Side()
     side.run([depth.messages[0]])
     apply, events, counters = _apply_rows, side.events, address_of(side.counters)
@@ -153,17 +155,17 @@ def _kept(depth: Depth, loads: Callable[[bytes], Any]) -> Contender:
         side.run([depth.snapshot])
         begin = time.thread_time_ns()
         for message in depth.messages:
-            body = loads(message)["data"]
-            rows = [(SEQUENCE, 0, body["U"], body["u"], body["pu"], body["u"])]
-            for number, key in ((BUY, "b"), (SELL, "a")):
-                rows += [(EVENT_LEVEL, number, _units(price), _units(quantity), 0, 0) for price, quantity in body[key]]
+            first, last, previous, bids, asks = parse(message)
+            rows = [(SEQUENCE, 0, first, last, previous, last)]
+            for number, pairs in ((BUY, bids), (SELL, asks)):
+                rows += [(EVENT_LEVEL, number, _units(price), _units(quantity), 0, 0) for price, quantity in pairs]
             for start in range(0, len(rows), limits.EVENTS_MAX):
                 batch = np.array(rows[start : start + limits.EVENTS_MAX], np.int64)
                 apply(side.store.address, address_of(events), counters, batch)
         spent = time.thread_time_ns() - begin
         return _reading(_name(depth), spent, depth, side.state())
 
-    return Contender(KEPT, False, run_round, "exact: texts become integers without a float")
+    return Contender(name, False, run_round, note)
 
 
 def _units(text: str) -> int:
