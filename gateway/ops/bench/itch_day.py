@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from gateway.core.kernel import inner
 from gateway.core.memory import store_be16, store_be64, store_i64
 from gateway.ops.bench.itch_day_messages import MESSAGE_BYTES_MAX, write_message, write_state
 from gateway.ops.bench.itch_day_orders import ORDER, REACH, TOTALS, draw_share
@@ -135,13 +136,13 @@ def _write_opening(flow, data, offsets, sizes):
     return packets
 
 
-@njit
+@inner
 def _packet_messages(flow):
     mean = QUIET_MESSAGES + HOT_MESSAGES * flow.totals[0].heat / HEAT_PER_PACKET
     return 1 + np.int64(np.log(draw_share(flow.random)) / np.log(1 - 1 / mean))
 
 
-@njit
+@inner
 def _wait(flow):
     """Moves the clock to the next arrival: thinning of a Poisson process that is as fast as the heat now (Ogata, 1981)."""
     total = flow.totals[0]
@@ -155,7 +156,7 @@ def _wait(flow):
     total.heat += HEAT_PER_PACKET
 
 
-@njit
+@inner
 def _close_packet(total, begin, count):
     """MoldUDP64 downstream header: session, sequence number of the first message, message count."""
     for word in range(2):

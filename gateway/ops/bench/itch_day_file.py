@@ -23,17 +23,17 @@ def write_day(path: Path, messages: int, seed: int, symbols: int, live_target: i
     offsets, sizes = np.zeros(room, np.int64), np.zeros(room, np.int64)
     try:
         with path.open("wb") as file:
-            file.write(_blocks(data, offsets, sizes, write_opening(flow, data, offsets, sizes)))
+            file.write(blocks_in(data, offsets, sizes, write_opening(flow, data, offsets, sizes)))
             for begin in range(0, messages, BATCH_MESSAGES):
                 packets = write_batch(flow, min(BATCH_MESSAGES, messages - begin), data, offsets, sizes)
-                file.write(_blocks(data, offsets, sizes, packets))
+                file.write(blocks_in(data, offsets, sizes, packets))
     except OSError as problem:
         raise UsageError(f"{path}: {problem.strerror or problem}; name a file that can be written") from problem
     return flow
 
 
-def _blocks(data: np.ndarray, offsets: np.ndarray, sizes: np.ndarray, packets: int) -> bytes:
-    """The messages of packets that lie back to back, without the headers of these."""
+def blocks_in(data: np.ndarray, offsets: np.ndarray, sizes: np.ndarray, packets: int) -> bytes:
+    """The messages behind their lengths of packets that lie back to back, without the headers of these."""
     keep = np.ones(int(offsets[packets - 1] + sizes[packets - 1]), np.bool_)
     keep[offsets[:packets, None] + np.arange(MOLD_HEADER_BYTES)] = False
     return data[: len(keep)][keep].tobytes()

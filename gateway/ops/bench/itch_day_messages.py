@@ -3,8 +3,7 @@
 Hard rule: layouts are typed here a second time (TotalView-ITCH 5.0, sections 1.1 to 1.6), nothing comes from protocols/.
 """
 
-from numba import njit
-
+from gateway.core.kernel import inner
 from gateway.core.memory import store_be16, store_be32, store_be64, store_i64, store_u8
 from gateway.ops.bench.itch_day_orders import (
     BUY,
@@ -34,7 +33,7 @@ WHOLE = 0.7  # share of executions that take all of an order
 CANDIDATES = 3  # orders of which the nearest to the touch is executed
 
 
-@njit
+@inner
 def write_message(flow, at):
     """The next message of the day at address `at`; returns its bytes."""
     total = flow.totals[0]
@@ -54,7 +53,7 @@ def write_message(flow, at):
     return _trade(flow, at) if roll < UNTIL_TRADE else _imbalance(flow, at)
 
 
-@njit
+@inner
 def write_state(flow, index, at):
     """Message `index` of the opening: O, a directory for every symbol, S, a trading action for every symbol, Q."""
     symbols = len(flow.symbols)
@@ -75,7 +74,7 @@ def write_state(flow, index, at):
     return 39
 
 
-@njit
+@inner
 def _directory(at):
     """What follows the symbol in a Stock Directory (section 1.2.1)."""
     store_u8(at + 19, LETTER_Q)
@@ -89,7 +88,7 @@ def _directory(at):
     store_be32(at + 34, 0)
 
 
-@njit
+@inner
 def _head(flow, at, letter, symbol):
     """Type, locate, tracking number, time since midnight: TotalView-ITCH 5.0, section 1."""
     time_ns = flow.totals[0].time_ns
@@ -101,7 +100,7 @@ def _head(flow, at, letter, symbol):
     flow.by_type[letter] += 1
 
 
-@njit
+@inner
 def _add(flow, at):
     symbol = draw_symbol(flow)
     order = stand(flow, symbol, BUY if draw_share(flow.random) < 0.5 else SELL)
@@ -114,7 +113,7 @@ def _add(flow, at):
     return 36
 
 
-@njit
+@inner
 def _terms(flow, at, order_id, symbol, side, shares, price):
     """Order reference number, side, shares, stock, price: what an add and a trade have in common."""
     store_be64(at + 11, order_id)
@@ -124,7 +123,7 @@ def _terms(flow, at, order_id, symbol, side, shares, price):
     store_be32(at + 32, price)
 
 
-@njit
+@inner
 def _delete(flow, at):
     index = draw_order(flow)
     order = flow.orders[index]
@@ -134,7 +133,7 @@ def _delete(flow, at):
     return 19
 
 
-@njit
+@inner
 def _replace(flow, at):
     index = draw_order(flow)
     symbol, side = flow.orders[index].symbol, flow.orders[index].side
@@ -148,7 +147,7 @@ def _replace(flow, at):
     return 35
 
 
-@njit
+@inner
 def _execute(flow, at):
     index = draw_order(flow)
     for _ in range(CANDIDATES - 1):
@@ -170,7 +169,7 @@ def _execute(flow, at):
     return 36 if priced else 31
 
 
-@njit
+@inner
 def _reduce(flow, at):
     """An Order Cancel takes a part; an order of one share is deleted instead."""
     index = draw_order(flow)
@@ -185,7 +184,7 @@ def _reduce(flow, at):
     return 23
 
 
-@njit
+@inner
 def _trade(flow, at):
     """Against an order that was never shown: its number is 0."""
     symbol = draw_symbol(flow)
@@ -196,7 +195,7 @@ def _trade(flow, at):
     return 44
 
 
-@njit
+@inner
 def _imbalance(flow, at):
     """Net Order Imbalance Indicator (section 1.6)."""
     symbol = draw_symbol(flow)

@@ -9,8 +9,8 @@ Hard rule: every draw comes from the flow's own word, so that two days beside ea
 """
 
 import numpy as np
-from numba import njit
 
+from gateway.core.kernel import inner
 from gateway.layout import value
 from gateway.venues.simulator.draws import below
 
@@ -25,19 +25,19 @@ TOTALS = np.dtype(
 )
 
 
-@njit
+@inner
 def draw_share(random):
     """A number above 0 and below 1."""
     return (below(random, 1 << 31) + 0.5) / (1 << 31)
 
 
-@njit
+@inner
 def _draw_log_uniform(random, count):
     """1 to `count`, each number as likely as it is small: Zipf's law with exponent 1."""
     return min(np.int64(np.exp(draw_share(random) * np.log(count + 1.0))), count)
 
 
-@njit
+@inner
 def draw_symbol(flow):
     """A stock locate."""
     total = flow.totals[0]
@@ -46,7 +46,7 @@ def draw_symbol(flow):
     return total.symbol
 
 
-@njit
+@inner
 def _draw_place(random):
     """Steps from the middle: near it mostly; far away on every fifth or tenth step."""
     if draw_share(random) >= FAR:
@@ -56,7 +56,7 @@ def _draw_place(random):
     return min(place, REACH // step * step)
 
 
-@njit
+@inner
 def draw_shares(random):
     """Round lots mostly, 200 shares on average; one in five an odd lot."""
     if draw_share(random) < ODD_LOT:
@@ -64,14 +64,14 @@ def draw_shares(random):
     return 100 + 100 * np.int64(np.log(draw_share(random)) / np.log(0.5))
 
 
-@njit
+@inner
 def draw_order(flow):
     """Index of the order that changes: rarely an old one."""
     live = flow.totals[0].live
     return live - _draw_log_uniform(flow.random, live)
 
 
-@njit
+@inner
 def stand(flow, symbol, side):
     """A new order, the youngest; returns its row."""
     total = flow.totals[0]
@@ -85,7 +85,7 @@ def stand(flow, symbol, side):
     return order
 
 
-@njit
+@inner
 def settle(flow, index, shares):
     """Takes shares from an order and its level; the order goes when that is all.
 
@@ -107,7 +107,7 @@ def settle(flow, index, shares):
     total.live -= 1
 
 
-@njit
+@inner
 def price_of(flow, symbol, side, place):
     """The price `place` steps from the symbol's middle."""
     return flow.middles[symbol] + (place if side == SELL else -place) * flow.steps[symbol]
