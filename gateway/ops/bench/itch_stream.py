@@ -10,7 +10,8 @@ import numpy as np
 
 from gateway.layout import dtype, value
 from gateway.ops.bench.itch_day import batch_bytes_max, make_flow, write_batch
-from gateway.ops.bench.itch_reference import MOLD_HEADER_BYTES, reference_events
+from gateway.ops.bench.itch_day_file import blocks_in
+from gateway.ops.bench.itch_reference import reference_events
 from gateway.port import open_port
 from gateway.protocols.udp import parse_frame
 
@@ -70,9 +71,7 @@ def beginning(stream: Stream, messages: int) -> Stream:
 
 def blocks_of(stream: Stream) -> bytes:
     """The messages behind their lengths, without packets: the format of the exchange's daily files."""
-    data = stream.data.tobytes()
-    spans = zip(stream.offsets.tolist(), stream.sizes.tolist(), strict=True)
-    return b"".join(data[begin + MOLD_HEADER_BYTES : begin + size] for begin, size in spans)
+    return blocks_in(stream.data, stream.offsets, stream.sizes, len(stream.offsets))
 
 
 def stream_of(payloads: list[bytes]) -> Stream:

@@ -2,6 +2,9 @@
 
 A hundred batches of a seeded flow, each written, decoded and applied in turn; after each, every level of every book equals
 the dense twin of itch_day.py. Decoding alone is measured on the same packets, so that what the books cost stands by itself.
+
+itchcpp        takes the same batches, every symbol; its best prices are compared
+hftbacktest    keeps one book at a time: a day of one symbol, every contender from its first message on
 """
 
 import time
@@ -16,10 +19,12 @@ from gateway.core.book_rows import book_of
 from gateway.core.book_store import OwnedStore
 from gateway.core.levels import level_at, price_of, side_of
 from gateway.core.memory import load_i64, load_u32
+from gateway.errors import CapabilityError
 from gateway.layout import dtype, offsets, size
+from gateway.ops.bench.book_peers import ITCHCPP, SOUND, ItchcppBooks, OneSymbol, one_symbol, peers
 from gateway.ops.bench.itch_day import LIVE_ORDERS, REACH, SYMBOLS, Flow, batch_bytes_max, make_flow, write_batch
-from gateway.ops.bench.rounds import median
-from gateway.ops.bench.suite import Plan, Result, Row, Target
+from gateway.ops.bench.rounds import find, interleave, median
+from gateway.ops.bench.suite import Contender, Plan, Reading, Result, Row, Target
 from gateway.protocols.itch50_decode import decode_packet, make_table
 
 TITLE = "ITCH 5.0 packets to full-depth books of 8,000 symbols"
@@ -29,6 +34,8 @@ CHECKPOINTS = 100
 EVENTS_PER_BATCH = 256  # decoded before they are applied, as when the core works off a burst
 TARGET_NS, GOAL_NS = 60.0, 35.0
 OURS = "gateway"
+METRIC, METRIC_ONE = "feed to book, batches", "feed to book, one symbol"
+ONE_LIVE_ORDERS = 2_000
 EVENT_BYTES = size("event")
 LEVEL = offsets("level")
 
@@ -90,7 +97,7 @@ class _Run:
 
     def next_batch(self, wanted: int) -> tuple[float, float]:
         """Writes, decodes and applies one batch: nanoseconds per message of decoding alone, and of the whole."""
-        packets = write_batch(self.flow, self.batch, self.data, self.offsets, self.sizes)
+        self.packets = packets = write_batch(self.flow, self.batch, self.data, self.offsets, self.sizes)
         packed = (self.table.ctypes.data, self.data.ctypes.data, self.offsets, self.sizes, packets, self.events.ctypes.data)
         begin = time.thread_time_ns()
         decoded = _decode(*packed, self.scratch.ctypes.data)
@@ -117,24 +124,78 @@ def run(plan: Plan, messages: int = 0, symbols: int = SYMBOLS, live_target: int 
         name: Row(OURS, name, UNIT, True, True, [])
         for name in ("decode", "feed to book, batches", "book, batches", "feed to book, packets", "book, packets")
     }
-    compared = 0
+    compared, beside = 0, _beside(result, rows)
     for checkpoint in range(CHECKPOINTS):
         plan.report(checkpoint / CHECKPOINTS, f"checkpoint {checkpoint + 1}")
         kind = "batches" if checkpoint % 2 == 0 else "packets"
         decode, whole = here.next_batch(EVENTS_PER_BATCH if kind == "batches" else 1)
         for name, spent in (("decode", decode), (f"feed to book, {kind}", whole), (f"book, {kind}", whole - decode)):
             rows[name].samples.append(spent)
+        if beside is not None:
+            _take(beside, rows[ITCHCPP], here, kind == "batches")
         wrong, count = here.differences()
         compared += count
         if wrong or here.counters["reasons"].any():
             result.failures.append(f"checkpoint {checkpoint + 1}: {wrong} of {count} levels differ from the twin")
     _judge(result, rows, here, compared)
+    _one_symbol(result, plan)
     return result
+
+
+def _beside(result: Result, rows: dict[str, Row]) -> ItchcppBooks | None:
+    """itchcpp's books of every symbol, with their row, where the package is installed."""
+    try:
+        books = ItchcppBooks()
+    except CapabilityError as problem:
+        result.skipped[ITCHCPP] = str(problem)
+        return None
+    rows[ITCHCPP] = Row(ITCHCPP, METRIC, UNIT, False, True, [], "from length-prefixed bytes; its best prices are compared")
+    return books
+
+
+def _take(beside: ItchcppBooks, row: Row, here: _Run, measured: bool) -> None:
+    """Feeds the batch that ours has had; a sample of it when that was measured under the same metric."""
+    spent = beside.feed(here.data, here.offsets, here.sizes, here.packets)
+    if measured:
+        row.samples.append(spent / here.batch)
+        row.correct = row.correct and beside.differences(here.flow)[0] == 0
+
+
+def _one_symbol(result: Result, plan: Plan) -> None:
+    """The same day of one symbol for ours and for engines that keep one book."""
+    messages, rounds = (100_000, 5) if plan.quick else (300_000, 11)
+    day = one_symbol(messages, SEED, ONE_LIVE_ORDERS)
+    contenders, skipped = peers(day, METRIC_ONE)
+    result.skipped |= skipped
+    result.settings["one_symbol"] = {"messages": messages, "live_orders": int(day.flow.totals["live"][0])}
+    rows = interleave([_ours(day), *contenders], rounds, {METRIC_ONE: UNIT}, SOUND, plan)
+    result.rows += rows
+    if find(rows, OURS, METRIC_ONE) is None:
+        result.failures.append("one symbol: levels differ from the twin")
+
+
+def _ours(day: OneSymbol) -> Contender:
+    """One store for all rounds, so that its pages are there, as in `gateway run`; each round begins a session."""
+    store, table = OwnedStore(), make_table()
+    events, flow = np.zeros(EVENTS_PER_BATCH + limits.EVENTS_MAX, dtype("event")), day.flow
+
+    def run_round() -> Reading:
+        counters = np.zeros(1, dtype("core_counters"))
+        begin_session(store.address, 1)
+        packed = (table.ctypes.data, day.data.ctypes.data, day.offsets, day.sizes, len(day.offsets), events.ctypes.data)
+        begin = time.thread_time_ns()
+        applied = _feed(*packed, counters.ctypes.data, store.address, EVENTS_PER_BATCH)
+        spent = time.thread_time_ns() - begin
+        wrong, _ = _differences(store.address, flow.middles, flow.steps, flow.levels, flow.counts)
+        sound = applied == day.messages and not wrong and not counters["reasons"].any()
+        return Reading({METRIC_ONE: spent / day.messages}, SOUND if sound else f"{wrong} levels differ")
+
+    return Contender(OURS, True, run_round, "decodes the packets, 256 events at a time")
 
 
 def _judge(result: Result, rows: dict[str, Row], here: _Run, compared: int) -> None:
     for row in rows.values():
-        row.correct = not result.failures
+        row.correct = row.correct and (not row.ours or not result.failures)
     result.rows = list(rows.values())
     result.settings = {
         "messages": here.batch * CHECKPOINTS,
