@@ -3,6 +3,8 @@
 ours          protocols/websocket: the decoder of Binance USD-M, its events applied by core/book
 orjson        the kept library parses, Python turns texts into units and fills event rows, the same book applies them
 msgspec       likewise, with a decoder made for the type of the message
+
+Most of what these two take is Python's, so `parsed` shows what the library alone takes of it.
 """
 
 import time
@@ -27,7 +29,7 @@ from gateway.protocols.websocket.binance import decode
 from gateway.venues.websocket import SOME_LEVELS, UNITS, VENUES, make_context
 
 TITLE = "JSON depth messages (Binance USD-M) to an updated book"
-METRIC, LEVEL_METRIC, UNIT = "message", "level", "ns"
+METRIC, LEVEL_METRIC, PARSE_METRIC, UNIT = "message", "level", "parsed", "ns"
 SEED = 20260
 TARGET_NS, TARGET_TIMES = 1000.0, 10.0
 LEVELS_TYPICAL = 34  # the median of a recorded day
@@ -111,7 +113,8 @@ def _measure(result: Result, plan: Plan, name: str, depth: Depth, rounds: int) -
             contenders.append(_kept(depth, peer, make(), note))
         except CapabilityError as problem:
             result.skipped[peer] = str(problem)
-    rows = interleave(contenders, rounds, {f"{name} {METRIC}": UNIT, f"{name} {LEVEL_METRIC}": UNIT}, reference, plan)
+    metrics = [f"{name} {metric}" for metric in (METRIC, LEVEL_METRIC, PARSE_METRIC)]
+    rows = interleave(contenders, rounds, dict.fromkeys(metrics, UNIT), reference, plan)
     result.rows += rows
     ours = find(rows, OURS, f"{name} {METRIC}")
     if ours is None:
@@ -163,9 +166,19 @@ def _kept(depth: Depth, name: str, parse: Parse, note: str) -> Contender:
                 batch = np.array(rows[start : start + limits.EVENTS_MAX], np.int64)
                 apply(side.store.address, address_of(events), counters, batch)
         spent = time.thread_time_ns() - begin
-        return _reading(_name(depth), spent, depth, side.state())
+        reading = _reading(_name(depth), spent, depth, side.state())
+        reading.values[f"{_name(depth)} {PARSE_METRIC}"] = _parse_alone(depth, parse)
+        return reading
 
     return Contender(name, False, run_round, note)
+
+
+def _parse_alone(depth: Depth, parse: Parse) -> float:
+    """Nanoseconds a message of what the library itself does: its texts are no numbers yet, and in no book."""
+    begin = time.thread_time_ns()
+    for message in depth.messages:
+        parse(message)
+    return (time.thread_time_ns() - begin) / len(depth.messages)
 
 
 def _units(text: str) -> int:
