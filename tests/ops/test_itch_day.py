@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from gateway.cli import bench
+from gateway.cli.main import main
 from gateway.layout import value
 from gateway.ops.bench.itch_day import batch_bytes_max, make_flow, mix_of, opening_messages, write_batch, write_opening
 from gateway.ops.bench.itch_day_file import write_day
@@ -110,6 +112,23 @@ def test_the_corridor_follows_a_day_without_a_reason_and_holds_its_levels(tmp_pa
     for symbol, book in result["books"].items():
         assert (book["bids"], book["asks"]) == twin(flow, symbol), symbol
     assert len(result["books"]) == SYMBOLS
+
+
+def test_the_command_writes_a_day_and_says_what_is_in_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bench, "DAY_MESSAGES", 4000)
+    path = tmp_path / "day.itch"
+    assert main(["bench", "--quick", "--day", str(path)]) == 0
+    assert f"{path}: synthetic, seed {bench.DAY_SEED}, A " in capsys.readouterr().err
+    data, at, count = path.read_bytes(), 0, 0
+    while at < len(data):
+        at, count = at + 2 + int.from_bytes(data[at : at + 2], "big"), count + 1
+    assert count == 1000 + 2 * 8000 + 3
+
+
+def test_a_day_that_cannot_be_written_is_one_line_with_the_mend(tmp_path, capsys):
+    assert main(["bench", "--day", str(tmp_path / "no" / "day.itch")]) != 0
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1 and "name a file that can be written" in told[0]
 
 
 def twin(flow, symbol):
