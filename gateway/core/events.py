@@ -9,6 +9,7 @@ from gateway.core.carried import carry
 from gateway.core.counters import add_to
 from gateway.core.kernel import kernel
 from gateway.core.memory import call_strategy, load_i64, load_u8, load_u32, store_i64, store_u8, store_u32
+from gateway.core.order_prefetch import prefetch_gate
 from gateway.core.quality import judge
 from gateway.core.recovery import examine_event, note_lost, replay_kept
 from gateway.core.submit import submit_intents
@@ -37,6 +38,7 @@ def on_events(core, feed, events, count):
     quality, healing = load_i64(core + CORE.quality), load_i64(core + CORE.healing)
     add_to(counters + COUNTERS.events, count)
     prefetch_events(store, events, count)
+    prefetch_gate(load_i64(core + CORE.path), load_i64(core + CORE.intents), events, count)
     for index in range(count):
         event = events + index * EVENT_BYTES
         prefetch_ahead(store, events, index, count)

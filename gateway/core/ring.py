@@ -61,6 +61,12 @@ def claim(writer):
 
 
 @leaf
+def next_slot(writer):
+    """Address of the slot that claim will give, should there be room; to prefetch."""
+    return _slot_at(writer, load_i64(writer + WRITER.position))
+
+
+@leaf
 def publish(writer, slot):
     """Makes the claimed slot visible."""
     position = load_i64(writer + WRITER.position) + 1
