@@ -94,6 +94,7 @@ static int64_t receive(struct io *io, uint16_t index)
         for (int position = 0; position < count; position++)
             accept_frame(io, index, &frames[position], now_ns, ticks);
     }
+    ring_warm(&io->frames, frames[count - 1].size);
     port->operations->release(port);
     return count;
 }

@@ -1,7 +1,7 @@
 /*
  * ring.h ③ — publish and poll on a shared ring. The contract stands in layout/ring.h; this file only follows it.
  *
- *   producer   slot = ring_claim(w, size);  if (slot) { fill; ring_publish(w, slot); }
+ *   producer   slot = ring_claim(w, size);  if (slot) { fill; ring_publish(w, slot); }  …  ring_warm(w, size)
  *   reader     slot = ring_peek(r);         if (slot) { use;  ring_advance(r); … ring_acknowledge(r); }
  *   observer   ring_observe(r, copy, bytes) copies one record, or says overrun
  */
@@ -50,6 +50,23 @@ static inline void ring_publish(struct ring_writer *writer, struct ring_slot *sl
 {
     writer->position++;
     __atomic_store_n(&slot->sequence, writer->position, __ATOMIC_RELEASE);
+}
+
+/* For a producer that has published and has nothing more for now: takes the lines that a next record of `size` will need,
+   which is the size of the last one. What stands there is written back as it is, which nobody can tell, and only where the
+   slot is known to be free. A prefetch for writing does not have this effect; within a burst it would slow the producer
+   down (docs/adr/0002-ring.md). The last record itself is not looked at again: its reader is taking it just now. */
+static inline void ring_warm(const struct ring_writer *writer, uint64_t size)
+{
+    if (writer->position - writer->cursor_cached >= writer->depth)
+        return;
+    char *slot = (char *)ring_slot_at(writer->slots, writer->mask, writer->slot_bytes, writer->position);
+    uint64_t bytes = 64 + size < writer->slot_bytes ? 64 + size : writer->slot_bytes;
+    bytes = bytes < RING_WARM_BYTES_MAX ? bytes : RING_WARM_BYTES_MAX;
+    for (uint64_t offset = 0; offset < bytes; offset += 64) {
+        uint64_t *word = (uint64_t *)(slot + offset);
+        __atomic_store_n(word, __atomic_load_n(word, __ATOMIC_RELAXED), __ATOMIC_RELEASE);
+    }
 }
 
 static inline void ring_shed(struct ring_writer *writer)

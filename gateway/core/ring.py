@@ -3,7 +3,7 @@
 Hard rule: `writer` and `reader` are addresses of the process-local handles; only `acquire`, `relaxed` and `release`
 touch the shared words.
 
-    producer   slot = claim(writer);  if slot: fill it;  publish(writer, slot)
+    producer   slot = claim(writer);  if slot: fill it;  publish(writer, slot)  …  warm(writer, size_bytes)
     reader     slot = peek(reader);   if slot: use it;   advance(reader);  …  acknowledge(reader)
 """
 
@@ -11,12 +11,13 @@ from numba import njit
 
 from gateway.core.kernel import leaf
 from gateway.core.memory import acquire, copy_bytes, fence_release, load_i64, relaxed, release, store_i64
-from gateway.layout import offsets
+from gateway.layout import offsets, value
 
 HEADER = offsets("ring_header")
 SLOT = offsets("ring_slot")
 WRITER = offsets("ring_writer")
 READER = offsets("ring_reader")
+WARM_BYTES_MAX = value("RING_WARM_BYTES_MAX")
 
 
 @leaf
@@ -72,6 +73,19 @@ def publish(writer, slot):
     position = load_i64(writer + WRITER.position) + 1
     store_i64(writer + WRITER.position, position)
     release(slot + SLOT.sequence, position)
+
+
+@leaf
+def warm(writer, size_bytes):
+    """For a producer that has nothing more for now: takes the lines of a next record of that size (native/ring.h)."""
+    position, depth = load_i64(writer + WRITER.position), load_i64(writer + WRITER.depth)
+    if position - load_i64(writer + WRITER.cursor_cached) >= depth:
+        return
+    slot, offset = _slot_at(writer, position), 0
+    end = min(64 + size_bytes, load_i64(writer + WRITER.slot_bytes), WARM_BYTES_MAX)
+    while offset < end:
+        release(slot + offset, relaxed(slot + offset))
+        offset += 64
 
 
 @leaf

@@ -26,7 +26,7 @@ from gateway.core.memory import (
     store_u32,
     ticks,
 )
-from gateway.core.order_prefetch import prefetch_order
+from gateway.core.order_prefetch import MESSAGE_BYTES, prefetch_order
 from gateway.core.orders import CANCELLING, live_row, open_order
 from gateway.core.recent import remember
 from gateway.layout import offsets, size, value
@@ -84,6 +84,8 @@ def submit_intents(path, intents, now_ns, ticks_receive, ticks_decode):
             sent += 1
         else:
             close_decision(path, record, mask, ticks())
+    if sent != 0:
+        ring.warm(load_i64(path + PATH.core_io), MESSAGE_BYTES)
     prefetch_order(path, load_i64(table + TABLE.next_reference))
     add_to(load_i64(path + PATH.counters) + COUNTERS.intents, count)
     store_u32(intents + INTENTS.count, 0)

@@ -16,6 +16,8 @@
  *           published and at `claimed - 1` otherwise. The reader may die at any instruction: the next one resumes at
  *           `cursor`, so a record that was read but not acknowledged is read again (at least once).
  */
+enum { RING_WARM_BYTES_MAX = 512 }; /* of the next slot, taken by a producer that has nothing more for now */
+
 struct ring_header {
     struct region_header region;
 

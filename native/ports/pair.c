@@ -190,6 +190,8 @@ static int pair_transmit(struct port *port, const struct port_frame *frames, int
         memcpy((uint8_t *)slot + sizeof(struct frame_slot), frames[taken].data, frames[taken].size);
         ring_publish(&pair->writer, slot);
     }
+    if (taken)
+        ring_warm(&pair->writer, frames[taken - 1].size);
     pair->statistics.frames_transmitted += (uint64_t)taken;
     pair->statistics.transmit_refused += (uint64_t)(count - taken);
     return taken;

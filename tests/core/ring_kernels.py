@@ -6,7 +6,7 @@ Each step is a C function int64(int64 context). The record's format stands in ri
 from numba import cfunc, njit
 
 from gateway.core.memory import load_i64, load_u8, load_u16, load_u32, store_i64, store_u8, store_u16, store_u32
-from gateway.core.ring import READER, SLOT, WRITER, acknowledge, advance, claim, peek, publish, shed
+from gateway.core.ring import READER, SLOT, WRITER, acknowledge, advance, claim, peek, publish, shed, warm
 
 HANDLE, LEDGER, LIFE = 0, 8, 16
 LEDGER_TORN, LEDGER_REACHED, LEDGER_DELIVERED = 8, 16, 64
@@ -63,6 +63,7 @@ def publish_record(context):
         return 0
     _fill(slot, _words_of(writer), load_i64(writer + WRITER.position), load_i64(context + LIFE))
     publish(writer, slot)
+    warm(writer, _words_of(writer) * 8)
     return 1
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.native.ring_driver import HEADER, ScratchRing, side
+from tests.native.ring_driver import HEADER, HEADER_BYTES, ScratchRing, side
 
 PAIRINGS = [(producer, consumer) for producer in ("c", "numba") for consumer in ("c", "numba")]
 DEPTHS = [2, 4, 8, 16, 64, 256, 1024]
@@ -85,6 +85,23 @@ def test_without_a_reliable_reader_the_producer_never_waits(producer):
     writer = ring.writer(side(producer))
     assert sum(writer.publish() for _ in range(1000)) == 1000
     assert ring.header("claimed") == 1000
+
+
+@pytest.mark.parametrize("producer", ["c", "numba"])
+@pytest.mark.parametrize("slot_bytes", [64, 256, 2048])
+def test_a_producer_changes_no_byte_of_any_slot_but_its_own(producer, slot_bytes):
+    """Taking the lines of the next slot writes to it what stands there."""
+    ring = ScratchRing(4, slot_bytes)
+    writer = ring.writer(side(producer))
+    first, words = HEADER_BYTES // 8, slot_bytes // 8
+    slots = ring.memory.words[first : first + 4 * words]
+    slots[:] = range(1_000_003, 1_000_003 + 4 * words)
+    for position in range(4):
+        before = slots.copy()
+        assert writer.publish() == 1
+        own = slice(position * words, (position + 1) * words)
+        before[own] = slots[own]
+        assert (slots == before).all()
 
 
 @pytest.mark.parametrize("slot_bytes", [64, 128, 256, 2048])

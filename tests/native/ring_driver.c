@@ -83,6 +83,7 @@ int64_t publish_record(int64_t context)
         return 0;
     fill(slot, payload_words(writer), (int64_t)writer->position, WORD(context, CONTEXT_LIFE));
     ring_publish(writer, slot);
+    ring_warm(writer, payload_words(writer) * 8);
     return 1;
 }
 

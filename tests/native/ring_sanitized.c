@@ -47,6 +47,7 @@ static void *produce(void *unused)
             record->words[index] = writer.position * 31 + (uint64_t)index;
         record->slot.size = WORDS * 8;
         ring_publish(&writer, &record->slot);
+        ring_warm(&writer, WORDS * 8);
     }
     return NULL;
 }
