@@ -5,7 +5,7 @@ takes its CPU from everybody.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 PRIORITY = 50
@@ -29,3 +29,17 @@ def pinned(cpu: int) -> Iterator[bool]:
         if real_time:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def real_time(threads: Sequence[int]) -> Iterator[None]:
+    """Other threads, by their ids, at real-time priority where permitted; they are pinned and wait for their work."""
+    try:
+        with suppress(PermissionError):
+            for thread in threads:
+                os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(PRIORITY))
+        yield
+    finally:
+        with suppress(PermissionError):
+            for thread in threads:
+                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
