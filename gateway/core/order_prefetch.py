@@ -1,7 +1,7 @@
 """Brings near what the next order will touch ⑥⑦⑧, while there is something else to wait for.
 
     few events decoded     the gate's rows of their instruments: while the book of the first waits for its own lines
-    an order has left      the next order's row and the next slots of both rings: while nothing is asked for
+    an order has left      the next order's row and the journal's next slot: while nothing is asked for (ring.warm: core_io's)
 
 A burst is left alone: there the lines would be paid for by events that nobody answers.
 Hard rule: a prefetch changes nothing and never faults; whatever is asked for is checked by those who use it.
@@ -19,11 +19,10 @@ EVENT = offsets("event")
 INTENTS = offsets("intents")
 BOOK = offsets("book")
 EVENT_BYTES, BOOK_BYTES, ORDER_BYTES = size("event"), size("book"), size("order")
-RECORD_BYTES, SLOT_BYTES = size("journal_slot"), size("order_slot")
+RECORD_BYTES = size("journal_slot")
 LINE = 64
 FEW = 4  # events of a packet that may be answered at once
 GATE_LINES = 3  # of a row: what a decision reads
-MESSAGE_BYTES = 128  # headers and an order message
 
 
 @leaf
@@ -47,13 +46,6 @@ def prefetch_order(path, reference):
     order = order_at(path, reference)
     for offset in range(0, ORDER_BYTES, LINE):
         prefetch(order + offset)
-    prefetch_slot(load_i64(path + PATH.journal), RECORD_BYTES)
-    prefetch_slot(load_i64(path + PATH.core_io), SLOT_BYTES + MESSAGE_BYTES)
-
-
-@leaf
-def prefetch_slot(writer, size_bytes):
-    """The slot that a ring's writer will claim next."""
-    slot = ring.next_slot(writer)
-    for offset in range(0, size_bytes, LINE):
+    slot = ring.next_slot(load_i64(path + PATH.journal))
+    for offset in range(0, RECORD_BYTES, LINE):
         prefetch(slot + offset)

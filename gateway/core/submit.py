@@ -26,7 +26,7 @@ from gateway.core.memory import (
     store_u32,
     ticks,
 )
-from gateway.core.order_prefetch import MESSAGE_BYTES, prefetch_order
+from gateway.core.order_prefetch import prefetch_order
 from gateway.core.orders import CANCELLING, live_row, open_order
 from gateway.core.recent import remember
 from gateway.layout import offsets, size, value
@@ -57,6 +57,7 @@ MINIMUM_BYTES = 4  # of the option min_qty: it ends an Enter Order that has one
 STRATEGY_SHIFT, STRATEGY_LAST = 32, value("GATE_STRATEGIES") - 1
 INTENT_BYTES, BOOK_BYTES, SLOT_BYTES = size("intent"), size("book"), size("order_slot")
 FRAME_BYTES = size("order_frame") - FRAME.bytes
+MESSAGE_BYTES = 128  # headers and an order message, for the next slot of core_io
 HEADERS_BYTES, CHECKSUM_OFFSET = 42, 40  # Ethernet 14, IPv4 20, UDP 8; the checksum ends the UDP header
 WORD = 0xFFFFFFFF
 
