@@ -1,7 +1,7 @@
 """Brings near what the next order will touch ⑥⑦⑧, while there is something else to wait for.
 
     few events decoded     the gate's rows of their instruments: while the book of the first waits for its own lines
-    an order has left      the next order's row and the journal's next slot: while nothing is asked for (ring.warm: core_io's)
+    an order has left      the next order's row and the journal's next slot (core_io's: ring.warm)
 
 A burst is left alone: there the lines would be paid for by events that nobody answers.
 Hard rule: a prefetch changes nothing and never faults; whatever is asked for is checked by those who use it.
