@@ -9,7 +9,16 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["gateway", "gateway.*"]),
-    package_data={"gateway": ["py.typed", "_native.pyi", "ops/*.toml", "venues/feeds/*.toml", "ops/bench/contenders/*"]},
+    package_data={
+        "gateway": [
+            "py.typed",
+            "_native.pyi",
+            "ops/*.toml",
+            "venues/feeds/*.toml",
+            "ops/bench/contenders/*",
+            "ops/bench/guard/*.json",
+        ]
+    },
     cffi_modules=["cffi_build.py:builder"],
     install_requires=[
         "cffi>=1.16",

@@ -24,7 +24,7 @@ class GateMemory:
     """Instruments 0 to `instruments` - 1, one strategy, one group, one currency; an intent for each instrument."""
 
     def __init__(self, instruments: int):
-        self.gate = _lines(layout.size("gate_account") + instruments * layout.size("gate_row"))
+        self.gate = lines(layout.size("gate_account") + instruments * layout.size("gate_row"))
         self.account = self.gate[: layout.size("gate_account")].view(layout.dtype("gate_account"))
         self.rows = self.gate[layout.size("gate_account") :].view(layout.dtype("gate_row"))
         self.books = _rows("book", instruments)
@@ -35,7 +35,7 @@ class GateMemory:
         keep = [_rows(name, count) for name, count in (("gate_window", instruments), ("gate_recent", RECENT_LINES))]
         keep += [_rows("gate_executions", 1), _rows("fill", 16), _rows("core_counters", 1), _rows("order_template", 1)]
         windows, recent, executions, fills, counters, frames = (address_of(array) for array in keep)
-        orders = _lines(layout.size("order_table") + 16 * layout.size("order"))
+        orders = lines(layout.size("order_table") + 16 * layout.size("order"))
         self.path = make_order_path(
             gate=address_of(self.gate),
             books=address_of(self.books),
@@ -98,7 +98,7 @@ class GateMemory:
         self.account["bucket_ns"] = self.account["day_messages"] = 0
 
 
-def _lines(size_bytes: int) -> np.ndarray:
+def lines(size_bytes: int) -> np.ndarray:
     """Zeroed bytes that begin on a cache line."""
     room = np.zeros(size_bytes + 64, dtype=np.uint8)
     begin = -address_of(room) % 64
@@ -106,11 +106,11 @@ def _lines(size_bytes: int) -> np.ndarray:
 
 
 def _rows(struct: str, count: int) -> np.ndarray:
-    return _lines(count * layout.size(struct)).view(layout.dtype(struct))
+    return lines(count * layout.size(struct)).view(layout.dtype(struct))
 
 
 def _ring() -> tuple[np.ndarray, Any]:
-    memory = _lines(layout.size("ring_header") + RING_DEPTH * SLOT_BYTES)
+    memory = lines(layout.size("ring_header") + RING_DEPTH * SLOT_BYTES)
     base, writer = ffi.cast("void *", address_of(memory)), ffi.new("struct ring_writer *")
     lib.ring_format(base, len(memory), RING_DEPTH, SLOT_BYTES, 1)
     lib.ring_attach_writer(base, len(memory), writer)
