@@ -3,6 +3,7 @@
     ratios.svg        ours / theirs, round by round, by suite and metric; left of 1 we are faster
     percentiles.svg   one curve for each contender of a latency
     budget.svg        what each stage takes of the whole, and its quartiles
+    growth.svg        a curve for each metric that was measured `at NUMBER WHAT`
 
 Hard rule: only what the JSON file holds is drawn, and nothing of a contender whose result was wrong.
 """
@@ -41,10 +42,13 @@ def draw(document: dict[str, Any], folder: Path) -> list[Path]:
     style |= {"text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": GRID, "xtick.color": INK, "ytick.color": INK}
     style |= {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": GRID}
     style |= {"axes.axisbelow": True, "legend.frameon": False}
+    from gateway.ops.bench import growth_plot
+
     pictures: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
         ("ratios", _ratios),
         ("percentiles", _percentiles),
         ("budget", _budget),
+        ("growth", growth_plot.picture),
     ]
     written = []
     with matplotlib.rc_context(style):
@@ -67,7 +71,8 @@ def _origin(document: dict[str, Any]) -> str:
     return f"{mode}, commit {str(machine.get('commit', '?'))[:10]}, {machine.get('cpu', '?')}, {machine.get('time', '?')}"
 
 
-def _correct(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def correct_rows(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(suite, row) of everything that may be drawn."""
     for suite in document["suites"]:
         for row in suite["rows"]:
             if row["correct"] and row["samples"] and min(row["samples"]) > 0:
@@ -76,7 +81,7 @@ def _correct(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def ratios(document: dict[str, Any]) -> list[tuple[str, str, list[float]]]:
     """(what, whom, shares round by round) of ours to each peer in the same metric; below 1 we take less."""
-    rows = list(_correct(document))
+    rows = list(correct_rows(document))
     found = []
     for suite, own in rows:
         for other_suite, other in rows:
@@ -100,12 +105,12 @@ def _ratios(document: dict[str, Any]) -> Any:
     figure = Figure(figsize=(WIDTH, 0.9 + 0.28 * len(found)), layout="constrained")
     axes = figure.subplots()
     for place, (_, _, shares) in enumerate(found):
-        low, middle, high = _quartiles(shares)
+        low, middle, high = quartiles(shares)
         axes.barh(place, middle - 1, left=1, height=0.6, color=OURS if middle <= 1 else PEERS[1])
         axes.plot([low, high], [place, place], color=INK, linewidth=1)
         beside = min(low, 1) / 1.04 if middle <= 1 else max(high, 1) * 1.04
         axes.text(beside, place, f"{middle:.2f}", ha="right" if middle <= 1 else "left", va="center", fontsize=8)
-    _log_axis(axes, "x")
+    log_axis(axes, "x")
     axes.margins(x=0.12)
     axes.axvline(1, color=INK, linewidth=1)
     axes.set_yticks(range(len(found)), [f"{what}  ÷  {whom}" for what, whom, _ in found])
@@ -119,7 +124,7 @@ Curves = dict[str, list[tuple[float, float]]]
 
 def curves_of(document: dict[str, Any]) -> tuple[dict[str, Curves], set[str]]:
     """Title of a panel → name of a curve → (percent, median of the samples); and the names that are ours."""
-    found = [(suite, row, PERCENTILE.match(row["metric"])) for suite, row in _correct(document)]
+    found = [(suite, row, PERCENTILE.match(row["metric"])) for suite, row in correct_rows(document)]
     kept = [(suite, row, match) for suite, row, match in found if match]
     contenders = {suite: {row["contender"] for other, row, _ in kept if other == suite} for suite, _, _ in kept}
     panels: dict[str, Curves] = {}
@@ -133,7 +138,7 @@ def curves_of(document: dict[str, Any]) -> tuple[dict[str, Curves], set[str]]:
     return panels, ours
 
 
-def _log_axis(axes: Any, which: str) -> None:
+def log_axis(axes: Any, which: str) -> None:
     """A logarithmic axis with plain numbers on it."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -165,7 +170,7 @@ def _percentiles(document: dict[str, Any]) -> Any:
             axes.plot(*zip(*spots, strict=True), marker="o", markersize=3, label=name, zorder=3 + own, **look)
         marks = sorted({percent for points in curves.values() for percent, _ in points})
         axes.set_xticks([-math.log10(1 - percent / 100) for percent in marks], [f"p{percent:g}" for percent in marks])
-        _log_axis(axes, "y")
+        log_axis(axes, "y")
         axes.set_title(title, fontsize=9, loc="left")
         axes.legend(fontsize=7)
     for axes in list(grid.flat)[len(panels) :]:
@@ -178,8 +183,8 @@ def _budget(document: dict[str, Any]) -> Any:
     from matplotlib.figure import Figure
 
     means = {
-        row["metric"].removesuffix(" mean"): _quartiles(row["samples"])
-        for suite, row in _correct(document)
+        row["metric"].removesuffix(" mean"): quartiles(row["samples"])
+        for suite, row in correct_rows(document)
         if suite == BUDGET_SUITE and row["ours"] and row["metric"].endswith(" mean")
     }
     whole = means.pop(WHOLE, None)
@@ -203,7 +208,8 @@ def _budget(document: dict[str, Any]) -> Any:
     return figure
 
 
-def _quartiles(samples: list[float]) -> tuple[float, float, float]:
+def quartiles(samples: list[float]) -> tuple[float, float, float]:
+    """Lower quartile, median, upper quartile."""
     if len(samples) < 2:
         return samples[0], samples[0], samples[0]
     low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")

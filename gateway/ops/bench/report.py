@@ -62,6 +62,7 @@ def lines(result: Result) -> list[str]:
     ]
     told += [f"skipped {name}: {reason}" for name, reason in result.skipped.items()]
     told += [f"note    {note}" for note in result.notes]
+    told += [f"took    {result.seconds:.1f} s"]
     return told + [f"FAILED  {failure}" for failure in result.failures]
 
 

@@ -10,6 +10,7 @@ part in targets; when it is ours, the command fails.
 """
 
 import importlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 from gateway import kernel_cache
 
-SUITES = ("decode", "book", "sbe", "json", "ring", "gate", "ports", "tick-to-order", "capture")
+SUITES = ("decode", "book", "sbe", "json", "ring", "gate", "ports", "tick-to-order", "capture", "growth")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Result:
     settings: dict[str, Any] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)  # correctness: any entry fails the command
     notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0  # that the suite took, preparing and checking included
 
     @property
     def ok(self) -> bool:
@@ -97,6 +99,8 @@ class Result:
 def run_suite(name: str, plan: Plan) -> Result:
     """Imports and runs one suite of SUITES."""
     kernel_cache.prepare()
+    begin = time.monotonic()
     module = importlib.import_module(f"gateway.ops.bench.suites.{name.replace('-', '_')}")
     result: Result = module.run(plan)
+    result.seconds = time.monotonic() - begin
     return result
