@@ -10,13 +10,13 @@ hftbacktest    keeps one book at a time: a day of one symbol, every contender fr
 import time
 
 import numpy as np
-from numba import njit
 
 from gateway import limits
 from gateway.core.book import apply_events, begin_session
 from gateway.core.book_depth import best_level, next_level
 from gateway.core.book_rows import book_of
 from gateway.core.book_store import OwnedStore
+from gateway.core.kernel import cached
 from gateway.core.levels import level_at, price_of, side_of
 from gateway.core.memory import load_i64, load_u32
 from gateway.errors import CapabilityError
@@ -40,7 +40,7 @@ EVENT_BYTES = size("event")
 LEVEL = offsets("level")
 
 
-@njit
+@cached
 def _decode(table, data, offsets_here, sizes, packets, events, counters):
     total = 0
     for index in range(packets):
@@ -48,7 +48,7 @@ def _decode(table, data, offsets_here, sizes, packets, events, counters):
     return total
 
 
-@njit
+@cached
 def _feed(table, data, offsets_here, sizes, packets, events, counters, store, wanted):
     total = count = 0
     for index in range(packets):
@@ -60,7 +60,7 @@ def _feed(table, data, offsets_here, sizes, packets, events, counters, store, wa
     return total
 
 
-@njit
+@cached
 def _differences(store, middles, steps, levels, counts):
     """Levels that differ between the books and the twin, and levels compared."""
     wrong = compared = 0

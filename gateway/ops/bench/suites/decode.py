@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 
 from gateway import limits
+from gateway.core.kernel import cached
 from gateway.errors import CapabilityError
 from gateway.layout import dtype, size
 from gateway.ops.bench.compiled import load
@@ -39,7 +39,7 @@ EVENT_BYTES = size("event")
 Decode = Callable[[int, int], int]  # (events address, step) -> events written
 
 
-@njit
+@cached
 def _decode_stream(table, data, offsets, sizes, packets, time_base_ns, events, step, counters):
     """The same loop as switch_decode_stream in contenders/decode_switch.c."""
     total = 0

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 
 from gateway import layout
 from gateway.core.gate import decide_new
+from gateway.core.kernel import cached
 from gateway.core.memory import address_of
 from gateway.errors import CapabilityError
 from gateway.layout import size
@@ -58,7 +58,7 @@ STATES: tuple[tuple[dict[str, int], tuple[str, ...]], ...] = (
 Decide = Callable[[GateMemory, np.ndarray, int], int]  # (memory, order of intents, rounds) -> sum of masks times place
 
 
-@njit
+@cached
 def _decide_all(path, intents, order, rounds, now_ns):
     """The same loop as plain_decide_all in contenders/gate_plain.c."""
     total = 0

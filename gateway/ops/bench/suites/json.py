@@ -11,13 +11,13 @@ import time
 from decimal import Decimal
 
 import numpy as np
-from numba import njit
 
 from gateway import limits
 from gateway.core.book import apply_event, apply_events
 from gateway.core.book_reader import levels
 from gateway.core.book_store import OwnedStore
 from gateway.core.instruments import make_instruments
+from gateway.core.kernel import cached
 from gateway.core.memory import address_of, load_u32, store_i64, store_u32
 from gateway.errors import CapabilityError
 from gateway.layout import dtype, offsets, size, value
@@ -41,7 +41,7 @@ EVENT_LEVEL, SEQUENCE = value("EVENT_LEVEL"), value("EVENT_INSTRUMENT_SEQUENCE")
 BUY, SELL = value("SIDE_BUY"), value("SIDE_SELL")
 
 
-@njit
+@cached
 def _run_stream(decoder, store, data, offsets_, sizes, events, counters):
     """Every message: decode, apply, batch after batch, as the corridor does."""
     total = 0
@@ -187,7 +187,7 @@ def _units(text: str) -> int:
     return int(whole + fraction.ljust(8, "0"))
 
 
-@njit
+@cached
 def _apply_rows(store, events, counters, rows):
     """Rows of (kind, side, price, quantity, order_id, other_id) as events, applied like ours."""
     for index in range(len(rows)):
