@@ -97,7 +97,9 @@ def guard(arguments: argparse.Namespace) -> int:
     """Counts and compares; exit code 1 when something takes more instructions than it did."""
     from gateway.ops.bench.guard import check
 
-    others = [name for name in ("suite", "quick", "data", "source", "compare", "plots", "markdown") if getattr(arguments, name)]
+    others = [
+        name for name in ("suite", "quick", "data", "source", "compare", "plots", "markdown") if getattr(arguments, name)
+    ]
     if others or not arguments.guard:
         raise UsageError(
             "--guard measures no suite; beside it stand --write and --json FILE only, and --write beside --guard only"

@@ -77,7 +77,7 @@ def _marks(places: list[float]) -> tuple[list[float], list[str]]:
         if not kept or place >= 1.9 * kept[-1]:
             kept.append(place)
     step = math.ceil(len(kept) / 8)
-    kept = kept[::step]
+    kept = kept[::-step][::-1]  # the last one always
     return kept, [_short(place) for place in kept]
 
 
