@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from gateway.cli import bench_guard
 from gateway.cli.output import print_json, print_note, print_table, progress, tell_left_overs, to_json
 from gateway.cli.termination import leave_in_order
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, UsageError
@@ -23,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"one of {', '.join(SUITES)}; repeatable; default: all",
     )
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: all suites within a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: all suites within two minutes")
     parser.add_argument(
         "--data",
         type=Path,
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         if folder is not None and not folder.is_dir():
             raise UsageError(f"--{option}: the folder {folder} does not exist; make it first")
     if arguments.guard or arguments.write:
-        return guard(arguments)
+        return bench_guard.run(arguments)
     if arguments.source and not (arguments.compare or arguments.plots or arguments.markdown):
         raise UsageError("--from measures nothing; say what to do with it: --compare FILE, --plots DIR, --markdown FILE")
     if arguments.plots:
@@ -91,40 +92,6 @@ def write_day(path: Path, quick: bool) -> int:
     mix = ", ".join(f"{letter} {count:,}" for letter, count in itch_day.mix_of(flow).items())
     print_note(f"{path}: synthetic, seed {DAY_SEED}, {mix}; gateway replay {path} --feed itch50")
     return EXIT_DONE
-
-
-def guard(arguments: argparse.Namespace) -> int:
-    """Counts and compares; exit code 1 when something takes more instructions than it did."""
-    from gateway.ops.bench.guard import check
-
-    others = [
-        name for name in ("suite", "quick", "data", "source", "compare", "plots", "markdown") if getattr(arguments, name)
-    ]
-    if others or not arguments.guard:
-        raise UsageError(
-            "--guard measures no suite; beside it stand --write and --json FILE only, and --write beside --guard only"
-        )
-    leave_in_order()
-    stored = None if arguments.write else check.load()
-    with progress("guard", total=1.0) as update:
-        told = check.count(lambda share, what: update(share, f"guard: {what}"))
-    if arguments.write:
-        check.store(told)
-        stored = check.load()
-        print_note(f"stored: {check.STORED}")
-    assert stored is not None
-    lines = check.compare(stored, told)
-    document = check.to_data(told, lines)
-    if arguments.json == "-":
-        print_json(document)
-    else:
-        print("Instructions for one unit of work, by callgrind")
-        print_table(check.COLUMNS, check.table_rows(lines), check.NUMERIC)
-        for line in check.remarks(stored, told):
-            print(f"note    {line}")
-        if arguments.json:
-            Path(arguments.json).write_text(to_json(document, indent=1) + "\n", encoding="utf-8")
-    return EXIT_DONE if document["ok"] else EXIT_CHECK_FAILED
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:

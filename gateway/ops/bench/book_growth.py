@@ -17,8 +17,8 @@ from gateway.core.book import begin_session
 from gateway.core.book_store import OwnedStore, books_bytes, levels_bytes, orders_bytes
 from gateway.core.memory import address_of
 from gateway.layout import dtype, size
-from gateway.ops.bench.itch_day import REACH, batch_bytes_max, make_flow, write_batch
 from gateway.ops.bench.growth_kernels import feed_packets, wrong_levels
+from gateway.ops.bench.itch_day import REACH, batch_bytes_max, make_flow, write_batch
 from gateway.ops.bench.suite import Row
 from gateway.protocols.itch50_decode import make_table
 

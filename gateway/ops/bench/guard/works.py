@@ -5,7 +5,7 @@ piece changes what the next one finds (books), each has memory of its own.
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from gateway.core.strategy_file import load_strategy
 from gateway.layout import dtype, size, value
 from gateway.limits import EVENTS_MAX
 from gateway.native import address, ffi, lib
-from gateway.ops.bench.book_flow import batch_bytes_max, make_flow, write_batch
 from gateway.ops.bench.gate_memory import NOW_NS, GateMemory, lines
 from gateway.ops.bench.guard import kernels
 from gateway.ops.bench.guard.library import address as function_address
+from gateway.ops.bench.itch_day import batch_bytes_max, make_flow, write_batch
 from gateway.ops.bench.itch_stream import make_stream
 from gateway.ops.bench.sbe_kernel import TEMPLATES, arrays, kernel
 from gateway.ops.bench.sbe_peers import reference_rows
@@ -82,7 +82,7 @@ class Words:
 
 def make_works(library: ctypes.CDLL, folder: Path) -> list[Work]:
     """Every work, ready to run. `folder` is where the recorder's files go."""
-    contended = [*_decode(library), *_sbe(library), *_gate(library)]
+    contended = [*_decode(library, folder), *_sbe(library), *_gate(library)]
     return [*native_works(library, folder), *contended, _book(folder), _ring(), _frame(), _strategy()]
 
 
@@ -121,17 +121,31 @@ def _loop(name: str, unit: str, units: int, work: Any, states: Sequence[Words], 
     return Work(name, NUMBA, unit, units, function.address, states[0].address, states[-1].address, times, expected, keep)
 
 
-def _decode(library: ctypes.CDLL) -> list[Work]:
-    stream = make_stream(MESSAGES, SEED)
+def _decode(library: ctypes.CDLL, folder: Path) -> list[Work]:
+    stream = _kept(folder / "stream.npz", _stream)
     table, counters, events = make_table(), np.zeros(1, dtype("core_counters")), np.zeros(EVENTS_MAX, dtype("event"))
     own = (stream, table, counters, events)
-    places = [*map(address_of, (stream.data, stream.offsets, stream.sizes)), len(stream.offsets)]
+    places = [*(address_of(stream[name]) for name in ("data", "offsets", "sizes")), len(stream["offsets"])]
     ours = Words(address_of(table), *places, address_of(events), address_of(counters), keep=own)
     theirs = [*places, 1, address_of(events), 0, address_of(counters)]
     return [
         _loop("ITCH decode", "message", MESSAGES, kernels.decode, [ours], 1, MESSAGES),
         _control(library, "ITCH decode, C switch", "message", MESSAGES, "switch_decode_stream", theirs, MESSAGES, own),
     ]
+
+
+def _kept(file: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """What `make` gives, made by the process outside of valgrind alone: its kernels are not kept on the disk."""
+    if not file.exists():
+        np.savez(file, **make())  # type: ignore[arg-type]
+    with np.load(file) as found:
+        return {name: found[name] for name in found.files}
+
+
+def _stream() -> dict[str, np.ndarray]:
+    """Packets of a synthetic day."""
+    stream = make_stream(MESSAGES, SEED)
+    return {"data": stream.data, "offsets": stream.offsets, "sizes": stream.sizes}
 
 
 def _sbe(library: ctypes.CDLL) -> list[Work]:
@@ -164,11 +178,10 @@ def _gate(library: ctypes.CDLL) -> list[Work]:
 
 def _book(folder: Path) -> Work:
     """Events of a flow with its live orders; each run has books of its own, which have seen the morning."""
-    file, morning, states = folder / "events.npy", kernels.compiled(kernels.morning), []
-    if not file.exists():
-        np.save(file, _events())
+    morning, states = kernels.compiled(kernels.morning), []
     for _ in range(2):
-        store, counters, events = OwnedStore(SYMBOLS + 1, NODES, ORDERS), np.zeros(1, dtype("core_counters")), np.load(file)
+        store, counters = OwnedStore(SYMBOLS + 1, NODES, ORDERS), np.zeros(1, dtype("core_counters"))
+        events = _kept(folder / "events.npz", _events)["events"]
         begin = Words(store.address, address_of(events), address_of(counters))
         morning.ctypes(begin.address, MORNING_BATCHES)
         rest = address_of(events) + MORNING_BATCHES * kernels.BATCH * size("event")
@@ -176,8 +189,8 @@ def _book(folder: Path) -> Work:
     return _loop("book", "event", kernels.BATCH, kernels.book, states, BATCHES, None)
 
 
-def _events() -> np.ndarray:
-    """Those of the flow, decoded. Its kernels are not kept on the disk: only the process outside of valgrind calls this."""
+def _events() -> dict[str, np.ndarray]:
+    """Those of the flow, decoded."""
     flow, table, counters = make_flow(SEED, SYMBOLS, LIVE_ORDERS), make_table(), np.zeros(1, dtype("core_counters"))
     messages = (MORNING_BATCHES + 2 * BATCHES) * kernels.BATCH
     data, events = np.zeros(batch_bytes_max(messages), np.uint8), np.zeros(messages + EVENTS_MAX, dtype("event"))
@@ -187,7 +200,7 @@ def _events() -> np.ndarray:
     for begin, length in zip(places[:packets].tolist(), sizes[:packets].tolist(), strict=True):
         count = decode_packet(address_of(table), address_of(data) + begin, length, 0, 1, at, address_of(counters))
         at += count * size("event")
-    return events[:messages]
+    return {"events": events[:messages]}
 
 
 def _ring() -> Work:

@@ -1,4 +1,4 @@
-"""Cost as work grows: curves of books, gate and ring, memory for each live order and each symbol, and the time of a start.
+"""Cost as work grows: curves of books and gate, memory for each live order and each symbol, and the time of a start.
 
     books     100 to 10,000 symbols, 100,000 to 2,000,000 live orders            book_growth.py
     gate      1 to 8,192 instruments of one account, 1 to 256 accounts           gate_growth.py
@@ -10,7 +10,7 @@ A metric that ends with `at NUMBER WHAT` is a point of a curve, and its contende
 from gateway.ops.bench import book_growth, gate_growth, start_times
 from gateway.ops.bench.suite import Plan, Result
 
-TITLE = "Growth: what more symbols, orders, instruments, accounts and observers cost, and what a start costs"
+TITLE = "Growth: what more symbols, orders, instruments and accounts cost, and what a start costs"
 QUICK_BOOKS = ((100, 100_000), (100, 1_000_000), (10_000, 100_000), (10_000, 1_000_000))
 QUICK_INSTRUMENTS, QUICK_ACCOUNTS = (1, 16, 256, 2048, 8192), (1, 8, 64, 256)
 PASSES, GATE_ROUNDS, STARTS = (1, 3), (5, 15), (2, 5)  # quick, full
