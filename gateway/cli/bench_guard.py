@@ -7,16 +7,14 @@ from gateway.cli.output import print_json, print_note, print_table, progress, to
 from gateway.cli.termination import leave_in_order
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, UsageError
 
+OTHERS = ("suite", "quick", "data", "source", "compare", "plots", "markdown", "day")  # options that measure or show suites
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Counts and compares; exit code 1 when something takes more instructions than it did."""
     from gateway.ops.bench.guard import check
 
-    others = [
-        name
-        for name in ("suite", "quick", "data", "source", "compare", "plots", "markdown", "day")
-        if getattr(arguments, name)
-    ]
+    others = [name for name in OTHERS if getattr(arguments, name)]
     if others or not arguments.guard:
         raise UsageError(
             "--guard measures no suite; beside it stand --write and --json FILE only, and --write beside --guard only"

@@ -1,4 +1,4 @@
-"""The curves of a result: metrics that were measured `at NUMBER WHAT`, a panel for each metric, a line for each contender.
+"""The curves of a result: metrics of the suite `growth` at a number of something, a panel each, a line for each contender.
 
 Hard rule: the lower end of a linear axis is zero, and points are joined only within one contender of one suite.
 """
@@ -9,7 +9,8 @@ from typing import Any
 
 from gateway.ops.bench.plots import OURS, WIDTH, correct_rows, log_axis, quartiles
 
-POINT = re.compile(r"^(?P<what>.+) at (?P<number>[0-9,]+) (?P<axis>.+)$")
+SUITE = "growth"
+POINT = re.compile(r"^(?P<what>.+?)(?: at |, )(?P<number>[0-9,]+) (?P<axis>.+)$")
 Panel = tuple[str, str, str]  # title, name of the axis, unit
 Spots = list[tuple[float, float, float, float]]  # number, lower quartile, median, upper quartile
 SHADES = (OURS, "#b0803c", "#5b6fa8", "#94567a", "#4f8a8b", "#7a8694")
@@ -22,7 +23,7 @@ def panels_of(document: dict[str, Any]) -> dict[Panel, dict[str, Spots]]:
     panels: dict[Panel, dict[str, Spots]] = {}
     for suite, row in correct_rows(document):
         match = POINT.match(row["metric"])
-        if match:
+        if suite == SUITE and match:
             panel = panels.setdefault((f"{suite}: {match['what']}", match["axis"], row["unit"]), {})
             spot = (float(match["number"].replace(",", "")), *quartiles(row["samples"]))
             panel.setdefault(row["contender"], []).append(spot)
@@ -58,7 +59,7 @@ def _draw(axes: Any, panel: Panel, curves: dict[str, Spots]) -> None:
         axes.fill_between(numbers, low, high, color=color, alpha=0.18, linewidth=0)
     places = sorted({spot[0] for spots in curves.values() for spot in spots})
     middles = [spot[2] for spots in curves.values() for spot in spots]
-    axes.set_xscale("log")
+    axes.set_xscale("log" if places[0] > 0 else "linear")
     axes.set_xticks(*_marks(places), minor=False)
     axes.set_xticks([], minor=True)
     if max(middles) > STEEP * min(middles):
