@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from gateway.ops.bench import book_growth, gate_growth, growth_plot, machine, plots, start_times
+from gateway.ops.bench import book_growth, gate_growth, growth_plot, machine, plots, ring_growth, start_times
 from gateway.ops.bench.suite import Plan, Row, run_suite
 from gateway.ops.bench.suites import growth
 
@@ -90,6 +90,7 @@ def test_a_quick_run_skips_the_cold_start_with_the_reason(monkeypatch):
     row = Row("gateway", "feed at 1 live orders", "ns", True, True, [1.0])
     monkeypatch.setattr(book_growth, "measure", lambda points, passes: iter([("books", [row], ["a level differs"])]))
     monkeypatch.setattr(gate_growth, "measure", lambda *sizes: ([row], []))
+    monkeypatch.setattr(ring_growth, "measure", lambda plan: [row])
     monkeypatch.setattr(start_times, "ready_seconds", lambda: 2.0)
     result = run_suite("growth", PLAN)
     assert not result.ok
