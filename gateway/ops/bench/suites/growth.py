@@ -5,7 +5,7 @@
     ring      a burst with none to eight observers                               ring_growth.py
     start     warm, cold (in a full run), and of the command line alone          start_times.py
 
-A metric that ends with `at NUMBER WHAT` or `, NUMBER WHAT` is a point, and its contender the curve: growth_plot.py draws them.
+A metric that ends with `at NUMBER WHAT` or `, NUMBER WHAT` is a point of the curve of its contender: growth_plot.py
 """
 
 from gateway.errors import CapabilityError
