@@ -280,13 +280,13 @@ int64_t io_step(void *context)
     struct io *io = context;
     int64_t work = 0;
     uint32_t ended = 0;
+    for (uint32_t index = 0; index < io->order_ring_count; index++) /* first: nobody waits for an empty port's answer */
+        work += send_orders(io, index);
     for (uint32_t index = 0; index < io->port_count; index++) {
         if (!io->ended[index])
             work += receive(io, (uint16_t)index);
         ended += io->ended[index];
     }
-    for (uint32_t index = 0; index < io->order_ring_count; index++)
-        work += send_orders(io, index);
     if (io->exception)
         work += serve_kernel(io);
     else if (work == 0)

@@ -30,7 +30,7 @@ struct io {
     struct exception *exception;          /* beside the first port; NULL: every frame is core's */
 };
 
-/* One turn: a burst from each port, the waiting orders, then the kernel's frames. Negative once every port has ended
+/* One turn: the waiting orders, a burst from each port, then the kernel's frames. Negative once every port has ended
    and no order waits. */
 int64_t io_step(void *context);
 /* Copies the ports' own drop counts out; the loop's housekeeping calls it. */

@@ -31,6 +31,7 @@ from gateway.core.memory import (
     ticks,
 )
 from gateway.core.messages import append_part
+from gateway.core.order_prefetch import prefetch_recent
 from gateway.core.quality_sweep import sweep
 from gateway.core.report_stream import take_reports
 from gateway.core.reports import apply_refusal, take_parked
@@ -72,6 +73,8 @@ def turn(core):
     worked += take_external(core)
     if worked != 0:
         return worked
+    add_to(core + CORE.idle_turns, 1)
+    prefetch_recent(load_i64(core + CORE.path), load_i64(core + CORE.idle_turns))
     return -1 if load_i64(core + CORE.finished) != 0 else 0
 
 

@@ -176,7 +176,7 @@ struct order_path {
     uint64_t recent_mask;
     uint64_t executions;  /* struct gate_executions 0, one per strategy */
     uint64_t adoption;    /* struct adoption */
-    uint64_t reserved[1];
+    uint64_t passed_ticks; /* int64 that gets the time at which the gate let an order pass; 0: nobody asks */
 };
 
 enum adoption_constant {
