@@ -38,6 +38,7 @@ setup(
         "test": [
             "ansible-core>=2.16",
             "databento-dbn>=0.40",
+            "hdrhistogram>=0.10",
             "hypothesis>=6.100",
             "itchcpp>=1.6",
             "itchfeed>=1.6",
@@ -49,6 +50,7 @@ setup(
             "scapy>=2.5",
         ],
         "plots": ["matplotlib>=3.8"],
+        "bench": ["hdrhistogram>=0.10", "matplotlib>=3.8"],
         "peers": [
             "hftbacktest>=2.4",
             "itchcpp>=1.6",

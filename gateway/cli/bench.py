@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gateway.cli import bench_guard
+from gateway.cli import bench_guard, bench_latency
 from gateway.cli.output import print_json, print_note, print_table, progress, tell_left_overs, to_json
 from gateway.cli.termination import leave_in_order
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, UsageError
@@ -24,6 +24,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"one of {', '.join(SUITES)}; repeatable; default: all",
     )
+    more = parser.add_subparsers(dest="more", metavar="")
+    bench_latency.configure(more.add_parser("latency", help=bench_latency.HELP, description=bench_latency.HELP))
     parser.add_argument("--quick", action="store_true", help="fewer rounds: all suites within two minutes")
     parser.add_argument(
         "--data",
@@ -50,6 +52,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the suites; exit code 1 when a correctness gate failed."""
+    if arguments.more == "latency":
+        return bench_latency.run(arguments)
     from gateway.ops.bench import compare, markdown, plots, report
 
     if arguments.day:

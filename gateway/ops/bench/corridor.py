@@ -51,11 +51,12 @@ RISK: dict[str, Any] = {
 PERMITS: dict[str, Any] = {"strategy.instruments": ["*"], "strategy.repeat_max": 1024, "strategy.repeat_s": 1}
 
 
-def configuration_of(name: str) -> Configuration:
-    """An appliance that lets every order of the echo strategy pass."""
-    strategy = str(Path(__file__).with_name("echo.py"))
+def configuration_of(name: str, strategy: Path | None = None, more: dict[str, Any] | None = None) -> Configuration:
+    """An appliance that lets every order of the echo strategy pass, or of another one."""
+    file = strategy or Path(__file__).with_name("echo.py")
     risk = {f"risk.{key}": value for key, value in RISK.items()}
-    return load(None, {"instance.name": name, "port.name": f"pair:{name}", "strategy.file": strategy, **PERMITS, **risk})
+    named = {"instance.name": name, "port.name": f"pair:{name}", "strategy.file": str(file)}
+    return load(None, {**named, **PERMITS, **risk, **(more or {})})
 
 
 def stage_timer() -> Any:

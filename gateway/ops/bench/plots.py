@@ -22,7 +22,9 @@ INK, OURS, PEERS, GRID = "#1b1f24", "#0b6e4f", ("#7a8694", "#b0803c", "#5b6fa8",
 PERCENTILE = re.compile(r"^(?P<what>.*?) ?p(?P<percent>[0-9.]+)$")
 WIDTH, ORIGIN_INCHES = 9.0, 0.2
 DASHES = ("-", "--", ":")
-BUDGET_SUITE, WHOLE = "tick-to-order", "tick → order"
+BUDGET_SUITES, WHOLE = ("tick-to-order", "latency"), "tick → order"
+LABEL_SHARE = 0.06  # of the whole: a narrower stage has no room for its figures
+LEGEND_COLUMNS = 6
 
 
 def library() -> Any:
@@ -182,10 +184,15 @@ def _budget(document: dict[str, Any]) -> Any:
     """The stages' means end to end, the whole below."""
     from matplotlib.figure import Figure
 
+    rows = [
+        row
+        for suite, row in correct_rows(document)
+        if suite in BUDGET_SUITES and row["ours"] and row["metric"].endswith(" mean")
+    ]
     means = {
         row["metric"].removesuffix(" mean"): quartiles(row["samples"])
-        for suite, row in correct_rows(document)
-        if suite == BUDGET_SUITE and row["ours"] and row["metric"].endswith(" mean")
+        for row in rows
+        if row["contender"] == rows[0]["contender"]  # the first wire's
     }
     whole = means.pop(WHOLE, None)
     if whole is None or not means:
@@ -196,15 +203,17 @@ def _budget(document: dict[str, Any]) -> Any:
     shades = ("#0b6e4f", "#3d9a78", "#7fc3a8", "#b9dfd0")
     for index, (stage, (low, middle, high)) in enumerate(means.items()):
         axes.barh(0, middle, left=begin, height=0.6, color=shades[index % len(shades)], label=stage)
-        text = f"{middle:,.0f} ns\n({low:,.0f} – {high:,.0f})"
-        axes.text(begin + middle / 2, 0, text, ha="center", va="center", fontsize=7, color="white" if index < 2 else INK)
+        text = f"{middle:,.0f} ns" + (f"\n({low:,.0f} – {high:,.0f})" if high > low else "")
+        if middle >= LABEL_SHARE * whole[1]:
+            color = "white" if index % len(shades) < 2 else INK
+            axes.text(begin + middle / 2, 0, text, ha="center", va="center", fontsize=7, color=color)
         begin += middle
     axes.plot([whole[0], whole[2]], [0.5, 0.5], color=INK, linewidth=2)
     axes.text(whole[0], 0.5, f"{WHOLE} {whole[1]:,.0f} ns ", ha="right", va="center", fontsize=8)
     axes.set_ylim(-0.5, 1)
     axes.set_yticks([])
     axes.set_xlabel("mean of a stage, ns: median over repeats (quartiles)")
-    axes.legend(fontsize=7, ncols=len(means), loc="upper left")
+    axes.legend(fontsize=7, ncols=min(len(means), LEGEND_COLUMNS), loc="upper left")
     return figure
 
 

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,15 @@ from gateway.ops.bench.port_wires import AF_PACKET, MEMIF, PAIR, TAP, WIRES, Wir
 from gateway.port import port_kinds
 
 END_SECONDS = 10
+PORT_SIDE = "gateway.ops.bench.port_side"
 STAGED = (PAIR, MEMIF, AF_PACKET)  # wires whose io stage is measured too
 
 
 class Peer:
     """One side: a process that answers one JSON line with one JSON line."""
 
-    def __init__(self, side: int, cpu: int, folder: Path) -> None:
-        command = [sys.executable, "-m", "gateway.ops.bench.port_side", str(side), str(cpu), str(folder)]
+    def __init__(self, side: int, cpu: int, folder: Path, module: str = PORT_SIDE) -> None:
+        command = [sys.executable, "-m", module, str(side), str(cpu), str(folder)]
         # a session of its own: Ctrl-C in a terminal reaches the suite alone, which then ends the sides in order
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -79,19 +80,26 @@ class Peer:
 class Bench:
     """Both sides with every wire that this host can have; `skipped` names the others with the reason."""
 
-    def __init__(self, folder: Path, cpus: tuple[int, int]) -> None:
-        self.cpus, self.real_time = cpus, True
+    def __init__(
+        self,
+        folder: Path,
+        cpus: tuple[int, int],
+        module: str = PORT_SIDE,
+        wires: Sequence[Wire] = WIRES,
+        staged: Sequence[str] = STAGED,
+    ) -> None:
+        self.cpus, self.real_time, self.to_stage = cpus, True, staged
         self.skipped: dict[str, str] = {}
         self.wires: list[Wire] = []
         self.staged: list[str] = []
-        self.near, self.far = Peer(0, cpus[0], folder), Peer(1, cpus[1], folder)
+        self.near, self.far = (Peer(side, cpus[side], folder, module) for side in (0, 1))
         self.no_links = self._lay_links()
-        for wire in WIRES:
+        for wire in wires:
             if not wire.ours:
                 self._open(wire, self._open_sockets)
         if not self.no_links:
             self.far.step("enter", pid=self.near.process.pid)
-        for wire in WIRES:
+        for wire in wires:
             if wire.ours:
                 self._open(wire, self._open_ports)
         self.wires.sort(key=WIRES.index)
@@ -134,7 +142,7 @@ class Bench:
             peer.step("open", wire=wire.name)
         if wire.name == TAP:
             self.near.step("bridge")
-        if wire.name in STAGED:
+        if wire.name in self.to_stage:
             for peer in (self.near, self.far):
                 peer.step("open_stage", wire=wire.name)
             self.staged.append(wire.name)
@@ -154,13 +162,13 @@ class Bench:
 
 
 @contextmanager
-def bench() -> Iterator[Bench]:
+def bench(cpus: tuple[int, int] | None = None, **options: Any) -> Iterator[Bench]:
     """Both sides, and everything gone afterwards. Raises CapabilityError on a machine with one CPU."""
     usable = sorted(os.sched_getaffinity(0))
     if len(usable) < 2:
         raise CapabilityError("an echo needs two CPUs; this process may use one")
     with tempfile.TemporaryDirectory(prefix=f"bench-{os.getpid()}-ports-") as folder:
-        both = Bench(Path(folder), (usable[-1], usable[-2]))
+        both = Bench(Path(folder), cpus or (usable[-1], usable[-2]), **options)
         try:
             yield both
         finally:

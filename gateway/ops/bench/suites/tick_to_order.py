@@ -1,123 +1,96 @@
-"""Tick to order: from a frame visible in io to its order frame handed to the port; io and core in one loop on one CPU.
+"""Tick to order: from the moment a frame was due to its order, at the venue's side; io and core in one loop on one CPU.
 
-    feeder (another process, another CPU) ── pair ──► io ► core ► io ── pair ──► feeder
+    venue's side (another process, another CPU) ── wire ──► io ► core ► io ── wire ──► venue's side
 
-The whole corridor works: checksums, arbitration, decode, books, the echo strategy, the gate, the journal. The figures
-come from the histograms that a live appliance keeps (native/io.c), one difference per repeat.
+The whole corridor works: checksums, arbitration, decode, books, the strategy, the gate, the journal. Over each wire the
+floor is measured in turn with it: the same frames at the same pace, answered by a loop that decides nothing. The reference
+is the same appliance on UDP sockets that are polled. What `gateway bench latency` runs, this suite runs.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from gateway import layout
 from gateway.errors import CapabilityError
-from gateway.ops.bench.corridor import SEED, Appliance, corridor
-from gateway.ops.bench.feeder import INTERVAL_NS, SYMBOLS
-from gateway.ops.bench.rounds import find, median
+from gateway.ops.bench.latency import above_floor, against_sockets, budget_data, p50s
+from gateway.ops.bench.latency_ends import here
+from gateway.ops.bench.latency_hail import ECHO, GATEWAY
+from gateway.ops.bench.latency_run import Measurement
+from gateway.ops.bench.latency_side import SEED
+from gateway.ops.bench.port_wires import AF_PACKET, MEMIF, PAIR, UDP_BUSY, WIRES
 from gateway.ops.bench.suite import Plan, Result, Row, Target
-from gateway.ops.histogram import mean, percentile
 
-TITLE = "Tick to order: frame visible in io to order frame handed to the port"
-ANSWERED_MIN = 0.95  # frames that io takes in one burst carry one time and get one answer
-WARM_UP_FRAMES = 4000  # opens every symbol and fills its book
-FRAMES = 8000  # per repeat
-TARGET_NS = 1500.0
-OURS = "gateway"
-SPANS = {
-    "SPAN_RECEIVE_DECODE": "receive → decode",
-    "SPAN_DECODE_ORDER": "decode → order",
-    "SPAN_ORDER_TRANSMIT": "order → port",
-    "SPAN_TICK_TO_ORDER": "tick → order",
-}
-WHOLE = SPANS["SPAN_TICK_TO_ORDER"]
-SHARES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+TITLE = "Tick to order: a frame is due, its order is at the venue's side"
+INTERVAL_NS = 50_000
+QUICK, WHOLE = (5, 3000), (15, 6000)  # rounds, frames of a run
+OVER, JUDGED = (PAIR, MEMIF, AF_PACKET, UDP_BUSY), (MEMIF, AF_PACKET)
+SHARES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9}
+TARGET_ADDED_NS, TARGET_TIMES = 700.0, 0.5
+TICK, FLOOR = "tick → order", "floor"
 
 
 def run(plan: Plan) -> Result:
-    """Repeats on one warm appliance."""
+    """Rounds over every wire that this host can have."""
     result = Result("tick-to-order", TITLE)
-    repeats = 7 if plan.quick else 13
+    rounds, frames = QUICK if plan.quick else WHOLE
     try:
         plan.report(0.0, "compiling, opening the books")
-        with corridor() as appliance:
-            _measure(result, plan, appliance, repeats)
+        with here([wire for wire in WIRES if wire.name in OVER]) as ends:
+            result.skipped |= ends.skipped
+            measurement = Measurement(ends, INTERVAL_NS)
+            measurement.prepare()
+            for index in range(rounds):
+                plan.report((index + 1) / (rounds + 1), f"round {index + 1} of {rounds}")
+                measurement.round(frames, index)
     except CapabilityError as problem:
         result.skipped["suite"] = str(problem)
+        return result
+    _settle(result, measurement, rounds, frames)
     return result
 
 
-def _measure(result: Result, plan: Plan, appliance: Appliance, repeats: int) -> None:
-    appliance.run(WARM_UP_FRAMES)
-    rejects = _rejects(appliance)  # while the books fill
-    rows: dict[tuple[str, str], Row] = {}
-    for repeat in range(repeats):
-        plan.report((repeat + 1) / (repeats + 1), f"repeat {repeat + 1} of {repeats}")
-        before, io_before = appliance.spans(), appliance.instance.counters[0]["io"].copy()
-        told = appliance.run(FRAMES)
-        after, io_after = appliance.spans(), appliance.instance.counters[0]["io"]
-        _check(result, repeat, told, before, after, int(io_after["frames_received"] - io_before["frames_received"]))
-        for name, metric, value in _figures(before, after):
-            row = rows.setdefault((name, metric), Row(OURS, f"{name} {metric}", "ns", True, True, []))
-            row.samples.append(value)
-    result.rows = list(rows.values())
-    _settle(result, appliance, repeats, _rejects(appliance) - rejects)
-
-
-def _rejects(appliance: Appliance) -> int:
-    return int(appliance.instance.regions["gate"].view("gate_account")[0]["rejects"].sum())
-
-
-def _settle(result: Result, appliance: Appliance, repeats: int, rejects: int) -> None:
-    """Settings, what the whole run must show, and the target."""
-    core = appliance.instance.counters[0]["core"]
-    if rejects or core["gaps"]:
-        result.failures.append(
-            f"{rejects} orders rejected, {int(core['gaps'])} gaps: the budget is not that of the corridor"
-        )
+def _settle(result: Result, measurement: Measurement, rounds: int, frames: int) -> None:
+    result.rows = [*_latencies(measurement), *_stages(measurement)]
+    result.failures = measurement.failures
     result.settings = {
-        "repeats": repeats,
-        "frames_per_repeat": FRAMES,
+        "rounds": rounds,
+        "frames_per_run": frames,
         "interval_ns": INTERVAL_NS,
-        "symbols": SYMBOLS,
         "seed": SEED,
-        "cpus": appliance.cpus,
-        "real_time": appliance.real_time,
-        "strategy": "echo",
-        "port": "pair",
-        "messages": int(core["messages"]),
+        "real_time": measurement.real_time,
+        "strategy": "one order for every add",
     }
-    if not appliance.real_time:
+    if not measurement.real_time:
         result.notes.append("SCHED_FIFO is not permitted here: percentiles include being preempted")
-    whole = find(result.rows, OURS, f"{WHOLE} p50")
-    if whole is not None:
-        result.targets.append(Target(f"{WHOLE} p50", median(whole), TARGET_NS, "ns"))
+    result.targets = list(_targets(measurement))
 
 
-def _check(result: Result, repeat: int, told: dict[str, int], before: np.ndarray, after: np.ndarray, frames: int) -> None:
-    """Every frame arrived, what was to be answered was answered once, and the stages are the whole."""
-    counts = after["count"] - before["count"]
-    sums = (after["sum_ns"] - before["sum_ns"]).astype(np.int64)
-    order = [layout.value(name) for name in SPANS]
-    if not frames == told["sent"] == FRAMES:
-        result.failures.append(f"repeat {repeat}: {told['sent']} of {FRAMES} frames sent, {frames} received")
-    timed = int(counts[0])
-    if set(counts.tolist()) != {told["orders"]} or not ANSWERED_MIN * told["answerable"] <= timed <= told["answerable"]:
-        result.failures.append(
-            f"repeat {repeat}: {told['answerable']} frames to answer, {timed} orders timed, {told['orders']} arrived"
-        )
-    parts, whole = int(sums[order[:-1]].sum()), int(sums[order[-1]])
-    if abs(parts - whole) > len(order) * timed:  # each is rounded down by less than 1 ns
-        result.failures.append(f"repeat {repeat}: the stages sum to {parts} ns, the whole is {whole} ns")
+def _latencies(measurement: Measurement) -> Iterator[Row]:
+    """Percentiles of each round; the floor beside them."""
+    for (wire, mode), runs in measurement.runs.items():
+        if mode not in (ECHO, GATEWAY):
+            continue
+        for name, share in SHARES.items():
+            metric = f"{TICK if mode == GATEWAY else FLOOR} {name}"
+            samples = [float(np.percentile(ns, share)) for ns in runs.ns if len(ns)]
+            yield Row(wire, metric, "ns", wire != UDP_BUSY, runs.missing == 0, samples)
 
 
-def _figures(before: np.ndarray, after: np.ndarray) -> Iterator[tuple[str, str, float]]:
-    """(span, metric, ns) of what was recorded between two copies."""
-    for span, name in SPANS.items():
-        index = layout.value(span)
-        passed = after[index].copy()
-        for field in ("buckets", "count", "sum_ns"):
-            passed[field] = after[index][field] - before[index][field]
-        yield name, "mean", mean(passed)
-        for metric, share in SHARES.items():
-            yield name, metric, float(percentile(passed, share))
+def _stages(measurement: Measurement) -> Iterator[Row]:
+    """The budget over the wires that have targets, else over the pair: stages, what is not inside, and the whole."""
+    budgets = {wire.name: budget_data(measurement, wire.name) for wire in measurement.ends.wires}
+    judged = [wire for wire in JUDGED if budgets.get(wire)] or [PAIR]
+    for wire, data in budgets.items():
+        if data is None or wire not in judged:
+            continue
+        for stage, ns in [*data["stages"].items(), (TICK, sum(data["stages"].values()))]:
+            yield Row(wire, f"{stage} mean", "ns", True, True, [ns])
+
+
+def _targets(measurement: Measurement) -> Iterator[Target]:
+    for wire in JUDGED:
+        if p50s(measurement, wire, GATEWAY):
+            added = float(np.median(above_floor(measurement, wire)))
+            yield Target(f"{TICK} p50 above the floor, {wire}", added, TARGET_ADDED_NS, "ns")
+        if shares := against_sockets(measurement, wire):
+            yield Target(f"{wire} / {UDP_BUSY}, {TICK} p50", float(np.median(shares)), TARGET_TIMES, "×")
