@@ -30,7 +30,7 @@ UNITS = {"hot": "ns/order", "wide": "ns/order"}
 OURS, PLAIN = "gateway", "own plain C"
 INSTRUMENTS = 8192
 SEED = 20260
-TARGETS_NS = {"hot": 20.0, "wide": 60.0}  # goal 12 and 40
+TARGETS_NS = {"hot": 12.0, "wide": 40.0}
 INTENT_BYTES = size("intent")
 REASONS = {name: 1 << bit for bit, name in layout.names("gate_reason", "GATE_").items() if name != "REASONS"}
 # What is wrong with an order of the correctness pass, and every control that must say so.
