@@ -2,7 +2,9 @@
 
 An order stands at its home row or fewer than BOOK_ORDERS_REACH rows behind it; the home row remembers how far the
 farthest of its orders stands. So a lookup reads a bounded number of rows, nearly always one, a deletion moves nothing,
-and a row keeps its address while its order lives. Hard rule: an empty row is one with quantity 0, whatever its id says.
+and a row keeps its address while its order lives. Venues count ids up and most orders die young: 32 ids in a row have
+their homes in 32 neighbouring lines, in an order that their group's hash turns, so that no step between ids leaves lines
+unused. What came last stands together, and is near. Hard rule: an empty row is one with quantity 0, whatever its id says.
 """
 
 from numba import int64
@@ -16,14 +18,17 @@ ORDER = offsets("book_order")
 ORDER_BYTES = size("book_order")
 REACH = value("BOOK_ORDERS_REACH")
 
+GROUP_BITS = 5
+GROUP_LAST = (1 << GROUP_BITS) - 1
 NO_ROW = 0
 TAKEN = -1  # the id is alive already
 
 
 @leaf
 def home_of(store, order_id):
-    """Index of the home row, the first of a cache line: multiply-shift."""
-    return shift_right(multiply_wrapping(order_id, load_i64(store + STORE.multiplier)), load_i64(store + STORE.shift)) << 1
+    """Index of the home row, the first of a cache line: multiply-shift of the id's group, then its place in the group."""
+    group = multiply_wrapping(shift_right(order_id, GROUP_BITS), load_i64(store + STORE.multiplier))
+    return (shift_right(group, load_i64(store + STORE.shift)) ^ (order_id & GROUP_LAST)) << 1
 
 
 @leaf

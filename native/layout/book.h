@@ -123,8 +123,8 @@ struct branch {
 
 /*
  * One live order of the venue: 32 bytes. Quantity 0 is an empty row, so every 64-bit order_id is usable.
- * An order stands at its home row, (order_id * multiplier >> shift) * 2, the first of a cache line, or at most `reach`
- * rows of that home behind it, cyclically. A row never moves while its order lives.
+ * An order stands at its home row, (((order_id >> 5) * multiplier >> shift) ^ (order_id & 31)) * 2, the first of a cache
+ * line, or at most `reach` rows of that home behind it, cyclically. A row never moves while its order lives.
  */
 struct book_order {
     uint64_t order_id;

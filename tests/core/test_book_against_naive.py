@@ -1,5 +1,7 @@
 """Book ⑤ against its naive twin: seeded streams, plausible and hostile, small pools, and what hypothesis finds."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -101,9 +103,10 @@ def test_any_short_story_ends_alike(events, nodes):
 
 def test_colliding_ids_are_exact_and_beyond_reach_refused():
     twins = Twins(orders=1024)
-    # ids whose home is one and the same row: multiples of 2^64 / 1024 times the inverse of the multiplier
-    inverse = pow(int(twins.store.handle["multiplier"][0]), -1, 1 << 64)
-    ids = [(offset * inverse) % (1 << 64) for offset in range(300)]
+    # ids whose home is one and the same row: of groups that hash to the first line, the first of the 32
+    multiplier, shift = (int(twins.store.handle[name][0]) for name in ("multiplier", "shift"))
+    groups = (group for group in itertools.count() if group * multiplier % (1 << 64) >> shift == 0)
+    ids = [group << 5 for group in itertools.islice(groups, 300)]
     for position, order_id in enumerate(ids):
         event = dict.fromkeys(FIELDS, 0) | {"kind": ADD, "order_id": order_id, "side": 1, "price": 100, "quantity": 1}
         if position < 256:
@@ -119,3 +122,14 @@ def test_colliding_ids_are_exact_and_beyond_reach_refused():
         twins.apply(dict.fromkeys(FIELDS, 0) | {"kind": DELETE, "order_id": ids[index]})
     twins.compare_orders()
     assert not np.frombuffer(twins.store.memory[2], dtype("book_order"))["reach"].any()
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 32, 64, 1000, 1 << 20, 1 << 40, (1 << 40) + 32])
+def test_ids_at_any_step_fill_the_table_to_its_half(step):
+    twins = Twins(orders=1024)
+    for position in range(512):
+        event = {"kind": ADD, "order_id": 7 + position * step, "side": 1, "price": 100, "quantity": 1, "sequence": position}
+        twins.apply(dict.fromkeys(FIELDS, 0) | event)
+    assert not twins.counters["reasons"].any()
+    reach = np.frombuffer(twins.store.memory[2], dtype("book_order"))["reach"]
+    assert reach.max() < 64 and (reach <= 1).mean() > 0.9, (reach.max(), (reach <= 1).mean())
