@@ -26,8 +26,9 @@ def test_decode_agrees_with_the_generator_and_with_the_c_switch(monkeypatch):
     monkeypatch.setattr(decode, "make_stream", small_stream(decode.make_stream))
     result = run_suite("decode", PLAN)
     assert result.ok, result.failures
-    assert not result.skipped
-    assert {row.contender for row in result.rows if row.correct} == {decode.OURS, decode.SWITCH}
+    assert {decode.OURS, decode.SWITCH}.isdisjoint(result.skipped)
+    right = {row.contender for row in result.rows if row.correct}
+    assert right == {row.contender for row in result.rows} and right >= {decode.OURS, decode.SWITCH}
 
 
 def test_one_wrong_bit_in_one_event_fails_the_decode_suite(monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.ops.bench import book_peers
 from gateway.ops.bench.book_peers import ITCHCPP, SOUND, ItchcppBooks, one_symbol, peers
+from gateway.ops.bench.itch_day_file import blocks_in
 
 LIVE, MESSAGES = 300, 3000
 
@@ -28,6 +29,15 @@ def test_every_engine_that_is_installed_holds_the_levels_of_the_twin(day):
         readings = [one.run(), one.run()]
         assert [reading.checksum for reading in readings] == [SOUND, SOUND], one.name
         assert all(reading.values["book"] > 0 for reading in readings)
+
+
+def test_packets_from_the_middle_give_their_messages_alone(day):
+    first, last = 3, 7
+    inside = day.data[day.offsets[first] : day.offsets[last]].tobytes()
+    wanted = b""
+    for offset, size in zip(day.offsets[first:last] - day.offsets[first], day.sizes[first:last], strict=True):
+        wanted += inside[offset + 20 : offset + size]
+    assert blocks_in(day.data, day.offsets[first:last], day.sizes[first:last], last - first) == wanted
 
 
 @pytest.mark.skipif(importlib.util.find_spec(ITCHCPP) is None, reason="itchcpp is not installed")

@@ -34,6 +34,9 @@ def write_day(path: Path, messages: int, seed: int, symbols: int, live_target: i
 
 def blocks_in(data: np.ndarray, offsets: np.ndarray, sizes: np.ndarray, packets: int) -> bytes:
     """The messages behind their lengths of packets that lie back to back, without the headers of these."""
-    keep = np.ones(int(offsets[packets - 1] + sizes[packets - 1]), np.bool_)
-    keep[offsets[:packets, None] + np.arange(MOLD_HEADER_BYTES)] = False
-    return data[: len(keep)][keep].tobytes()
+    if packets == 0:
+        return b""
+    begin, end = int(offsets[0]), int(offsets[packets - 1] + sizes[packets - 1])
+    keep = np.ones(end - begin, np.bool_)
+    keep[offsets[:packets, None] - begin + np.arange(MOLD_HEADER_BYTES)] = False
+    return data[begin:end][keep].tobytes()
