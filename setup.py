@@ -16,6 +16,7 @@ setup(
             "ops/*.toml",
             "venues/feeds/*.toml",
             "ops/bench/contenders/*",
+            "ops/bench/guard/*.c",
             "ops/bench/guard/*.json",
         ]
     },

@@ -55,23 +55,26 @@ def test_continuous_integration_calls_the_same_scripts():
 
 
 def test_continuous_integration_runs_all_and_fails_when_one_does(clone: Path):
-    for verb, code in (("check", 1), ("test", 0), ("testbed", 0)):
-        (clone / "scripts" / verb).write_text(f"#!/bin/sh\necho ran {verb}\nexit {code}\n")
+    for verb, code in (("check", 1), ("test", 0), ("bench", 0), ("testbed", 0)):
+        (clone / "scripts" / verb).write_text(f"#!/bin/sh\necho ran {verb} $1\nexit {code}\n")
     done = run(clone / ".ci" / "run")
-    assert done.stdout.splitlines() == ["ran check", "ran test", "ran testbed"]
+    assert done.stdout.splitlines() == ["ran check", "ran test --durations=25", "ran bench --guard", "ran testbed vfio"]
     assert done.returncode == 1
     (clone / "scripts" / "check").write_text("#!/bin/sh\n")
     assert run(clone / ".ci" / "run").returncode == 0
-    (clone / "scripts" / "testbed").write_text("#!/bin/sh\nexit 5\n")
-    assert run(clone / ".ci" / "run").returncode == 1
+    for verb in ("testbed", "bench"):
+        (clone / "scripts" / verb).write_text("#!/bin/sh\nexit 5\n")
+        assert run(clone / ".ci" / "run").returncode == 1
+        (clone / "scripts" / verb).write_text("#!/bin/sh\n")
 
 
-def test_continuous_integration_says_that_the_testbed_was_skipped_where_the_host_cannot(clone: Path):
-    for verb, code in (("check", 0), ("test", 0), ("testbed", 4)):
+def test_continuous_integration_says_what_was_skipped_where_the_host_cannot(clone: Path):
+    for verb, code in (("check", 0), ("test", 0), ("bench", 4), ("testbed", 4)):
         (clone / "scripts" / verb).write_text(f"#!/bin/sh\nexit {code}\n")
     done = run(clone / ".ci" / "run")
     assert done.returncode == 0
-    assert done.stdout.startswith("skipped: scripts/testbed")
+    guard, testbed = done.stdout.splitlines()
+    assert guard.startswith("skipped: scripts/bench --guard") and testbed.startswith("skipped: scripts/testbed")
 
 
 def test_setup_refuses_in_one_line_a_machine_without_a_recent_python(clone: Path):

@@ -1,4 +1,4 @@
-"""The numba side of the guard: each loop is int64 work(int64 state, int64 times), like those in contenders/guard_counts.c.
+"""The numba side of the guard: each loop is int64 work(int64 state, int64 times), like those in counts.c.
 
 `state` is the address of eight words, each an address or a number of `works.py`. Hard rule: what is counted here is called
 as the corridor calls it; the loops add a few instructions of their own and nothing that depends on an address.

@@ -1,5 +1,5 @@
 /*
- * guard_counts.c — work of native/ whose instructions the regression guard counts, and the counting itself.
+ * counts.c — work of native/ whose instructions the regression guard counts, and the counting itself.
  *
  * Every work is int64_t work(int64_t state, int64_t times): `times` equal pieces of it over the memory of `state`. The guard
  * runs it with N and with 2 N; the difference is N pieces and nothing else. `NAME_make` returns a state; it is never freed.
