@@ -6,8 +6,9 @@ Hard rule: whatever is in the result is in the page: missed targets, contenders 
 from collections.abc import Iterator
 from typing import Any
 
+from gateway.ops.bench.report import short
+
 FACTS = (("cpu", "CPU"), ("cpu_count", "CPUs"), ("kernel", "kernel"), ("commit", "commit"))
-LOWER, HIGHER = "≤", "≥"
 
 
 def page(told: dict[str, Any]) -> str:
@@ -31,9 +32,8 @@ def _targets(suites: list[dict[str, Any]]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for suite in suites:
         for target in suite["targets"]:
-            sign = HIGHER if target.get("at_least") else LOWER
             said = "met" if target["met"] else "**missed**"
-            figures = f"{target['value']:,.2f} {target['unit']} | {sign} {target['limit']:g} {target['unit']}"
+            figures = f"{short(target['value'])} {target['unit']} | ≤ {target['limit']:,.4g} {target['unit']}"
             yield f"| `{suite['suite']}` | {_cell(target['what'])} | {figures} | {said} |"
 
 

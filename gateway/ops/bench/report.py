@@ -56,8 +56,8 @@ def _table_row(row: Row) -> tuple[str, ...]:
 def lines(result: Result) -> list[str]:
     """What follows the table: targets, skips, notes, failures."""
     told = [
-        f"{'met   ' if target.met else 'MISSED'}  {target.what}: {_short(target.value)} {target.unit}"
-        f" (at most {_short(target.limit)} {target.unit})"
+        f"{'met   ' if target.met else 'MISSED'}  {target.what}: {short(target.value)} {target.unit}"
+        f" (at most {short(target.limit)} {target.unit})"
         for target in result.targets
     ]
     told += [f"skipped {name}: {reason}" for name, reason in result.skipped.items()]
@@ -66,6 +66,6 @@ def lines(result: Result) -> list[str]:
     return told + [f"FAILED  {failure}" for failure in result.failures]
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Two decimals, or as many as a small ratio needs."""
     return f"{value:,.2f}" if value >= 0.1 or value == 0 else f"{value:.2g}"
