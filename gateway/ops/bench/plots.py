@@ -17,10 +17,12 @@ from typing import Any
 
 from gateway.errors import CapabilityError
 from gateway.ops.bench.compare import RATES
+from gateway.ops.bench.report import short
 
 INK, OURS, PEERS, GRID = "#1b1f24", "#0b6e4f", ("#7a8694", "#b0803c", "#5b6fa8", "#94567a", "#4f8a8b", "#a3a847"), "#e3e6ea"
 PERCENTILE = re.compile(r"^(?P<what>.*?) ?p(?P<percent>[0-9.]+)$")
 WIDTH, ORIGIN_INCHES = 9.0, 0.2
+WIDE = 50  # times from end to end: beyond it powers of ten alone are named on an axis
 DASHES = ("-", "--", ":")
 BUDGET_SUITES, WHOLE = ("tick-to-order", "latency"), "tick → order"
 LABEL_SHARE = 0.06  # of the whole: a narrower stage has no room for its figures
@@ -111,9 +113,9 @@ def _ratios(document: dict[str, Any]) -> Any:
         axes.barh(place, middle - 1, left=1, height=0.6, color=OURS if middle <= 1 else PEERS[1])
         axes.plot([low, high], [place, place], color=INK, linewidth=1)
         beside = min(low, 1) / 1.04 if middle <= 1 else max(high, 1) * 1.04
-        axes.text(beside, place, f"{middle:.2f}", ha="right" if middle <= 1 else "left", va="center", fontsize=8)
+        axes.text(beside, place, short(middle), ha="right" if middle <= 1 else "left", va="center", fontsize=8)
     log_axis(axes, "x")
-    axes.margins(x=0.12)
+    axes.margins(x=0.12, y=0.01)
     axes.axvline(1, color=INK, linewidth=1)
     axes.set_yticks(range(len(found)), [f"{what}  ÷  {whom}" for what, whom, _ in found])
     axes.invert_yaxis()
@@ -146,7 +148,9 @@ def log_axis(axes: Any, which: str) -> None:
 
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
+    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
+    wide = high > low * WIDE if low > 0 else True
+    axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
     axis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}")
     axis.set_minor_formatter(NullFormatter())
 
