@@ -8,7 +8,8 @@ import pytest
 from gateway.layout import value
 from gateway.ops.bench import itch_peers
 from gateway.ops.bench.itch_peers import ALL, COMPARED, add_peers, difference
-from gateway.ops.bench.itch_stream import beginning, blocks_of, make_stream, payloads_of, recorded_stream, stream_of
+from gateway.ops.bench.itch_stream import beginning, blocks_of, make_stream, recorded_stream, stream_of
+from gateway.ops.bench.recorded import payloads_of
 from gateway.ops.bench.suite import Result
 from tests.protocols import golden
 from tests.protocols.test_golden import ITCH_FOLDERS

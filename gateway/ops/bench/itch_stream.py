@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.layout import dtype, value
 from gateway.ops.bench.itch_day import batch_bytes_max, make_flow, write_batch
 from gateway.ops.bench.itch_day_file import blocks_in
 from gateway.ops.bench.itch_reference import reference_events
-from gateway.port import open_port
-from gateway.protocols.udp import parse_frame
+from gateway.ops.bench.recorded import payloads_of
 
 TIME_BASE_NS = 1_700_000_000_000_000_000
 SYMBOLS, LIVE_ORDERS = 8000, 200_000
@@ -82,19 +80,6 @@ def stream_of(payloads: list[bytes]) -> Stream:
 
 def _stream(data: np.ndarray, offsets: np.ndarray, sizes: np.ndarray) -> Stream:
     return Stream(data, offsets, sizes, reference_events(data, offsets, sizes, TIME_BASE_NS))
-
-
-def payloads_of(path: Path) -> list[bytes]:
-    """The UDP payloads of a capture, as they were recorded."""
-    row = np.zeros(1, dtype("datagram"))
-    payloads = []
-    with open_port(f"pcap:{path}") as port:
-        for frame in port:
-            area = np.frombuffer(frame.data, np.uint8)
-            if parse_frame(area.ctypes.data, len(frame.data), frame.flags, row.ctypes.data) == value("FEED_OK"):
-                begin = int(row[0]["payload"]) - area.ctypes.data
-                payloads.append(frame.data[begin : begin + int(row[0]["size"])])
-    return payloads
 
 
 def packets_of(blocks: bytes) -> list[bytes]:

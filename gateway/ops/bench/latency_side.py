@@ -7,7 +7,6 @@ one line for each run that it has answered. Hard rule: a run ends by itself afte
 """
 
 import json
-import os
 import select
 import sys
 import time
@@ -28,6 +27,7 @@ from gateway.ops.bench.latency_hail import ECHO, END, REFUSED, STAMPED, Hail, No
 from gateway.ops.bench.latency_library import Probe, library
 from gateway.ops.bench.pinning import pinned
 from gateway.ops.bench.port_side import Side, named
+from gateway.ops.bench.quiet_end import quiet_end
 from gateway.ops.exception import lines_of, ours_of
 from gateway.port import Port, open_port
 
@@ -243,10 +243,9 @@ def main() -> None:
     side = (AnsweringSide, VenueSide)[number](number, int(sys.argv[2]), Path(sys.argv[3]))
     print(json.dumps({"ticks_per_second": side.ticks_per_second}), flush=True)
     try:
-        for line in sys.stdin:
-            serve(side, json.loads(line))
-    except BrokenPipeError:  # the benchmark was told to end: nobody reads, and the last flush is for nobody
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with quiet_end():
+            for line in sys.stdin:
+                serve(side, json.loads(line))
     finally:
         side.close()
 

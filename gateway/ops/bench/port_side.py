@@ -21,6 +21,7 @@ from gateway.ops.bench import port_wires
 from gateway.ops.bench.compiled import load
 from gateway.ops.bench.pinning import pinned
 from gateway.ops.bench.port_wires import WIRES, Wire
+from gateway.ops.bench.quiet_end import quiet_end
 from gateway.port import Port, open_port
 from gateway.stages import Io
 
@@ -205,19 +206,22 @@ def serve(side: Side, order: dict[str, Any]) -> dict[str, Any]:
     return told | {"real_time": real_time}
 
 
+def answer(side: Side, line: str) -> dict[str, Any]:
+    """What a step gave, or why it could not be."""
+    try:
+        return serve(side, json.loads(line))
+    except GatewayError as problem:
+        return {"error": str(problem)}
+
+
 def main() -> None:
     """Serves steps until stdin ends."""
     side = Side(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
     print(json.dumps({"ticks_per_second": side.ticks_per_second}), flush=True)
     try:
-        for line in sys.stdin:
-            try:
-                told = serve(side, json.loads(line))
-            except GatewayError as problem:
-                told = {"error": str(problem)}
-            print(json.dumps(told), flush=True)
-    except BrokenPipeError:  # the benchmark was told to end: nobody reads, and the last flush is for nobody
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with quiet_end():
+            for line in sys.stdin:
+                print(json.dumps(answer(side, line)), flush=True)
     finally:
         side.close()
 

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.layout import dtype, value
-from gateway.port import open_port
+from gateway.ops.bench.recorded import payloads_of
 from gateway.protocols.sbe import modules
 from gateway.protocols.sbe.generator_encoders import writer_name
 from gateway.protocols.sbe.model import Schema
 from gateway.protocols.sbe.row_values import empty_rows
 from gateway.protocols.sbe.schema import load_schema, parse_schema
-from gateway.protocols.udp import parse_frame
 
 CAPTURE = "cme-mdp3-sbe/Mdp3.Sbe.v1.6__Cme.Mdp3.Sbe.v6.1.pcap"
 CAPTURE_SCHEMA = "schemas/Cme.Futures.Mdp3.Sbe.v1.6.xml"
@@ -62,15 +60,7 @@ def recorded(folder: Path) -> Stream | None:
     capture, xml = folder / CAPTURE, folder / CAPTURE_SCHEMA
     if not (capture.is_file() and xml.is_file()):
         return None
-    row = np.zeros(1, dtype("datagram"))
-    payloads = []
-    with open_port(f"pcap:{capture}") as port:
-        for frame in port:
-            area = np.frombuffer(frame.data, np.uint8)
-            if parse_frame(area.ctypes.data, len(frame.data), frame.flags, row.ctypes.data) == value("FEED_OK"):
-                begin = int(row[0]["payload"]) - area.ctypes.data
-                payloads.append(frame.data[begin : begin + int(row[0]["size"])])
-    return _joined(payloads, load_schema(xml), capture.name, xml)
+    return _joined(payloads_of(capture), load_schema(xml), capture.name, xml)
 
 
 def synthetic(packets: int, seed: int) -> Stream:
