@@ -159,5 +159,6 @@ int loop_run(struct loop *loop)
     sigaction(SIGTERM, &old_term, NULL);
     sigaction(SIGINT, &old_int, NULL);
     sigaction(SIGUSR1, &old_usr1, NULL);
-    return end;
+    /* asked between the last look and the old handlers: who calls for a few turns at a time would never hear of it */
+    return end == LOOP_END_TURNS && stop_signal ? LOOP_END_STOP : end;
 }

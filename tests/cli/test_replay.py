@@ -243,10 +243,11 @@ def test_ctrl_c_ends_a_replay_and_leaves_nothing(tmp_path):
     command = [sys.executable, "-m", "gateway.cli.main", "book", str(path), "--feed", "itch50", "--every", "1000000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     deadline = time.monotonic() + 120
-    while frames_of(f"replay-{process.pid}") == 0 and time.monotonic() < deadline:
+    while not (frames := frames_of(f"replay-{process.pid}")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=20)
     assert process.returncode == 130, errors
+    assert 0 < frames < 1_000_000, "it was on its way"
     assert output == b"", "half a replay prints no books"
     assert not list(Path("/dev/shm").glob(f"gateway-replay-{process.pid}"))
