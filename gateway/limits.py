@@ -135,3 +135,7 @@ assert PACKET_MESSAGES_MAX * 2 <= FRAME_BYTES_MAX
 assert SESSION_MESSAGE_BYTES_MAX + 22 <= 512 <= REPORT_SLOT_BYTES - 32, "a report in its packet fits inbox and ring"
 assert SESSION_HEARTBEAT_NS * 10 <= SESSION_SILENT_NS
 assert HEARTBEAT_NS * 10 <= min(CONTROL_STALE_NS, CORE_STALE_NS)
+
+# Regional link: compression
+CODEC_RAW_BYTES_MAX = 1 << 20  # of one body, unpacked
+CODEC_EXPANSION_MAX = 255  # raw bytes for each packed one, at most
