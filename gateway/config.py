@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from gateway.control_sections import Budget, PostTrade, SecondFactor
 from gateway.errors import ConfigurationError
 from gateway.kill_sections import Kill
+from gateway.link_sections import Link
 from gateway.order_sections import Orders, Reconciliation
 from gateway.record_sections import Journal, Log, Records
 from gateway.risk_sections import External, Hours, Portfolio, Risk, Strategy
@@ -68,6 +69,7 @@ class Configuration(BaseSettings):
     budget: Budget = Budget()
     second_factor: SecondFactor = SecondFactor()
     records: Records = Records()
+    link: Link = Link()
     log: Log = Log()
 
     @classmethod

@@ -100,6 +100,23 @@ REQUEST_RETRY_NS = 2_000_000  # without an answer; doubled each time
 REQUEST_DOUBLINGS_MAX = 7
 REQUEST_ATTEMPTS_MAX = 16  # without progress
 
+# Regional link: process and configuration
+LINK_PEERS_MAX = 64  # neighbours and clients that one process knows
+LINK_HEARTBEAT_NS = 10_000_000
+LINK_SUSPECT_NS = 50_000_000  # silence after which a peer is suspected
+LINK_REKEY_FRAMES = 1 << 22  # of one key; 2^23 is never passed
+LINK_REKEY_BYTES = 1 << 36
+LINK_READ_BYTES = 256 << 10  # taken from one socket in one turn
+LINK_DATAGRAMS_PER_TURN = 256  # drained before silence is judged
+LINK_DATAGRAM_BYTES_MAX = 2048
+LINK_CONTROL_SEND_BUFFER = 16 << 10  # of our kernel: what is written cannot be overtaken any more
+LINK_BULK_SEND_BUFFER = 256 << 10
+LINK_OUTPUT_BYTES_MAX = 1 << 20  # one frame that the kernel has not taken
+LINK_EXECUTIONS_PER_TURN = 256
+LINK_RECORDS_PER_TURN = 4096
+LINK_QUOTES_PER_TURN = 512
+assert 2 * LINK_HEARTBEAT_NS <= LINK_SUSPECT_NS
+
 for _depth in (
     FRAME_RING_DEPTH,
     ORDER_RING_DEPTH,

@@ -22,8 +22,8 @@ LEVELS = (
     ("kernel_cache",),
     ("core", "protocols"),
     (
-        *("control_sections", "kill_sections", "order_sections", "record_sections", "risk_sections", "sections"),
-        *("pipeline", "config", "instance", "port", "stages"),
+        *("control_sections", "kill_sections", "link_sections", "order_sections", "record_sections", "risk_sections"),
+        *("sections", "pipeline", "config", "instance", "port", "stages"),
     ),
     ("venues", "strategies"),
     ("ops", "factory", "link", "audit"),
