@@ -25,3 +25,8 @@ def ticks() -> int:
 def monotonic_ns() -> int:
     """For timeouts of the control plane."""
     return time.monotonic_ns()
+
+
+def utc_ns() -> int:
+    """The wall clock: for hours and days of keys, and for times that other hosts read."""
+    return time.time_ns()
