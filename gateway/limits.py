@@ -117,6 +117,36 @@ LINK_RECORDS_PER_TURN = 4096
 LINK_QUOTES_PER_TURN = 512
 assert 2 * LINK_HEARTBEAT_NS <= LINK_SUSPECT_NS
 
+# Regional link: peers and channels
+LINK_BODY_BYTES_MAX = 16 * 1024  # of one frame on the wire: what a control message may have to wait for
+LINK_MESSAGE_BYTES_MAX = 1 << 20  # of a message of several fragments
+LINK_REKEY_FRAMES_HARD = 1 << 23  # a connection that could not rekey ends here
+LINK_REKEY_NS = 3_600_000_000_000
+LINK_HANDSHAKE_NS = 1_000_000_000  # from the connection to the first valid frame
+LINK_SILENCE_NS = 5_000_000_000  # a connection that says nothing for so long is dead
+LINK_KEEPALIVE_NS = 1_000_000_000
+LINK_LINGER_NS = 10_000_000_000  # heartbeats go on for so long after a session ended
+LINK_RETRY_FIRST_NS = 20_000_000  # between two attempts to connect; doubled each time
+LINK_RETRY_LAST_NS = 1_000_000_000
+LINK_STEADY_NS = 1_000_000_000  # a session that lasted so long ends the back-off
+LINK_GOAWAY_NS = 1_000_000_000  # for the acknowledgement of a GOAWAY, and before who heard it comes again
+LINK_ACKNOWLEDGE_FRAMES = 32
+LINK_ACKNOWLEDGE_NS = 1_000_000
+LINK_RETRANSMIT_NS = 200_000_000  # a frame the other side's record number has passed, without an acknowledgement
+LINK_TRIES = 3  # retransmissions of one frame on one connection
+LINK_DAMAGE_FAILURES = 8  # damaged frames within both of the next two end a session
+LINK_DAMAGE_NS = 10_000_000_000
+LINK_DAMAGE_FRAMES = 160
+LINK_ALARM_NS = 1_000_000_000  # alarms of one reason are no closer; the rest is counted
+LINK_INITIATIONS = 50  # of one address in a second
+LINK_ADDRESSES_MAX = 4096  # whose rate is known; the oldest is forgotten
+LINK_PENDING_MAX = 1024  # connections that have not proved themselves; the oldest is dropped
+LINK_PENDING_ADDRESS_MAX = 32  # of one address
+assert LINK_HEARTBEAT_NS * 4 < LINK_SUSPECT_NS, "three heartbeats may be lost"
+assert LINK_KEEPALIVE_NS * 3 < LINK_SILENCE_NS
+assert LINK_REKEY_FRAMES < LINK_REKEY_FRAMES_HARD
+assert LINK_BODY_BYTES_MAX < LINK_MESSAGE_BYTES_MAX
+
 for _depth in (
     FRAME_RING_DEPTH,
     ORDER_RING_DEPTH,

@@ -4,4 +4,7 @@ codec.py, column_*.py     batches of fixed records, packed by columns and unpack
 
 key_service.py            what a key service gives: wrapped secrets, certificates, revocation (docs/protocols/link-keys.md)
 keyring.py, day_keys.py   the keys a process holds: read at once, fetched beside the hot path by keyring_refresher.py
+
+peer.py                   one side of a session, sans I/O: what transport below and streams above call
+peer_settings.py event.py channel.py acceptor.py    what it is given, what it tells, its channels, who may begin
 """
