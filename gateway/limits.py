@@ -100,6 +100,13 @@ REQUEST_RETRY_NS = 2_000_000  # without an answer; doubled each time
 REQUEST_DOUBLINGS_MAX = 7
 REQUEST_ATTEMPTS_MAX = 16  # without progress
 
+# Regional link: records
+LINK_SLOT_BYTES = 128
+LINK_RING_DEPTH = 1 << 16  # 8 MiB: some 60 ms of the busiest second
+LINK_SCAN_ROWS = 512  # of the order table, the books or a side that a scan looks at in one turn of core
+LINK_SCAN_ROOM = LINK_RING_DEPTH // 2  # slots that a scan leaves to live records
+LINK_TAKEN_PER_TURN = 64  # records of link_core
+
 # Regional link: process and configuration
 LINK_PEERS_MAX = 64  # neighbours and clients that one process knows
 LINK_HEARTBEAT_NS = 10_000_000
@@ -160,6 +167,7 @@ for _depth in (
     FILLS_MAX,
     KEPT_EVENTS_MAX,
     RECENT_LINES,
+    LINK_RING_DEPTH,
 ):
     assert _depth & (_depth - 1) == 0, "ring depths and tables are powers of two"
 for _bytes in (
@@ -170,6 +178,7 @@ for _bytes in (
     NOTE_SLOT_BYTES,
     INTENT_SLOT_BYTES,
     RESOLUTION_SLOT_BYTES,
+    LINK_SLOT_BYTES,
 ):
     assert _bytes % 64 == 0, "slots are whole cache lines"
 assert FRAME_BYTES_MAX == FRAME_SLOT_BYTES - 32, "io takes what a slot holds behind its header"
@@ -180,6 +189,7 @@ assert INSTRUMENTS_MAX == 1 << 16
 assert PRICE_LIMIT + 64 * TICK_MAX < 1 << 63, "the first price of a leaf is representable"
 assert PACKET_MESSAGES_MAX * 2 <= FRAME_BYTES_MAX
 assert SESSION_MESSAGE_BYTES_MAX + 22 <= 512 <= REPORT_SLOT_BYTES - 32, "a report in its packet fits inbox and ring"
+assert 4 * LINK_SCAN_ROWS <= LINK_SCAN_ROOM, "a turn of a scan finds room"
 assert SESSION_HEARTBEAT_NS * 10 <= SESSION_SILENT_NS
 assert HEARTBEAT_NS * 10 <= min(CONTROL_STALE_NS, CORE_STALE_NS)
 

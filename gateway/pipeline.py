@@ -12,6 +12,10 @@ Where orders travel by a session over TCP, they leave core by core_session inste
 core ── core_session ──► session ─ TCP ─ venue          session ── session_core ──► core
                             └── control_session ◄── gateway kill, control
 
+Where a regional link is configured, the process link stands beside core; it reads books and fills as everybody may:
+
+core ── core_link ──► link ═ two TCP connections, UDP ═ links of other regions          link ── link_core ──► core
+
 Who writes what stands here too: from it follow the files' modes, where processes have users of their own, and the writable
 mappings of each process, always.
 """
@@ -73,6 +77,10 @@ RINGS = (
         limits.JOURNAL_RING_DEPTH,
         "the gate rejects: JOURNAL",
     ),
+    Ring(
+        "core_link", "link_slot", limits.LINK_SLOT_BYTES, limits.LINK_RING_DEPTH, "shed and counted: LINK_LOST, then a scan"
+    ),
+    Ring("link_core", "link_slot", limits.LINK_SLOT_BYTES, limits.LINK_RING_DEPTH, "the link waits"),
     Ring("io_recorder", "note_slot", limits.NOTE_SLOT_BYTES, limits.NOTE_RING_DEPTH, "overwritten", reliable=False),
 )
 
@@ -82,6 +90,7 @@ REGIONS = (
     Region("session_counters", "REGION_COUNTERS", "counters", 0, "counters", writers=("session",)),
     Region("session", "REGION_SESSION", "session_state", 0, "session_state", writers=("session",)),
     Region("reconciliation", "REGION_RECONCILIATION", "reconciliation_state", 0, "reconciliation_state", ("control",)),
+    Region("link", "REGION_LINK", "link_state", 0, "link_state", writers=("link",)),
     Region("gate", "REGION_GATE", "gate_row", limits.INSTRUMENTS_MAX, header="gate_account"),
     Region("orders", "REGION_ORDERS", "order", limits.ORDERS_MAX, header="order_table"),
     Region("holdings", "REGION_HOLDINGS", "gate_holding", limits.STRATEGIES_MAX * limits.INSTRUMENTS_MAX),
@@ -104,11 +113,12 @@ STAGES = (
     Stage(
         "core",
         "gateway/core/loop.py",
-        reads=("io_core", "session_core", "external_core", "control_core"),
-        writes=("core_io", "core_session", "core_journal"),
+        reads=("io_core", "session_core", "external_core", "control_core", "link_core"),
+        writes=("core_io", "core_session", "core_journal", "core_link"),
     ),
 )
 SESSION = Stage("session", "gateway/ops/session.py", reads=("core_session", "control_session"), writes=("session_core",))
+LINK = Stage("link", "gateway/link/process.py", reads=("core_link",), writes=("link_core",))
 CONTROL = Stage(
     "control",
     "gateway/ops/supervisor.py",
@@ -116,7 +126,7 @@ CONTROL = Stage(
     writes=("control_io", "control_session", "control_core"),
 )
 EXTERNAL = Stage("external", "gateway/ops/trader.py", reads=(), writes=("external_core",))
-PROCESSES = (*STAGES, SESSION, CONTROL, EXTERNAL)
+PROCESSES = (*STAGES, SESSION, LINK, CONTROL, EXTERNAL)
 
 
 def writers_of(name: str) -> set[str]:

@@ -32,6 +32,7 @@
 #include "layout/admission.h"
 #include "layout/counters.h"
 #include "layout/note.h"
+#include "layout/link.h"
 #include "layout/core.h"
 #include "layout/venue.h"
 
@@ -80,6 +81,13 @@ static_assert(sizeof(struct resolution_slot) == 64, "a resolution is one line");
 static_assert(sizeof(struct order_path) == 192, "the path is three lines");
 static_assert(sizeof(struct order_slot) == 64, "an order frame begins on its own line");
 static_assert(sizeof(struct note_slot) == 64, "a note is one line, its frame begins on the next");
+static_assert(sizeof(struct link_slot) == 128 && offsetof(struct link_slot, event) == 64, "a link record is two lines");
+static_assert(sizeof(struct link_book) == 128 && sizeof(struct link_listing) == 128, "as every record");
+static_assert(offsetof(struct link_book, instrument) == 32, "one head");
+static_assert(offsetof(struct link_listing, instrument) == 32, "one head");
+static_assert(sizeof(struct link_execution) == 128 && sizeof(struct link_quote) == 64, "whole lines");
+static_assert(offsetof(struct link_state, phase) == 128, "the word that core reads has its own line");
+static_assert(sizeof(struct link_state) % 64 == 0, "whole lines");
 static_assert(sizeof(struct intent_slot) == 64, "an intent begins on its own line");
 static_assert(sizeof(struct journal_slot) == 192, "a journal record is three lines");
 static_assert(sizeof(struct heartbeat) == 64 && sizeof(struct clock_calibration) == 64, "one line each");

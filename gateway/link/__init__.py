@@ -1,5 +1,6 @@
 """The regional link: an encrypted, multiplexed, self-healing wire between gateways. docs/protocols/link.md
 
+records.py                 rows of core_link and link_core (native/layout/link.h), executions, quotes
 codec.py, column_*.py     batches of fixed records, packed by columns and unpacked within bounds (docs/protocols/link-compression.md)
 
 key_service.py            what a key service gives: wrapped secrets, certificates, revocation (docs/protocols/link-keys.md)

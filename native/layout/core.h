@@ -41,6 +41,9 @@ struct core {
     uint64_t external_intents; /* struct intents that its records are copied into; 0: nobody may send any */
     struct ring_reader resolutions; /* control_core */
     uint64_t unattended;       /* struct unattended; 0: there is no control that could fall silent */
+    struct ring_reader link;   /* link_core */
+    uint64_t mirror;           /* struct link_mirror; 0: no other region is mirrored here */
+    uint64_t tap;              /* struct link_tap; 0: no link is configured */
     uint64_t idle_turns;       /* turns in which nothing had come */
     uint64_t finished;         /* the input ended and everything held was delivered */
 };

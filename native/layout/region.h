@@ -29,7 +29,8 @@ enum region_kind {
     REGION_RECENT = 17,
     REGION_EXECUTIONS = 18,
     REGION_POST_TRADE = 19,
-    REGION_RECONCILIATION = 20
+    REGION_RECONCILIATION = 20,
+    REGION_LINK = 21
 };
 
 struct region_header {
