@@ -1,0 +1,292 @@
+"""The sockets of the link: listens, calls, reads, writes and keeps time for peers that know of none.
+
+    epoll ─┬─ UDP       drained ─► acceptor.datagram                        one turn, in this order: clock, drain, judge, send
+           ├─ listener  accept ──► acceptor.connection ─► Pending ── adopted ─┐
+           └─ TCP       read ────► peer.received ◄───────────────────────────┘ ─► peer.tick ─► peer.output ─► write
+
+The time of a turn is read before anything is drained, so that what arrived while this process slept counts before silence is
+judged. Hard rule: nothing here blocks but `wait`, and nothing here looks into what it carries.
+"""
+
+import errno
+import select
+import socket
+from collections.abc import Callable, Mapping
+
+from gateway import limits
+from gateway.link.acceptor import Acceptor, Pending
+from gateway.link.peer import Peer
+from gateway.link.stream_socket import PASSING, StreamSocket
+
+READ, WRITE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR, select.EPOLLOUT
+CONNECTIONS = (0, 1)  # control, bulk: strict priority in this order
+BULK = 1
+BACKLOG = 1024
+ACCEPTS_PER_TURN = 64
+SECOND_NS = 1_000_000_000
+Address = tuple[str, int]
+
+
+class Transport:
+    """Every socket of one process; `turn` does a bounded amount of work."""
+
+    def __init__(
+        self,
+        peers: Mapping[int, Peer],
+        acceptor: Acceptor,
+        addresses: Mapping[int, Address],
+        listen: Address | None,
+        clock_ns: Callable[[], int],
+    ):
+        """`addresses`: where the peers that have one listen. Raises OSError when `listen` cannot be had."""
+        self.peers, self.acceptor, self._clock_ns = peers, acceptor, clock_ns
+        self._called = dict(addresses)
+        self._heard: dict[int, Address] = dict(addresses)  # where datagrams to a peer go
+        self._streams: dict[tuple[int, int], StreamSocket] = {}
+        self._sockets: dict[int, StreamSocket] = {}
+        self._pending: dict[int, Pending] = {}
+        self._writing: set[int] = set()
+        self._epoll = select.epoll()
+        self._buffer = memoryview(bytearray(limits.LINK_READ_BYTES))
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self._listener: socket.socket | None = None
+        self.counters = dict.fromkeys(("accepted", "called", "datagrams_in", "datagrams_out", "unsendable"), 0)
+        self.closed_bytes = [0, 0]  # of connections that are gone: in, out
+        if listen is not None:
+            self._listen(listen)
+        self._epoll.register(self._udp.fileno(), READ)
+
+    def _listen(self, listen: Address) -> None:
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._listener.bind(listen)
+            self._listener.listen(BACKLOG)
+            self._udp.bind(self._listener.getsockname())
+        except OSError:
+            self.close()
+            raise
+        self._epoll.register(self._listener.fileno(), READ)
+
+    # ---- one turn --------------------------------------------------------------------------------------------------
+
+    def turn(self, rest_seconds: float = 0.0) -> int:
+        """Takes what is there, lets peers judge, sends. Returns how much there was to do."""
+        ready = self._epoll.poll(rest_seconds)
+        now_ns = self._clock_ns()
+        worked = len(ready)
+        ready.sort(key=lambda row: row[0] != self._udp.fileno())
+        for descriptor, mask in ready:
+            self._on_ready(descriptor, mask, now_ns)
+        self.acceptor.tick(now_ns)
+        self._drop_refused()
+        for node, peer in self.peers.items():
+            if peer.deadline_ns <= now_ns:
+                peer.tick(now_ns)
+            worked += self._serve(node, peer, now_ns)
+        return worked
+
+    def wait(self, seconds: float, now_ns: int) -> int:
+        """A turn that rests at first: until something arrives, a peer's deadline comes or `seconds` are over."""
+        due_ns = min([self.acceptor.deadline_ns, *(peer.deadline_ns for peer in self.peers.values())])
+        return self.turn(max(0.0, min(seconds, (due_ns - now_ns) / SECOND_NS)))
+
+    def close(self) -> None:
+        """Closes every socket; peers are not asked."""
+        for one in [*self._sockets.values()]:
+            one.close()
+        self._sockets.clear()
+        self._streams.clear()
+        self._udp.close()
+        if self._listener is not None:
+            self._listener.close()
+        self._epoll.close()
+
+    def port(self) -> int:
+        """Where we listen, or where our datagrams come from."""
+        return int(self._udp.getsockname()[1])
+
+    def is_connected(self, node: int, connection: int) -> bool:
+        """Whether this peer has that connection."""
+        stream = self._streams.get((node, connection))
+        return stream is not None and not stream.connecting
+
+    def transferred(self) -> tuple[int, int]:
+        """Bytes in and out over TCP, of all connections there ever were."""
+        streams = self._sockets.values()
+        inside, outside = sum(one.bytes_in for one in streams), sum(one.bytes_out for one in streams)
+        return self.closed_bytes[0] + inside, self.closed_bytes[1] + outside
+
+    # ---- what arrives ----------------------------------------------------------------------------------------------
+
+    def _on_ready(self, descriptor: int, mask: int, now_ns: int) -> None:
+        if descriptor == self._udp.fileno():
+            self._drain(now_ns)
+        elif self._listener is not None and descriptor == self._listener.fileno():
+            self._accept(now_ns)
+        elif (stream := self._sockets.get(descriptor)) is not None:
+            if stream.connecting:
+                self._on_called(stream, now_ns)
+            elif mask & READ:
+                self._read(stream, now_ns)
+
+    def _drain(self, now_ns: int) -> None:
+        for _ in range(limits.LINK_DATAGRAMS_PER_TURN):
+            try:
+                data, address = self._udp.recvfrom(limits.LINK_DATAGRAM_BYTES_MAX)
+            except OSError as problem:
+                if problem.errno in PASSING:
+                    return
+                continue  # an ICMP answer to what we sent: nobody is there yet
+            self.counters["datagrams_in"] += 1
+            peer = self.acceptor.datagram(data, address[0], now_ns)
+            if peer is not None:
+                self._heard[peer.settings.remote_node] = address
+
+    def _accept(self, now_ns: int) -> None:
+        assert self._listener is not None
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                one, address = self._listener.accept()
+            except OSError:
+                return
+            self.counters["accepted"] += 1
+            pending = self.acceptor.connection(address[0], now_ns)
+            if pending.refused is not None:
+                one.close()
+                continue
+            stream = StreamSocket(one)
+            self._watch(stream)
+            self._pending[stream.descriptor] = pending
+
+    def _read(self, stream: StreamSocket, now_ns: int) -> None:
+        size = stream.read(self._buffer)
+        pending = self._pending.get(stream.descriptor)
+        if size < 0:
+            self._on_lost(stream, pending, now_ns)
+        elif size and pending is not None:
+            self._prove(stream, pending, bytes(self._buffer[:size]), now_ns)
+        elif size:
+            self.peers[stream.node].received(stream.connection, self._buffer[:size], now_ns)
+
+    def _prove(self, stream: StreamSocket, pending: Pending, data: bytes, now_ns: int) -> None:
+        """What somebody says who has not shown yet who it is."""
+        descriptor = stream.descriptor
+        pending.received(data, now_ns)
+        if not stream.write(pending.output()) or pending.refused is not None:
+            pending.closed()
+            self._forget(stream)
+        elif pending.adopted is not None:
+            del self._pending[descriptor]
+            peer, connection = pending.adopted
+            self._adopt(stream, peer.settings.remote_node, connection)
+
+    def _adopt(self, stream: StreamSocket, node: int, connection: int) -> None:
+        """From now on this socket is that connection of that peer; the one before it is closed without a word."""
+        if (before := self._streams.pop((node, connection), None)) is not None:
+            self._forget(before)
+        stream.belongs(node, connection, connection != BULK)
+        self._streams[node, connection] = stream
+
+    def _drop_refused(self) -> None:
+        """Those that said too little for too long, or gave way to others."""
+        for descriptor, pending in list(self._pending.items()):
+            if pending.refused is not None:
+                self._forget(self._sockets[descriptor])
+
+    def _on_lost(self, stream: StreamSocket, pending: Pending | None, now_ns: int) -> None:
+        self._forget(stream)
+        if pending is not None:
+            pending.closed()
+        elif stream.node >= 0:
+            self.peers[stream.node].closed(stream.connection, now_ns)
+
+    # ---- what leaves -----------------------------------------------------------------------------------------------
+
+    def _serve(self, node: int, peer: Peer, now_ns: int) -> int:
+        worked = 0
+        for connection in CONNECTIONS:
+            stream = self._streams.get((node, connection))
+            if stream is None:
+                if peer.wants(connection, now_ns) and node in self._called:
+                    self._call(node, peer, connection, now_ns)
+                    worked += 1
+            elif peer.wants_close(connection):
+                self._forget(stream)
+                peer.closed(connection, now_ns)
+                worked += 1
+            elif not stream.connecting:
+                worked += self._send(stream, peer, now_ns)
+        for data in peer.datagrams(now_ns):
+            self._send_datagram(node, data)
+        return worked
+
+    def _send(self, stream: StreamSocket, peer: Peer, now_ns: int) -> int:
+        if not stream.waits and not peer.has_output(stream.connection):
+            return 0
+        room = stream.room(stream.connection == BULK, now_ns)
+        data = peer.output(stream.connection, room, now_ns) if room else b""
+        before = stream.bytes_out
+        if not stream.write(data):
+            self._on_lost(stream, None, now_ns)
+            return 1
+        self._want_writable(stream)
+        return int(stream.bytes_out != before)
+
+    def _want_writable(self, stream: StreamSocket) -> None:
+        """Asks to be woken when the kernel takes more, and only then."""
+        if stream.waits != (stream.descriptor in self._writing):
+            self._epoll.modify(stream.descriptor, READ | WRITE if stream.waits else READ)
+            (self._writing.add if stream.waits else self._writing.discard)(stream.descriptor)
+
+    def _send_datagram(self, node: int, data: bytes) -> None:
+        address = self._heard.get(node)
+        if address is None:
+            return
+        try:
+            self._udp.sendto(data, address)
+            self.counters["datagrams_out"] += 1
+        except OSError:  # no route, no room: the next one follows in a moment
+            self.counters["unsendable"] += 1
+
+    # ---- calling ---------------------------------------------------------------------------------------------------
+
+    def _call(self, node: int, peer: Peer, connection: int, now_ns: int) -> None:
+        self.counters["called"] += 1
+        one = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        stream = StreamSocket(one, connecting=True)
+        stream.belongs(node, connection, connection != BULK)
+        problem = one.connect_ex(self._called[node])
+        if problem not in (0, errno.EINPROGRESS):
+            stream.close()
+            peer.closed(connection, now_ns)
+            return
+        self._streams[node, connection] = stream
+        self._watch(stream, READ | WRITE)
+        self._writing.add(stream.descriptor)
+
+    def _on_called(self, stream: StreamSocket, now_ns: int) -> None:
+        peer = self.peers[stream.node]
+        if stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._forget(stream)
+            peer.closed(stream.connection, now_ns)
+            return
+        stream.connecting = False
+        self._want_writable(stream)
+        peer.opened(stream.connection, now_ns)
+
+    def _watch(self, stream: StreamSocket, mask: int = READ) -> None:
+        self._sockets[stream.descriptor] = stream
+        self._epoll.register(stream.descriptor, mask)
+
+    def _forget(self, stream: StreamSocket) -> None:
+        """Closes a socket that nobody is to be told of."""
+        descriptor = stream.descriptor
+        self._sockets.pop(descriptor, None)
+        self._pending.pop(descriptor, None)
+        self._writing.discard(descriptor)
+        if self._streams.get((stream.node, stream.connection)) is stream:
+            del self._streams[stream.node, stream.connection]
+        self.closed_bytes[0] += stream.bytes_in
+        self.closed_bytes[1] += stream.bytes_out
+        stream.close()  # epoll forgets it with that
