@@ -7,7 +7,7 @@
                        loss duplicate delay jitter reorder corrupt forge cut kbit
 
 It edits packets and repairs the checksums of IP, TCP and UDP, so that damage reaches the program and not only the kernel.
-`python -m tests.link_relay IN OUT` is the process: a line of JSON on stdin sets faults, a line on stdout answers with counts.
+`python -m tests.link_relay IN OUT` is the process: a line of JSON on stdin sets faults, one on stdout has the counts.
 Damage hits one packet, at random, of every 1/p with a payload: by chance alone 1 % would now and then look like an attack.
 Hard rule: what the relay did stands in its counts; a test that saw no fault there has shown nothing.
 """

@@ -2,8 +2,8 @@
 
     peer.output ──► room ──► write ──► kernel ══════ line          what the kernel has taken, nothing overtakes any more
 
-Of bulk never more is on the way than the line carries in its shortest round trip and BULK_QUEUE_NS: on a slow line a snapshot
-would else fill every buffer on the path, and control waits behind it there, whatever connection it has of its own.
+Of bulk never more is on the way than the line carries in its shortest round trip and BULK_QUEUE_NS: on a slow line a
+snapshot would else fill every buffer on the path, and control waits behind it there, whatever connection it has.
 Hard rule: what waits here is bounded: one answer of `peer.output`, and only when it is gone is the next one asked for.
 """
 
@@ -26,7 +26,8 @@ PASSING = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR)
 class StreamSocket:
     """A non-blocking connection; `node` and `connection` once it is known whose it is."""
 
-    __slots__ = ("_allowance", "_looked_ns", "_unsent", "bytes_in", "bytes_out", "connecting", "connection", "node", "socket")
+    __slots__ = ("_allowance", "_looked_ns", "_unsent", "bytes_in", "bytes_out")
+    __slots__ += ("connecting", "connection", "node", "socket")
 
     def __init__(self, one: socket.socket, node: int = -1, connection: int = -1, connecting: bool = False):
         one.setblocking(False)

@@ -1,6 +1,8 @@
 """The sockets of the link: listens, calls, reads, writes and keeps time for peers that know of none.
 
-    epoll ─┬─ UDP       drained ─► acceptor.datagram                        one turn, in this order: clock, drain, judge, send
+    one turn, in this order: clock, drain, judge, send
+
+    epoll ─┬─ UDP       drained ─► acceptor.datagram
            ├─ listener  accept ──► acceptor.connection ─► Pending ── adopted ─┐
            └─ TCP       read ────► peer.received ◄───────────────────────────┘ ─► peer.tick ─► peer.output ─► write
 
@@ -23,6 +25,7 @@ CONNECTIONS = (0, 1)  # control, bulk: strict priority in this order
 BULK = 1
 BACKLOG = 1024
 ACCEPTS_PER_TURN = 64
+HELD_SECONDS = 0.001  # bulk that waits for the line: nobody says when it has carried what is on the way
 SECOND_NS = 1_000_000_000
 Address = tuple[str, int]
 
@@ -46,6 +49,7 @@ class Transport:
         self._sockets: dict[int, StreamSocket] = {}
         self._pending: dict[int, Pending] = {}
         self._writing: set[int] = set()
+        self._held = False
         self._epoll = select.epoll()
         self._buffer = memoryview(bytearray(limits.LINK_READ_BYTES))
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -78,8 +82,10 @@ class Transport:
         ready.sort(key=lambda row: row[0] != self._udp.fileno())
         for descriptor, mask in ready:
             self._on_ready(descriptor, mask, now_ns)
-        self.acceptor.tick(now_ns)
-        self._drop_refused()
+        if self.acceptor.deadline_ns <= now_ns:
+            self.acceptor.tick(now_ns)
+            self._drop_refused()
+        self._held = False
         for node, peer in self.peers.items():
             if peer.deadline_ns <= now_ns:
                 peer.tick(now_ns)
@@ -89,7 +95,8 @@ class Transport:
     def wait(self, seconds: float, now_ns: int) -> int:
         """A turn that rests at first: until something arrives, a peer's deadline comes or `seconds` are over."""
         due_ns = min([self.acceptor.deadline_ns, *(peer.deadline_ns for peer in self.peers.values())])
-        return self.turn(max(0.0, min(seconds, (due_ns - now_ns) / SECOND_NS)))
+        longest = HELD_SECONDS if self._held else seconds
+        return self.turn(max(0.0, min(seconds, longest, (due_ns - now_ns) / SECOND_NS)))
 
     def close(self) -> None:
         """Closes every socket; peers are not asked."""
@@ -158,6 +165,7 @@ class Transport:
             stream = StreamSocket(one)
             self._watch(stream)
             self._pending[stream.descriptor] = pending
+        self._drop_refused()
 
     def _read(self, stream: StreamSocket, now_ns: int) -> None:
         size = stream.read(self._buffer)
@@ -226,6 +234,7 @@ class Transport:
             return 0
         room = stream.room(stream.connection == BULK, now_ns)
         data = peer.output(stream.connection, room, now_ns) if room else b""
+        self._held |= not room and not stream.waits
         before = stream.bytes_out
         if not stream.write(data):
             self._on_lost(stream, None, now_ns)
