@@ -29,6 +29,7 @@ def run_seeds(first: int, last: int) -> tuple[dict[int, list[str]], Counter[str]
     for seed in range(first, last + 1):
         world = run_seed(seed)
         happened.update(world.counts)
+        happened["delivered"] += world.referee.delivered
         happened.update({f"packets_{name}": count for name, count in vars(world.packets).items()})
         happened.update({f"refused_{name}": count for name, count in world.refusals.items()})
         for side in world.sides:

@@ -229,7 +229,7 @@ class Side:
                         self._send(channel)
                 case Restarted():
                     application.restarts += 1
-                    self.world.restarted(self)
+                    self.world.met_another(self)
                 case Writable(channel):
                     self._send(channel)
                 case Alarm(reason, _):

@@ -13,19 +13,16 @@ from hashlib import sha256
 from random import Random
 from typing import Any
 
-from gateway.link.channel import CHANNELS, ChannelPolicy
 from gateway.link.peer import Peer
 from gateway.link.peer_settings import PeerSettings, RekeySettings
 from tests.sim.link_keys import PAIR, private_key, public_key
 from tests.sim.link_network import MILLISECOND, SECOND, Clock, Counts, Faults, Flow, Way
 from tests.sim.link_nonces import Nonces
-from tests.sim.link_plan import Break, Plan
+from tests.sim.link_plan import Break, Plan, Sending
+from tests.sim.link_referee import Referee
 from tests.sim.link_side import Side, Socket
 
 BEGIN_NS = 1_760_000_000 * SECOND + 500 * MILLISECOND
-HOUR_NS = 3600 * SECOND
-LATEST = {row.number for row in CHANNELS if row.policy is ChannelPolicy.LATEST}
-HELD_FACTOR = 4  # bytes that a channel may hold for one byte of its capacity, both directions and headers included
 
 
 class OneSecret:
@@ -44,19 +41,14 @@ class World:
         self.clock = Clock(BEGIN_NS)
         self.counts: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
-        self.problems: list[str] = []
+        self.referee = Referee()
+        self.problems = self.referee.problems
         self.packets = Counts()
         self.dialling: set[int] = set()
         self.ways = tuple(Way(self.clock, self.random, faults, self.packets) for faults in plan.ways)
         self.flows: list[Flow] = []
         self.slow_until_ns = [0, 0]
         self._recorded: list[bytes] = []
-        self._given: list[dict[int, int]] = [{}, {}]  # side -> channel -> messages handed over
-        self._known: list[dict[bytes, int]] = [{}, {}]  # side -> body -> place in its channel
-        self._last: list[dict[tuple[int, int], int]] = [{}, {}]  # receiving side -> (channel, key) -> place of the last one
-        self._gap_allowed = [set[int](), set[int]()]
-        self._must: list[dict[bytes, None]] = [{}, {}]  # sending side -> bodies that have to arrive
-        self._arrived: list[set[bytes]] = [set(), set()]
         self.sides = [Side(self, "a", self._maker(0), False), Side(self, "b", self._maker(1), True)]
         self.ways[0].datagram_delivers = lambda data: self.sides[1].bring(None, data)
         self.ways[1].datagram_delivers = lambda data: self.sides[0].bring(None, data)
@@ -144,7 +136,8 @@ class World:
             case "restart":
                 side.die()
                 side.begin()
-                self._forget(fault.side)
+                side.application.unsent = {}
+                self.referee.died(fault.side)
                 side.work()
             case "replay":
                 self._replay()
@@ -191,64 +184,26 @@ class World:
         if socket.number >= 0:
             self.problems.append("a replayed connection was adopted")
 
+    # ---- the applications ------------------------------------------------------------------------------------------
+
+    def _hand(self, sending: Sending) -> None:
+        side = self.sides[sending.side]
+        side.hand(
+            sending.channel, *self.referee.hand(sending.side, side.lives, sending.channel, sending.size_bytes, sending.key)
+        )
+
+    def take(self, side: Side, channel: int, message: Any) -> None:
+        """A delivery."""
+        self.referee.take(self.sides.index(side), channel, message)
+
+    def met_another(self, side: Side) -> None:
+        """A side heard that the other is a new process."""
+        waiting = {body for bodies in side.application.unsent.values() for _, body in bodies}
+        self.referee.met_another(self.sides.index(side), waiting)
+
     def reading_ns(self, side: Side) -> int:
         """How long its application takes to read a message."""
         return 200 * MILLISECOND if self.now_ns < self.slow_until_ns[self.sides.index(side)] else 0
-
-    # ---- the referee -----------------------------------------------------------------------------------------------
-
-    def hand(self, index: int, channel: int, size_bytes: int, key: int) -> None:
-        """A body that exists once: side, life, channel, place and key, then bytes that follow from them."""
-        place = self._given[index][channel] = self._given[index].get(channel, 0) + 1
-        key = key if channel in LATEST else 0
-        head = b"%d %d %d %d %d " % (index, self.sides[index].lives, channel, place, key)
-        body = (head + sha256(head).digest() * (size_bytes // 32 + 1))[: max(size_bytes, len(head))]
-        self._known[index][body] = place
-        if channel in LATEST:
-            for old in [old for old in self._must[index] if old.split(b" ", 5)[2:5:2] == [b"%d" % channel, b"%d" % key]]:
-                del self._must[index][old]
-        self._must[index][body] = None
-        self.sides[index].hand(channel, key, body)
-
-    def take(self, side: Side, channel: int, message: Any) -> None:
-        """Judges one delivery."""
-        receiver = self.sides.index(side)
-        sender, body = 1 - receiver, bytes(message.body)
-        place = self._known[sender].get(body)
-        if place is None:
-            self.problems.append(f"channel {channel}: delivered what nobody sent, {len(body)} bytes")
-            return
-        if body in self._arrived[receiver]:
-            self.problems.append(f"channel {channel}: message {place} came twice")
-        self._arrived[receiver].add(body)
-        _, _, said, _, key, _ = body.split(b" ", 5)
-        if int(said) != channel:
-            self.problems.append(f"a message of channel {int(said)} came on channel {channel}")
-        last = self._last[receiver].get((channel, int(key)), 0)
-        follows = place > last if channel in LATEST or channel in self._gap_allowed[receiver] else place == last + 1
-        if not follows:
-            self.problems.append(f"channel {channel}: message {place} came behind {last}")
-        self._gap_allowed[receiver].discard(channel)
-        self._last[receiver][(channel, int(key))] = place
-        self.counts["delivered"] += 1
-
-    def restarted(self, side: Side) -> None:
-        """A side heard that the other is a new process: what it had sent and not seen acknowledged is forgotten."""
-        index = self.sides.index(side)
-        waiting = {body for bodies in side.application.unsent.values() for _, body in bodies}
-        self._must[index] = {body: None for body in self._must[index] if body in waiting}
-        self._gap_allowed[1 - index] = {row.number for row in CHANNELS}
-
-    def _forget(self, index: int) -> None:
-        """A process that died has lost what it held, and what it had been given is no other process's business."""
-        self._must[index] = {}
-        self.sides[index].application.unsent = {}
-        self._gap_allowed[1 - index] = {row.number for row in CHANNELS}
-        self._gap_allowed[index] = {row.number for row in CHANNELS}
-
-    def missing(self) -> int:
-        """Bodies that have to arrive and have not."""
-        return sum(len(self._must[sender].keys() - self._arrived[1 - sender]) for sender in (0, 1))
 
     # ---- the run ---------------------------------------------------------------------------------------------------
 
@@ -256,9 +211,7 @@ class World:
         """Everything that was planned, then a whole network until all has arrived."""
         plan = self.plan
         for sending in plan.sendings:
-            self.clock.at(
-                BEGIN_NS + sending.at_ns, self.hand, sending.side, sending.channel, sending.size_bytes, sending.key
-            )
+            self.clock.at(BEGIN_NS + sending.at_ns, self._hand, sending)
         for fault in plan.breaks:
             self.clock.at(BEGIN_NS + fault.at_ns, self.fault, fault)
         for side in self.sides:
@@ -280,11 +233,11 @@ class World:
             side.work()
 
     def _settled(self) -> bool:
-        return self.missing() == 0 and all(side.peer.state == "up" and side.peer.resting for side in self.sides)
+        return self.referee.missing() == 0 and all(side.peer.state == "up" and side.peer.resting for side in self.sides)
 
     def _judge(self) -> None:
-        if not self.problems and self.missing():
-            self.problems.append(f"{self.missing()} messages never came")
+        if not self.problems and self.referee.missing():
+            self.problems.append(f"{self.referee.missing()} messages never came")
         if not self.problems and not self._settled():
             states = [(side.peer.state, side.peer.resting) for side in self.sides]
             self.problems.append(f"the sides never came to rest: {states}")
