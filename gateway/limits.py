@@ -202,6 +202,7 @@ KEY_WRAPPED_BYTES_MAX = 1024  # one wrapped secret
 KEY_MESSAGE_BYTES_MAX = 4096  # one request or answer of the key service
 KEY_TEXT_BYTES_MAX = 512  # a string within it
 KEY_CONNECTIONS_MAX = 64  # of keyd's clients, together
+KEY_CALLER_CONNECTIONS_MAX = 16  # of one client among them
 KEY_HANDSHAKES_MAX = 32  # of clients that have not shown who they are
 KEY_DEADLINE_NS = 2_000_000_000  # a handshake, a request once begun, a call of a client
 KEY_IDLE_NS = 60_000_000_000  # a client that asks nothing for so long is hung up on
@@ -211,7 +212,8 @@ KEY_POLL_NS = 5_000_000_000  # a revocation is seen by every keyring within so l
 KEY_RETRY_NS = 1_000_000_000
 KEY_HOURS_AHEAD, KEY_HOURS_BACK = 4, 2  # hours that keyd gives out: what is prefetched, and clocks an hour apart
 KEY_DAYS_AHEAD, KEY_DAYS_BACK = 2, 8
+KEY_CLOCK_NS = 3_600_000_000_000  # a node's clock may be so far behind keyd's when it has a day's key certified
 KEY_REVOCATIONS_MAX = 4096  # periods whose generation keyd keeps
 KEY_GENERATION_MAX = 1 << 16  # revocations of one period
 assert KEY_WRAPPED_BYTES_MAX + KEY_TEXT_BYTES_MAX < KEY_MESSAGE_BYTES_MAX
-assert KEY_HANDSHAKES_MAX <= KEY_CONNECTIONS_MAX
+assert KEY_CALLER_CONNECTIONS_MAX + KEY_HANDSHAKES_MAX < KEY_CONNECTIONS_MAX, "strangers keep no listed client out"

@@ -19,6 +19,8 @@ from gateway.errors import GatewayError
 HOURLY, DAILY = "hourly", "daily"
 PERIOD_SECONDS = {HOURLY: 3_600, DAILY: 86_400}
 SECRET_BYTES = 32
+PERIODS_BACK = {HOURLY: limits.KEY_HOURS_BACK, DAILY: limits.KEY_DAYS_BACK}
+PERIODS_AHEAD = {HOURLY: limits.KEY_HOURS_AHEAD, DAILY: limits.KEY_DAYS_AHEAD}
 PERIOD_LAST = (1 << 32) - 1
 SECOND_NS = 1_000_000_000
 
@@ -112,6 +114,16 @@ def check_period(name: str, period: int) -> None:
     """Raises KeyRefused (MALFORMED) for what is no name and period."""
     if name not in CODES or type(period) is not int or not 0 <= period <= PERIOD_LAST:
         raise KeyRefused(KeyRefusal.MALFORMED, "name is hourly or daily, period a number of hours or days since 1970")
+
+
+def check_near(name: str, period: int, now_ns: int) -> None:
+    """Raises KeyRefused: MALFORMED, or EARLY and LATE for a period that no honest caller needs now."""
+    check_period(name, period)
+    now = period_of(name, now_ns)
+    if period > now + PERIODS_AHEAD[name]:
+        raise KeyRefused(KeyRefusal.EARLY)
+    if period < now - PERIODS_BACK[name]:
+        raise KeyRefused(KeyRefusal.LATE)
 
 
 def period_of(name: str, now_ns: int) -> int:

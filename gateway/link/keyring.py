@@ -189,7 +189,7 @@ class Keyring:
         return gone
 
     def __repr__(self) -> str:
-        return f"Keyring(hours={sorted(list(self._hours))}, days={sorted(list(self._days))}, problem={self.problem!r})"
+        return f"Keyring(hours={sorted(self._hours)}, days={sorted(self._days)}, problem={self.problem!r})"
 
 
 def _wanted(now_ns: int) -> list[tuple[str, int]]:
