@@ -217,3 +217,28 @@ KEY_REVOCATIONS_MAX = 4096  # periods whose generation keyd keeps
 KEY_GENERATION_MAX = 1 << 16  # revocations of one period
 assert KEY_WRAPPED_BYTES_MAX + KEY_TEXT_BYTES_MAX < KEY_MESSAGE_BYTES_MAX
 assert KEY_CALLER_CONNECTIONS_MAX + KEY_HANDSHAKES_MAX < KEY_CONNECTIONS_MAX, "strangers keep no listed client out"
+
+# Regional link: tokens, roles, addresses, the journal of access
+TOKEN_TTL_NS_MAX = 300_000_000_000
+TOKEN_EARLY_NS = 2_000_000_000  # an issuer's clock may be ahead of ours by this
+TOKEN_WINDOW = 1024  # counters below the highest that may still come, in any order
+TOKEN_BOOTS_MAX = 64  # lives of one principal whose tokens have not all expired
+TOKEN_MARK_AHEAD_NS = 250_000_000  # written ahead of what was accepted: what a restart of the verifier costs at most
+TOKEN_COUNTERS_AHEAD = 64  # written ahead of what was minted
+PRINCIPALS_MAX = 1024
+ROLES_MAX = 32
+SIGNED_FILE_BYTES_MAX = 1 << 20
+ADDRESS_TEXT_MAX = 64
+ADDRESS_PREFIXES_MAX = 1 << 15
+GRANTS_MAX = 4096
+GRANTS_PER_PEER_MAX = 256
+ACCESS_LINES_PER_SOURCE = 5  # written in full, per second and address
+ACCESS_LINES_PER_SECOND = 64  # written in full, refusals of all addresses together
+ACCESS_SOURCES_MAX = 1024  # addresses told apart within a second
+ACCESS_JOURNAL_BYTES_MAX = 64 << 20  # of one file; the next one goes on with its chain
+ACCESS_SYNC_NS = 1_000_000_000
+ACCESS_FILES_NS = 500_000_000  # signed files are looked at again this often
+assert TOKEN_COUNTERS_AHEAD < TOKEN_WINDOW
+assert TOKEN_MARK_AHEAD_NS < TOKEN_EARLY_NS < TOKEN_TTL_NS_MAX
+assert ACCESS_LINES_PER_SOURCE <= ACCESS_LINES_PER_SECOND <= ACCESS_SOURCES_MAX
+assert GRANTS_MAX < 1 << 16, "token ids are 16 bits wide"

@@ -8,4 +8,9 @@ keyring.py, day_keys.py   the keys a process holds: read at once, fetched beside
 
 peer.py                   one side of a session, sans I/O: what transport below and streams above call
 peer_settings.py event.py channel.py acceptor.py    what it is given, what it tells, its channels, who may begin
+
+access.py access_files.py  who is let in: open_stream, renew, admit; what it stands on, on disk (docs/protocols/link-tokens.md)
+tokens.py token_keys.py    180 bytes that say who asks for which stream in which session; token_store.py knows which were used
+token_source.py            a client's own tokens; counter_file.py, durable_floors.py: numbers that outlive the process
+roles.py addresses.py      signed files (signed_file.py): who may read what, from where; reasons.py, grants.py, journal*.py
 """
