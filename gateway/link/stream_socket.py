@@ -26,9 +26,6 @@ PASSING = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR)
 class StreamSocket:
     """A non-blocking connection; `node` and `connection` once it is known whose it is."""
 
-    __slots__ = ("_allowance", "_looked_ns", "_unsent", "bytes_in", "bytes_out")
-    __slots__ += ("connecting", "connection", "node", "socket")
-
     def __init__(self, one: socket.socket, node: int = -1, connection: int = -1, connecting: bool = False):
         one.setblocking(False)
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
