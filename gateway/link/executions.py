@@ -3,8 +3,8 @@
     core ── core_journal ──► observer ──► rows of struct link_execution, numbered from 1 ──► stream `executions`
        └─── region fills ──► looked through at the start, when the observer was overrun, when the counts differ
 
-Hard rule: every fill of the table is told, once. The journal only says more of it: side, position, the venue's time. What the
-observer never saw is told from the tables of fills and orders, with letter 0 and no times.
+Hard rule: every fill of the table is told, once. The journal only says more of it: side, position, the venue's time. What
+the observer never saw is told from the tables of fills and orders, with letter 0 and no times.
 """
 
 from typing import Any
@@ -40,6 +40,13 @@ class Executions:
         self.sequence = 0  # of the last one
         self.recovered = 0  # told from the table alone
         self._told_fills = 0
+
+    def known(self, rows: np.ndarray) -> None:
+        """What was told before this process began, in the same life of the instance."""
+        for row in rows:
+            self._told.add((int(row["reference"]), int(row["match"]), bool(row["broken"])))
+            self._told_fills += not row["broken"]
+            self.sequence = int(row["sequence"])
 
     def take(self, now_ns: int) -> np.ndarray:
         """The next executions (struct link_execution), perhaps none."""

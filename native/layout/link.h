@@ -190,7 +190,8 @@ struct link_state {
     uint64_t position_received; /* sequence of the source's last record in link_core */
     uint64_t source_boot_low;   /* and of which life of it */
     uint64_t source_boot_high;
-    uint64_t reserved[3];
+    int64_t time_confirmed_ns;  /* until when the mirrored books are known to be the source's; 0: they are not */
+    uint64_t reserved[2];
     uint64_t refusals[64];   /* of frames and handshakes, by reason */
 };
 
