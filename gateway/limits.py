@@ -242,3 +242,26 @@ assert TOKEN_COUNTERS_AHEAD < TOKEN_WINDOW
 assert TOKEN_MARK_AHEAD_NS < TOKEN_EARLY_NS < TOKEN_TTL_NS_MAX
 assert ACCESS_LINES_PER_SOURCE <= ACCESS_LINES_PER_SECOND <= ACCESS_SOURCES_MAX
 assert GRANTS_MAX < 1 << 16, "token ids are 16 bits wide"
+assert KEY_HANDSHAKES_MAX <= KEY_CONNECTIONS_MAX
+
+# Regional link: streams
+LINK_BATCH_RECORDS = 512  # of one batch as we cut it
+LINK_BATCH_RECORDS_MAX = 8192  # of one batch that we take
+LINK_BATCH_BODY_BYTES = 16 << 10  # of one batch once it is packed; a larger one is cut in two
+LINK_RETAINED_BYTES = 64 << 20  # packed batches that a source keeps for who comes back
+LINK_HELD_BYTES_MAX = 64 << 20  # rows that a subscriber holds while it waits for those before them
+LINK_REQUEST_BYTES_MAX = 2048
+LINK_TOKEN_BYTES_MAX = 1024
+LINK_SCAN_INTERVAL_NS = 250_000_000  # between two scans that one subscriber causes; doubled while it falls behind
+LINK_SCAN_DOUBLINGS_MAX = 8
+LINK_PUMP_ENTRIES = 256  # retained entries that one channel of a subscriber is offered in one turn
+LINK_SCAN_ANSWER_NS = 5_000_000_000  # a scan that was asked for and has not begun is asked for again
+LINK_EXECUTIONS_RETAINED_BYTES = 64 << 20
+LINK_REQUESTS_WAITING_MAX = 64  # of one subscriber without an answer
+LINK_ANSWERS_WAITING_MAX = 256  # for room in the channel of answers; more end the streams
+LINK_REQUEST_ANSWER_NS = 5_000_000_000
+LINK_RENEW_BEFORE_NS = 30_000_000_000  # a grant is renewed so long before it ends, or at half its life
+LINK_EFFECTS_HELD_MAX = 1 << 20  # side effects of an early state that wait for the end mark
+LINK_CLIENT_QUEUE_BYTES = 64 << 20  # of rows that an application has not taken
+assert LINK_BATCH_RECORDS <= LINK_BATCH_RECORDS_MAX
+assert 16 + 120 * LINK_BATCH_RECORDS_MAX <= CODEC_RAW_BYTES_MAX

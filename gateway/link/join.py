@@ -1,0 +1,98 @@
+"""Follows records in their one total order: which of them a reader applies, and when it is synchronised.
+
+                         ┌──────────────── LOST ────────────────┐
+                         ▼                                      │
+    WAITING ── SCAN_BEGIN ──► SYNCHRONISING ── SCAN_END ──► LIVE┘
+    drops all                 scan and live records,        live records, scans of others
+                              UNSCANNED ones dropped        dropped, UNSCANNED ones applied
+
+The same for a local ring, a capture file and the network, so that all three give the same records (native/layout/link.h).
+Hard rule: a record's fate depends on the records before it alone, never on how they were cut into batches.
+"""
+
+from enum import Enum
+
+import numpy as np
+
+from gateway.link import records
+
+
+class Reading(Enum):
+    """What a reader wants: books kept whole, live records as they come, or one whole scan."""
+
+    JOINED = "joined"
+    LIVE = "live"
+    SCAN = "scan"
+
+
+class Phase(Enum):
+    """How far it is."""
+
+    WAITING = "waiting"
+    SYNCHRONISING = "synchronising"
+    LIVE = "live"
+    COMPLETE = "complete"  # of Reading.SCAN
+
+
+class Join:
+    """The fate of each record, by all records before it."""
+
+    def __init__(self, reading: Reading = Reading.JOINED, phase: Phase | None = None):
+        self.reading = reading
+        self.phase = phase or (Phase.LIVE if reading is Reading.LIVE else Phase.WAITING)
+        self.scans = 0  # followed to their end
+        self.losses = 0
+
+    @property
+    def applies_all(self) -> bool:
+        """Whether it is in the middle of a scan, where every record of the ring counts."""
+        return self.phase is Phase.SYNCHRONISING
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Those of the next rows, in their order, that are to be applied."""
+        kinds = rows["kind"]
+        marks = np.flatnonzero((kinds == records.LOST) | (kinds == records.SCAN_BEGIN) | (kinds == records.SCAN_END))
+        if len(marks) == 0 and self.phase is Phase.LIVE:
+            scan = records.is_scan(rows)
+            return rows[~scan] if scan.any() else rows
+        keep = np.zeros(len(rows), bool)
+        begin = 0
+        for mark in [*marks.tolist(), len(rows)]:
+            self._between(rows[begin:mark], keep[begin:mark])
+            if mark < len(rows):
+                keep[mark] = self._mark(int(kinds[mark]))
+            begin = mark + 1
+        return rows[keep]
+
+    def _between(self, rows: np.ndarray, keep: np.ndarray) -> None:
+        """Rows without a mark among them."""
+        if self.phase is Phase.SYNCHRONISING:
+            keep[:] = records.is_scan(rows) | (rows["flags"] & records.UNSCANNED == 0)
+        elif self.phase is Phase.LIVE:
+            keep[:] = records.is_live(rows)
+
+    def _mark(self, kind: int) -> bool:
+        """Whether a mark itself is applied; the phase moves."""
+        before = self.phase
+        if kind == records.LOST:
+            return self._lose()
+        if self.reading is Reading.LIVE or before in (Phase.LIVE, Phase.COMPLETE):
+            return False
+        if kind == records.SCAN_BEGIN:
+            self.phase = Phase.SYNCHRONISING
+            return True
+        if before is not Phase.SYNCHRONISING:
+            return False
+        self.scans += 1
+        self.phase = Phase.COMPLETE if self.reading is Reading.SCAN else Phase.LIVE
+        return True
+
+    def _lose(self) -> bool:
+        """Records are missing: books are wrong until the next scan."""
+        before = self.phase
+        if before in (Phase.WAITING, Phase.COMPLETE):
+            return False
+        self.losses += 1
+        if self.reading is not Reading.LIVE:
+            self.phase = Phase.WAITING
+        return True

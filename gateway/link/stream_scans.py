@@ -1,0 +1,64 @@
+"""When the source is asked to scan its books: once for all who wait, and never faster than a slow subscriber deserves.
+
+    want ──► waiting ── due ──► source.request_scan() ── SCAN_BEGIN in the records ──► began: all who wait join it
+
+Hard rule: one request serves everybody who waits for a scan that has not begun.
+"""
+
+from collections.abc import Callable, Hashable
+
+from gateway import limits
+
+
+class Scans:
+    """Who waits for a scan, and since when the source has been asked."""
+
+    def __init__(self, request: Callable[[], None]):
+        self._request = request
+        self.waiting: dict[Hashable, int] = {}  # who → not asked for before this time
+        self._causes: dict[Hashable, tuple[int, int]] = {}  # who → (times it fell behind, not before)
+        self.asked_ns: int | None = None
+        self.requests = 0
+
+    def want(self, who: Hashable, now_ns: int) -> None:
+        """Somebody needs a scan that has not begun."""
+        if who in self.waiting:
+            return
+        times, due_ns = self._causes.get(who, (0, now_ns))
+        self.waiting[who] = max(due_ns, now_ns)
+        interval_ns = limits.LINK_SCAN_INTERVAL_NS << min(times, limits.LINK_SCAN_DOUBLINGS_MAX)
+        self._causes[who] = (times + 1, self.waiting[who] + interval_ns)
+        self.ask(now_ns)
+
+    def ask(self, now_ns: int) -> None:
+        """Asks the source if somebody's time has come and nobody has asked, or if it never began."""
+        if not any(due_ns <= now_ns for due_ns in self.waiting.values()):
+            return
+        if self.asked_ns is None or now_ns - self.asked_ns >= limits.LINK_SCAN_ANSWER_NS:
+            self.asked_ns = now_ns
+            self.requests += 1
+            self._request()
+
+    def began(self) -> list[Hashable]:
+        """A scan begins: everybody who waited for one."""
+        who = list(self.waiting)
+        self.waiting.clear()
+        self.asked_ns = None
+        return who
+
+    def succeeded(self, who: Hashable) -> None:
+        """It is whole: what it asks for next is asked for at once."""
+        self._causes.pop(who, None)
+
+    def forget(self, who: Hashable) -> None:
+        """It is gone."""
+        self.waiting.pop(who, None)
+        self._causes.pop(who, None)
+
+    def due_ns(self, now_ns: int) -> int | None:
+        """When `ask` has something to do, None: nobody waits."""
+        if not self.waiting:
+            return None
+        if self.asked_ns is not None:
+            return self.asked_ns + limits.LINK_SCAN_ANSWER_NS
+        return max(min(self.waiting.values()), now_ns)
