@@ -13,4 +13,12 @@ access.py access_files.py  who is let in: open_stream, renew, admit; what it sta
 tokens.py token_keys.py    180 bytes that say who asks for which stream in which session; token_store.py knows which were used
 token_source.py            a client's own tokens; counter_file.py, durable_floors.py: numbers that outlive the process
 roles.py addresses.py      signed files (signed_file.py): who may read what, from where; reasons.py, grants.py, journal*.py
+
+stream_server.py          the source's side of the streams: requests (stream_opening.py), subscribers (stream_subscriber.py,
+                          stream_progress.py), scans for all who wait (stream_scans.py), quotes (stream_quotes.py)
+stream_request.py         requests, answers, marks; batch.py: records as they travel, packed once by packing.py, kept by retained.py
+subscription.py           the subscriber's side: market data and snapshots in one order, each record once; join.py: which it applies
+cursor.py                 where to go on; the same for a ring, a capture (record_file.py) and the network
+early.py                  a large transfer is used while the rest of it arrives; side effects wait for its end
+client.py                 the library of applications: sync and asyncio, over client_session.py
 """
