@@ -44,3 +44,7 @@ class PortNameError(PortError):
     """The name of a port is off: a kind, a key or a value that there is not."""
 
     exit_code = EXIT_CONFIGURATION
+
+
+class LinkError(GatewayError):
+    """The regional link was asked for what it must not do: a worn key, a frame beyond its bounds."""

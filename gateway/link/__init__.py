@@ -1,7 +1,17 @@
-"""The regional link: an encrypted, multiplexed, self-healing wire between gateways. docs/protocols/link.md
+"""The regional link: gateways of several regions exchange records over one encrypted, multiplexed, self-healing wire.
+
+Specified in docs/protocols/link.md. Down to `peer.py` all of it is sans-I/O: bytes and time come in, bytes and events
+go out; no socket, no clock, no randomness inside.
+
+wire.py, bodies.py        layouts, types, flags, both CRCs, every reason for a refusal; bodies of the link's own frames
+noise.py, handshake.py    Noise_KKpsk2_25519_AESGCM_SHA256; two messages of 260 bytes that make two nodes one session
+key_schedule.py           hourly secret and session key → key and IV of one connection, direction and epoch
+protection.py             Sealer and Opener: one direction of one TCP connection, rekeyed in-band
+frame_stream.py           TCP bytes in; one message, damage or refusal at a time out
+datagram.py, replay_window.py    the same for UDP, where frames come late, twice or not at all
 
 records.py                 rows of core_link and link_core (native/layout/link.h), executions, quotes
-codec.py, column_*.py     batches of fixed records, packed by columns and unpacked within bounds (docs/protocols/link-compression.md)
+codec.py, column_*.py      batches of fixed records, packed by columns, unpacked within bounds (link-compression.md)
 
 key_service.py            what a key service gives: wrapped secrets, certificates, revocation (docs/protocols/link-keys.md)
 keyring.py, day_keys.py   the keys a process holds: read at once, fetched beside the hot path by keyring_refresher.py
