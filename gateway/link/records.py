@@ -14,20 +14,21 @@ from gateway.core.memory import address_of
 from gateway.core.ring import acknowledge_drained, drain, put
 from gateway.instance import handle_address
 from gateway.layout import dtype, names, size, value
+from gateway.native import ffi, lib
 
 SCHEMA_LINK, SCHEMA_EXECUTIONS, SCHEMA_QUOTES = 1, 2, 3  # numbers of the codec
 
 SLOT, BOOK, LISTING = dtype("link_slot"), dtype("link_book"), dtype("link_listing")
 EXECUTION, QUOTE = dtype("link_execution"), dtype("link_quote")
 SLOT_BYTES, SEQUENCE_BYTES = size("link_slot"), 8
-HEAD_BYTES = 16  # in front of what `size` counts
+HEAD_BYTES = 64  # in front of what `size` counts
 
 EVENT, RUN, LOST = value("LINK_EVENT"), value("LINK_RUN"), value("LINK_LOST")
 SCAN_BEGIN, SCAN_END = value("LINK_SCAN_BEGIN"), value("LINK_SCAN_END")
 LISTING_KIND, BOOK_KIND, SETTLED = value("LINK_LISTING"), value("LINK_BOOK"), value("LINK_SETTLED")
 ORDER, LEVEL, CHANNEL = value("LINK_ORDER"), value("LINK_LEVEL"), value("LINK_CHANNEL")
 DOWN, UP = value("LINK_DOWN"), value("LINK_UP")
-UNSCANNED, QUIET = value("LINK_UNSCANNED"), value("LINK_QUIET")
+UNSCANNED, QUIET, LIVE = value("LINK_UNSCANNED"), value("LINK_QUIET"), value("LINK_LIVE")
 KINDS = names("link_kind", "LINK_")
 SCHEMAS = {SCHEMA_LINK: SLOT, SCHEMA_EXECUTIONS: EXECUTION, SCHEMA_QUOTES: QUOTE}
 
@@ -35,11 +36,11 @@ SCHEMAS = {SCHEMA_LINK: SLOT, SCHEMA_EXECUTIONS: EXECUTION, SCHEMA_QUOTES: QUOTE
 def is_scan(batch: np.ndarray) -> np.ndarray:
     """Which rows belong to a scan (stream `snapshots`); the others are live (stream `market_data`)."""
     kinds: np.ndarray = batch["kind"]
-    return (kinds >= SCAN_BEGIN) & (kinds <= SCAN_END)
+    return (kinds >= SCAN_BEGIN) & (kinds <= SCAN_END) & (batch["flags"] & LIVE == 0)
 
 
 def is_live(batch: np.ndarray) -> np.ndarray:
-    """Which rows are live: events, runs, losses."""
+    """Which rows are live: events, runs, losses, instruments that came."""
     return ~is_scan(batch)
 
 
@@ -89,7 +90,7 @@ def numbered_runs(batch: np.ndarray) -> list[np.ndarray]:
 class RecordReader:
     """Takes records out of a ring: as its one reliable reader (core_link in the process link), or as an observer.
 
-    `missed` counts what an observer was too slow for.
+    An observer may be too slow; `missed` counts what it never saw, and its next batch begins behind that.
     """
 
     def __init__(self, handle: Any, rows_max: int):
@@ -99,9 +100,18 @@ class RecordReader:
         self._reliable = bool(handle.reliable)
 
     def take(self) -> np.ndarray:
-        """A copy of the next records, at most `rows_max`, perhaps none. Their slots are not given back yet."""
-        count = drain(self._address, address_of(self._room), len(self._room))
+        """A copy of the next records, at most `rows_max`, perhaps none. A reliable reader's slots are not given back yet."""
+        if self._reliable:
+            count = drain(self._address, address_of(self._room), len(self._room))
+        else:
+            room = ffi.cast("void *", address_of(self._room))
+            count = max(0, lib.ring_observe_many(self._handle, room, SLOT_BYTES, len(self._room)))
         return self._room[:count].copy()
+
+    @property
+    def missed(self) -> int:
+        """Records that an observer never saw."""
+        return int(self._handle.missed)
 
     def acknowledge(self) -> None:
         """What was taken is safe: its slots belong to core again."""

@@ -11,7 +11,9 @@
  * Two readers, one order. Who is synchronised applies every live record and ignores those of scans. Who is not ignores
  * everything up to a SCAN_BEGIN, then applies the scan's records and the live ones that are not UNSCANNED. An order's row
  * never moves while it lives: what happens to one whose row the scan has not reached is UNSCANNED, the scan brings it as it
- * is then. So both end with the same books. From its SETTLED on a book is what the source's is, flags included.
+ * is then. What leaves one row and takes another across that line (REPLACE, SET, an overlaid level) is UNSCANNED too, and in
+ * front of it stands its scanned half, JOINING: an order that goes, or one that comes. So both end with the same books. From
+ * its SETTLED on a book is what the source's is, flags included. A RUN ends the scan that runs; another begins.
  *
  * core_link   writer core, reader link. When full, records are shed and counted, a scan is given up (it begins anew), and
  *             before the next record stands LINK_LOST with how many: readers then wait for a SCAN_BEGIN.
@@ -27,7 +29,7 @@ enum link_kind {
     LINK_EVENT = 1,      /* an event, after the source applied it */
     LINK_RUN = 2,        /* a run of `channel` begins with sequence `count`: nothing of the last one holds */
     LINK_LOST = 3,       /* `count` records before this one are missing */
-    LINK_SCAN_BEGIN = 4, /* count = books in use; arrivals as they are */
+    LINK_SCAN_BEGIN = 4, /* count = books in use; of a new book: tick in event.price, depth in event.quantity */
     LINK_LISTING = 5,    /* struct link_listing; only of instruments that have one */
     LINK_BOOK = 6,       /* struct link_book: which books there are; they hold nothing yet */
     LINK_ORDER = 7,      /* event ADD, `priority` is its place in the queue */
@@ -40,17 +42,20 @@ enum link_kind {
 };
 
 enum link_flag {
-    LINK_UNSCANNED = 1, /* who is being synchronised ignores it */
-    LINK_QUIET = 2      /* no news: the source's strategies were not asked (parts of snapshots, what was kept) */
+    LINK_UNSCANNED = 1, /* who is being synchronised ignores it, unless the book is settled */
+    LINK_QUIET = 2,     /* no news: the source's strategies were not asked (parts of snapshots, what was kept) */
+    LINK_LIVE = 4,      /* a LISTING or BOOK that is no part of a scan: an instrument has come, or is defined anew */
+    LINK_NEWS = 8,      /* told before, without news: the source's strategies hear of it now */
+    LINK_JOINING = 16   /* only who is being synchronised applies it: the scanned half of the UNSCANNED record behind it */
 };
 
 struct link_slot {
     uint64_t sequence;
-    uint32_t size;     /* bytes behind the first 16 */
+    uint32_t size;     /* 64: bytes behind the first line */
     uint16_t kind;     /* enum link_kind */
     uint16_t flags;    /* enum link_flag */
     uint32_t channel;  /* of the events that come: book_store.channel */
-    uint32_t arrivals; /* book_store.arrivals behind it: what the reader's is then, whether it applies the record or not */
+    uint32_t arrivals; /* book_store.arrivals behind it: what the reader's is then, even if it passes over the record */
     uint64_t source_sequence; /* link_core: what `sequence` was in the source's core_link; 0: the link itself says it */
     int64_t time_ns;   /* core's: receive time of the record it was working on */
     uint64_t count;
@@ -203,21 +208,32 @@ struct link_tap {
     uint64_t asked;      /* its value when the running one did */
     uint64_t store;      /* struct book_store */
     uint64_t listings;   /* struct instrument row 0 */
-    uint64_t now;        /* address of the int64 that core.now_ns is */
+    uint64_t now;        /* address of core.now_ns */
+    uint64_t used;       /* books that readers know of */
     uint64_t lost;       /* records shed that no LINK_LOST has told of */
+
     uint32_t phase;      /* enum link_scan_phase */
     uint32_t scan;       /* number of the running scan, or of the last */
-
     uint64_t cursor;     /* next: position in the list of books, row of orders, or channel */
-    int64_t price;       /* LINK_LEVELS: of the last level told */
-    uint32_t side;       /* which it is of */
+    uint64_t told;       /* address of a byte per instrument, enum link_told: how far SCAN_LEVELS is */
+    uint64_t instruments;
+    int64_t price;       /* of the last level told */
+    uint32_t side;       /* which it is of; 0: neither is begun */
     uint32_t begun;      /* 1: a level of this side was told */
-    uint64_t settled;    /* books told of at the end */
+    uint64_t row;        /* row of the order, or index of the level, that an event names before it is applied; 0: none */
+    int64_t price_before; /* of that level */
+    uint32_t arrivals_before;
+    uint32_t reserved;
     uint64_t scans;      /* that ended */
-    uint64_t given_up;   /* scans that a full ring ended */
-    uint64_t row;        /* scratch: row of the order an event names, before it is applied; 0: none */
-    int64_t price_before; /* scratch: of the level an overlay replaces */
-    struct event event;  /* scratch: half of an event that is told as two */
+    uint64_t given_up;   /* that a full ring or a run ended */
+    struct event event;  /* scratch: of a scan, or half of another event */
+};
+
+enum link_told {
+    TOLD_NOTHING = 0,
+    TOLD_BIDS = 1, /* they are being told */
+    TOLD_ASKS = 2, /* the bids were, the asks are being told */
+    TOLD_ALL = 3
 };
 
 enum link_scan_phase {
