@@ -38,7 +38,8 @@ class AccessFiles:
     def __init__(self, node: int, paths: AccessPaths, keys: TokenKeys, signer: bytes, now_ns: int):
         """Raises GatewayError: a file is damaged, not writable or held by another process. Signed files come with `poll`."""
         folder = paths.state / FOLDER
-        self._paths, self._opened = paths, []  # type: ignore[var-annotated]
+        self._paths = paths
+        self._opened: list[DurableFloors | JournalFile] = []
         self._stamps: dict[str, tuple[int, int, int]] = {}
         self._next_ns = now_ns
         try:

@@ -25,7 +25,7 @@ KIND = "roles"
 ALL = "all"
 
 RoleName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]
-PrincipalName = Annotated[str, Field(pattern=r"^[!->@-~]{1,32}$")]
+PrincipalName = Annotated[str, Field(pattern=r"^[!-~]{1,32}$")]
 Node = Annotated[int, Field(ge=1, le=65_535)]
 
 
