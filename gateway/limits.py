@@ -100,6 +100,17 @@ REQUEST_RETRY_NS = 2_000_000  # without an answer; doubled each time
 REQUEST_DOUBLINGS_MAX = 7
 REQUEST_ATTEMPTS_MAX = 16  # without progress
 
+# Regional link: wire
+LINK_CIPHERTEXT_BYTES_MAX = 1 << 20  # of one frame, the tag included
+LINK_RAW_BYTES_MAX = 1 << 20  # of one body once unpacked
+LINK_RATIO_MAX = 255  # raw bytes for one compressed byte: what an LZ4 block can reach
+LINK_CHANNELS = 16
+LINK_WINDOW_RECORDS = 1024  # record numbers on UDP that may still come behind the newest
+LINK_CLOCK_NS = 30_000_000_000  # between the clocks of two nodes, either way
+LINK_HOURS_EITHER_SIDE = 1  # of the responder's own hour, whose secrets it takes
+LINK_TEXT_BYTES_MAX = 256  # of a reason in words
+assert LINK_WINDOW_RECORDS & (LINK_WINDOW_RECORDS - 1) == 0
+
 # Regional link: records
 LINK_SLOT_BYTES = 128
 LINK_RING_DEPTH = 1 << 16  # 8 MiB: some 60 ms of the busiest second
@@ -242,7 +253,6 @@ assert TOKEN_COUNTERS_AHEAD < TOKEN_WINDOW
 assert TOKEN_MARK_AHEAD_NS < TOKEN_EARLY_NS < TOKEN_TTL_NS_MAX
 assert ACCESS_LINES_PER_SOURCE <= ACCESS_LINES_PER_SECOND <= ACCESS_SOURCES_MAX
 assert GRANTS_MAX < 1 << 16, "token ids are 16 bits wide"
-<<<<<<< HEAD
 assert KEY_HANDSHAKES_MAX <= KEY_CONNECTIONS_MAX
 
 # Regional link: streams
@@ -266,18 +276,3 @@ LINK_EFFECTS_HELD_MAX = 1 << 20  # side effects of an early state that wait for 
 LINK_CLIENT_QUEUE_BYTES = 64 << 20  # of rows that an application has not taken
 assert LINK_BATCH_RECORDS <= LINK_BATCH_RECORDS_MAX
 assert 16 + 120 * LINK_BATCH_RECORDS_MAX <= CODEC_RAW_BYTES_MAX
-=======
-
-assert KEY_HANDSHAKES_MAX <= KEY_CONNECTIONS_MAX
-
-# Regional link: wire
-LINK_CIPHERTEXT_BYTES_MAX = 1 << 20  # of one frame, the tag included
-LINK_RAW_BYTES_MAX = 1 << 20  # of one body once unpacked
-LINK_RATIO_MAX = 255  # raw bytes for one compressed byte: what an LZ4 block can reach
-LINK_CHANNELS = 16
-LINK_WINDOW_RECORDS = 1024  # record numbers on UDP that may still come behind the newest
-LINK_CLOCK_NS = 30_000_000_000  # between the clocks of two nodes, either way
-LINK_HOURS_EITHER_SIDE = 1  # of the responder's own hour, whose secrets it takes
-LINK_TEXT_BYTES_MAX = 256  # of a reason in words
-assert LINK_WINDOW_RECORDS & (LINK_WINDOW_RECORDS - 1) == 0
->>>>>>> f629553 (Link: Noise KKpsk2, handshake, key schedule, frames over TCP with in-band rekey, datagrams)
