@@ -36,6 +36,8 @@ VERBS = (
     "show-config",
     "bench",
     "venue",
+    "link-token",
+    "link-sign",
 )
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells write it
 EXIT_PIPE = 141  # 128 + SIGPIPE
