@@ -38,6 +38,8 @@ VERBS = (
     "venue",
     "link-token",
     "link-sign",
+    "keyd",
+    "link-keys",
 )
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells write it
 EXIT_PIPE = 141  # 128 + SIGPIPE

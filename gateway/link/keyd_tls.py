@@ -1,7 +1,7 @@
 """TLS between keyd and clients on other hosts: version 1.3 only, both sides show a certificate that the other has pinned.
 
-A pinned certificate is its own trust anchor, so no authority is needed and none can vouch for a stranger: the certificate that
-is shown must be the pinned one, byte for byte, whoever signed it. Hard rule: no pin, no connection.
+A pinned certificate is its own trust anchor, so no authority is needed and none can vouch for a stranger: what is shown must
+be the pinned one, byte for byte, whoever signed it. Hard rule: no pin, no connection.
 """
 
 import ssl

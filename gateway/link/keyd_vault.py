@@ -106,8 +106,8 @@ class KeydVault:
 
     def revoke(self, name: str, period: int) -> int:
         """See KeyService."""
-        check_near(name, period, self._now_ns())
         now_ns = self._now_ns()
+        check_near(name, period, now_ns)
         return self._revocations.revoke(
             name, period, {name: period_of(name, now_ns) - back for name, back in PERIODS_BACK.items()}
         )
