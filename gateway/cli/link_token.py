@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--principal", metavar="NAME", help="in whose name; --keys already says")
     parser.add_argument("--stream", metavar="NAME", help="market_data, snapshots, executions or quotes")
     parser.add_argument("--node", type=_number, metavar="N", help="node of the gateway that is asked")
-    parser.add_argument("--binding", metavar="HEX", help="handshake hash of the session, 32 bytes")
+    parser.add_argument("--binding", metavar="HEX", help="what the session is known by, 16 to 64 bytes")
     parser.add_argument("--role-bits", type=_number, default=0, metavar="BITS", help="roles it claims, such as 1 or 0x3")
     parser.add_argument("--method", choices=("subscribe", "snapshot", "renew"), default="subscribe", help="what it is for")
     parser.add_argument("--ttl", type=int, default=300, metavar="SECONDS", help="1 to 300 (default 300)")
@@ -127,7 +127,7 @@ def _binding(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise UsageError("--binding: 64 hex digits, the handshake hash of the session") from None
+        raise UsageError("--binding: hex digits of what the session is known by") from None
 
 
 def _check(arguments: argparse.Namespace) -> int:

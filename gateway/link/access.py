@@ -102,7 +102,7 @@ class Access:
         method: Method = Method.SUBSCRIBE,
         payload: bytes = b"",
     ) -> Grant | Denied:
-        """Uses the token up for one stream; `session_binding` is the handshake hash of the control connection, 32 bytes."""
+        """Uses the token up for one stream; `session_binding` is what both sides know the session by."""
         asked = Asked(peer_node, address, session_binding, stream)
         found: Token | Grant | Reason = self._examine(asked, token, method, payload, now_ns)
         if isinstance(found, Token):
@@ -110,18 +110,13 @@ class Access:
         return self._answer("open", asked, token, found, now_ns)
 
     def renew(
-        self,
-        token_id: int,
-        peer_node: int,
-        address: str,
-        token: bytes,
-        session_binding: bytes,
-        now_ns: int,
-        payload: bytes = b"",
+        self, grant: Grant, address: str, token: bytes, session_binding: bytes, now_ns: int, payload: bytes = b""
     ) -> Grant | Denied:
-        """The grant `token_id` of this session on a new token (method RENEW) of the same principal."""
+        """A grant of this session on a new token (method RENEW) of the same principal; it keeps its number."""
+        token_id = grant.token_id
         held = self._grants.get(token_id)
-        mine = held is not None and (held.asked.peer_node, held.asked.binding) == (peer_node, session_binding)
+        mine = held is not None and held.asked.binding == session_binding
+        peer_node = held.asked.peer_node if held and mine else 0
         asked = Asked(peer_node, address, session_binding, held.grant.stream if held and mine else "")
         found: Token | Grant | Reason = Reason.GRANT
         if held is not None and mine and not self._why_ended(held, now_ns):

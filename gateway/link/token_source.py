@@ -12,7 +12,7 @@ from gateway import limits
 from gateway.errors import GatewayError, UsageError
 from gateway.link.counter_file import Counter
 from gateway.link.token_keys import TokenKeys, day_of, principal_bytes
-from gateway.link.tokens import BINDING_BYTES, MILLISECOND_NS, STREAMS, VERSION, Method, Token, mint
+from gateway.link.tokens import MILLISECOND_NS, STREAMS, VERSION, Method, Token, binding_of, mint
 
 
 class TokenProvider(Protocol):
@@ -27,7 +27,7 @@ class TokenProvider(Protocol):
         method: Method = Method.SUBSCRIBE,
         payload: bytes = b"",
     ) -> bytes:
-        """A new token for one request to node `audience`, in the session with that binding. Raises GatewayError."""
+        """A new token for one request to node `audience`, in the session known by `binding`. Raises GatewayError."""
 
 
 class Issuer(NamedTuple):
@@ -62,8 +62,9 @@ class TokenSource:
         """A new token. Raises GatewayError where there is no key for today, UsageError for a stream there is not."""
         if stream not in STREAMS:
             raise UsageError(f"{stream!r} is no stream; use one of {', '.join(STREAMS)}")
-        if len(binding) != BINDING_BYTES:
-            raise UsageError(f"a session's binding has {BINDING_BYTES} bytes, not {len(binding)}")
+        bound = binding_of(binding)
+        if bound is None:
+            raise UsageError(f"no session is known by {len(binding)} bytes: wait until one is up")
         day = day_of(now_ns)
         key = self._keys.key(day, self._name)
         if key is None:
@@ -81,6 +82,6 @@ class TokenSource:
             boot_id=self._counter.boot_id,
             counter=self._counter.next(),
             payload_hash=hashlib.sha256(payload).digest(),
-            binding=binding,
+            binding=bound,
         )
         return mint(token, key)

@@ -21,7 +21,8 @@ from gateway.link.token_keys import TokenKeys, day_of
 VERSION = 1
 MILLISECOND_NS = 1_000_000
 TTL_MS_MAX = limits.TOKEN_TTL_NS_MAX // MILLISECOND_NS
-BINDING_BYTES = 32
+BINDING_BYTES_MIN, BINDING_BYTES_MAX = 16, 64  # of what a session is known by, before it is hashed
+BINDING_INFO = b"gateway link session\0"
 _SIGNED = struct.Struct("<BBHI32sIIQI16sQ32s32s")
 SIGNED_BYTES = _SIGNED.size
 MAC_BYTES = 32
@@ -64,7 +65,7 @@ class Token(NamedTuple):
     boot_id: bytes  # 16 bytes: the life of the issuer that counts
     counter: int  # from 1, never twice in one life
     payload_hash: bytes  # SHA-256 of what it authorises
-    binding: bytes  # 32 bytes of the session: the handshake hash of the control connection
+    binding: bytes  # binding_of the session that it may be used in
 
     @property
     def expires_ns(self) -> int:
@@ -81,7 +82,7 @@ class Expected(NamedTuple):
     """What a verifier asks of a token: who it is itself, the session, and what is about to be done."""
 
     audience: int
-    binding: bytes
+    binding: bytes  # what both sides know the session by; binding_of it stands in the token
     stream: Stream
     method: Method
     payload: bytes
@@ -93,6 +94,15 @@ class Replays(Protocol):
 
     def accept(self, token: Token, now_ns: int) -> Reason | None:
         """None: it is new, and is used from now on, also after a restart. Called for tokens whose MAC has passed only."""
+
+
+def binding_of(session: bytes) -> bytes | None:
+    """A session as a token carries it: SHA-256 of "gateway link session", 0, and what both sides know the session by.
+
+    None for what no session is known by (shorter than 16 bytes, longer than 64): where none is up, no token counts.
+    """
+    whole = BINDING_BYTES_MIN <= len(session) <= BINDING_BYTES_MAX
+    return hashlib.sha256(BINDING_INFO + session).digest() if whole else None
 
 
 def pack(token: Token) -> bytes:
@@ -156,8 +166,8 @@ def _untimely(token: Token, now_ns: int) -> Reason | None:
 def _misdirected(token: Token, expected: Expected) -> Reason | None:
     if token.audience != expected.audience:
         return Reason.AUDIENCE
-    bound = len(expected.binding) == BINDING_BYTES and hmac.compare_digest(token.binding, expected.binding)
-    return None if bound else Reason.BINDING
+    binding = binding_of(expected.binding)
+    return None if binding is not None and hmac.compare_digest(token.binding, binding) else Reason.BINDING
 
 
 def _unentitled(token: Token, expected: Expected) -> Reason | None:
