@@ -26,8 +26,10 @@ roles.py addresses.py      signed files (signed_file.py): who may read what, fro
 
 stream_server.py          the source's side of the streams: requests (stream_opening.py), subscribers (stream_subscriber.py,
                           stream_progress.py), scans for all who wait (stream_scans.py), quotes (stream_quotes.py)
-stream_request.py         requests, answers, marks; batch.py: records as they travel, packed once by packing.py, kept by retained.py
-subscription.py           the subscriber's side: market data and snapshots in one order, each record once; join.py: which it applies
+stream_request.py         requests, answers, marks; batch.py: records as they travel; packing.py, retained.py: packed once, kept
+stream_reader.py          the subscriber's side: asks, renews, resumes (stream_asking.py)
+subscription.py           market data and snapshots in one order, each record once; join.py: which of them a reader applies
+execution_subscription.py executions, each once
 cursor.py                 where to go on; the same for a ring, a capture (record_file.py) and the network
 early.py                  a large transfer is used while the rest of it arrives; side effects wait for its end
 client.py                 the library of applications: sync and asyncio, over client_session.py

@@ -3,8 +3,10 @@
                          ┌──────────────── LOST ────────────────┐
                          ▼                                      │
     WAITING ── SCAN_BEGIN ──► SYNCHRONISING ── SCAN_END ──► LIVE┘
-    drops all                 scan and live records,        live records, scans of others
-                              UNSCANNED ones dropped        dropped, UNSCANNED ones applied
+    drops all                 scan and live records; until  live records; scans of others
+                              a book is SETTLED, its        and JOINING ones dropped,
+                              UNSCANNED ones dropped,       UNSCANNED ones applied
+                              from then on its JOINING ones
 
 The same for a local ring, a capture file and the network, so that all three give the same records (native/layout/link.h).
 Hard rule: a record's fate depends on the records before it alone, never on how they were cut into batches.
@@ -42,6 +44,7 @@ class Join:
         self.phase = phase or (Phase.LIVE if reading is Reading.LIVE else Phase.WAITING)
         self.scans = 0  # followed to their end
         self.losses = 0
+        self._settled: set[int] = set()  # instruments whose book is whole in the scan that is followed
 
     @property
     def applies_all(self) -> bool:
@@ -53,8 +56,8 @@ class Join:
         kinds = rows["kind"]
         marks = np.flatnonzero((kinds == records.LOST) | (kinds == records.SCAN_BEGIN) | (kinds == records.SCAN_END))
         if len(marks) == 0 and self.phase is Phase.LIVE:
-            scan = records.is_scan(rows)
-            return rows[~scan] if scan.any() else rows
+            keep = self._live(rows)
+            return rows if keep.all() else rows[keep]
         keep = np.zeros(len(rows), bool)
         begin = 0
         for mark in [*marks.tolist(), len(rows)]:
@@ -67,9 +70,26 @@ class Join:
     def _between(self, rows: np.ndarray, keep: np.ndarray) -> None:
         """Rows without a mark among them."""
         if self.phase is Phase.SYNCHRONISING:
-            keep[:] = records.is_scan(rows) | (rows["flags"] & records.UNSCANNED == 0)
+            keep[:] = True
+            self._unfinished(rows, keep)
         elif self.phase is Phase.LIVE:
-            keep[:] = records.is_live(rows)
+            keep[:] = self._live(rows)
+
+    def _live(self, rows: np.ndarray) -> np.ndarray:
+        """Which rows a reader applies whose books are whole."""
+        found: np.ndarray = records.is_live(rows) & (rows["flags"] & records.JOINING == 0)
+        return found
+
+    def _unfinished(self, rows: np.ndarray, keep: np.ndarray) -> None:
+        """Rows on the line between what the scan has told and what it has not: few, so one by one."""
+        kinds, flags = rows["kind"], rows["flags"]
+        settled = kinds == records.SETTLED
+        for index in np.flatnonzero(settled | (flags & (records.UNSCANNED | records.JOINING) != 0)).tolist():
+            if settled[index]:
+                self._settled.add(int(records.books(rows[index : index + 1])[0]["instrument"]))
+            else:
+                whole = int(rows[index]["event"]["instrument"]) in self._settled
+                keep[index] = whole if flags[index] & records.UNSCANNED else not whole
 
     def _mark(self, kind: int) -> bool:
         """Whether a mark itself is applied; the phase moves."""
@@ -80,6 +100,7 @@ class Join:
             return False
         if kind == records.SCAN_BEGIN:
             self.phase = Phase.SYNCHRONISING
+            self._settled.clear()
             return True
         if before is not Phase.SYNCHRONISING:
             return False

@@ -1,4 +1,4 @@
-"""What a source keeps of its stream so that a subscriber resumes by cursor: packed batches by ring sequence, bounded in bytes.
+"""What a source keeps of its stream so that a subscriber resumes by cursor: packed batches by sequence, bounded.
 
     publish ──► append │ oldest … newest │ ──► entry(number), for every subscriber at its own place
                        └─ evicted by size ┘

@@ -4,7 +4,8 @@
        ▲                            │ denied        │ ended, failed, other process
        └──────── later each time ───┴───────────────┘
 
-Beside stream_reader.py, sans I/O. Hard rule: every request carries a token of its own, bound to the session and to what it asks.
+Beside stream_reader.py, sans I/O. Hard rule: every request carries a token of its own, bound to the session and to what
+it asks.
 """
 
 from collections.abc import Callable
@@ -61,15 +62,15 @@ class Asking:
         """Sends a request; its id, or 0 while the channel of answers has no room or no token can be had (GatewayError)."""
         asked = self.stream(name)
         self._id += 1
-        bare = Request(request, self._id, name, cursor, join)
+        made = Request(request, self._id, name, cursor, join)
         method = METHODS.get(request)
         if method is not None:
-            payload = stream_request.encode(bare)
-            bare = bare._replace(token=self._tokens(name, method, self._peer.binding, payload, now_ns))
-        if not self._peer.send(ANSWERS, stream_request.encode(bare), now_ns=now_ns):
+            payload = stream_request.bare(made)
+            made = made._replace(token=self._tokens(name, method, self._peer.binding, payload, now_ns))
+        if not self._peer.send(ANSWERS, stream_request.encode(made), now_ns=now_ns):
             return 0
         self.counters["renewals" if request == RENEW else "requests"] += 1
-        asked.request, asked.asked_ns = bare, now_ns
+        asked.request, asked.asked_ns = made, now_ns
         if request == SUBSCRIBE:
             asked.state = State.ASKED
         return self._id

@@ -15,8 +15,9 @@ from gateway.errors import UsageError
 from gateway.link import cursor as cursors
 from gateway.link.retained import Retained
 from gateway.link.stream_progress import Takes
-from gateway.link.stream_request import EXECUTIONS, MARKET_DATA, QUOTES, SNAPSHOTS, Answer, Request
+from gateway.link.stream_request import EXECUTIONS, MARKET_DATA, QUOTES, SNAPSHOTS, Answer, Request, bare
 from gateway.link.stream_subscriber import Subscriber
+from gateway.link.tokens import Method
 
 if TYPE_CHECKING:
     from gateway.link.stream_server import StreamServer
@@ -34,26 +35,27 @@ class Opening:
         """Opens a stream, or says why not."""
         if request.join and (request.stream != MARKET_DATA or SNAPSHOTS not in subscriber.grants):
             return self._deny(request, "SNAPSHOTS")
-        peer = subscriber.peer
-        grant = self._server.access.open_stream(
-            subscriber.node, subscriber.address, request.stream, request.token, peer.session_id, now_ns
-        )
-        if not hasattr(grant, "token_id"):
-            return self._deny(request, str(grant.reason))
-        subscriber.close(request.stream)
+        grant = self._grant(subscriber, request, Method.SUBSCRIBE, now_ns)
+        if isinstance(grant, str):
+            return self._deny(request, grant)
+        self._server.release(subscriber, request.stream, now_ns)
         subscriber.granted(request.stream, grant, request.id)
         self._server.counters["opened"] += 1
         resumed = self._begin(subscriber, request, now_ns)
         return Answer(request.id, True, "", grant.token_id, grant.expires_ns, resumed)
 
     def snapshot(self, subscriber: Subscriber, request: Request, now_ns: int) -> Answer:
-        """One whole scan, by the grant of snapshots; who is joined gets its own anyway."""
-        grant = subscriber.grants.get(SNAPSHOTS)
-        if grant is None:
+        """One whole scan, by the grant of snapshots and a token for it; who is joined gets its own anyway."""
+        held = subscriber.grants.get(SNAPSHOTS)
+        if held is None or request.stream != SNAPSHOTS:
             return self._deny(request, "SNAPSHOTS")
         if subscriber.joined:
             return self._deny(request, "JOINED")
-        subscriber.requests[SNAPSHOTS] = request.id
+        grant = self._grant(subscriber, request, Method.SNAPSHOT, now_ns)
+        if isinstance(grant, str):
+            return self._deny(request, grant)
+        self._server.release(subscriber, SNAPSHOTS, now_ns)
+        subscriber.granted(SNAPSHOTS, grant, request.id)
         subscriber.open(SNAPSHOTS, Takes.ALL)
         self._server.scans.want(subscriber.node, now_ns)
         return Answer(request.id, True, "", grant.token_id, grant.expires_ns)
@@ -63,10 +65,10 @@ class Opening:
         grant = subscriber.grants.get(request.stream)
         if grant is None:
             return self._deny(request, "CLOSED")
-        renewed = self._server.access.renew(grant, subscriber.address, request.token, subscriber.peer.session_id, now_ns)
-        if not hasattr(renewed, "token_id"):
-            return self._deny(request, str(renewed.reason))
-        subscriber.grants[request.stream] = renewed
+        renewed = self._renewed(subscriber, grant, request, now_ns)
+        if isinstance(renewed, str):
+            return self._deny(request, renewed)
+        subscriber.granted(request.stream, renewed, subscriber.requests[request.stream])
         progress = subscriber.progress.get(request.stream)
         if progress is not None:
             progress.token_id = renewed.token_id
@@ -74,11 +76,38 @@ class Opening:
 
     def unsubscribe(self, subscriber: Subscriber, request: Request, now_ns: int) -> Answer:
         """Nothing more of the stream."""
-        if not subscriber.close(request.stream):
+        if not self._server.release(subscriber, request.stream, now_ns):
             return self._deny(request, "CLOSED")
         if request.stream in (MARKET_DATA, SNAPSHOTS):
             self._server.scans.forget(subscriber.node)
         return Answer(request.id, True)
+
+    def _grant(self, subscriber: Subscriber, request: Request, method: Method, now_ns: int) -> Any:
+        """A grant for this request in this session, or why not. The token covers the request as it stands without it."""
+        found = self._server.access.open_stream(
+            subscriber.node,
+            subscriber.address,
+            request.stream,
+            request.token,
+            subscriber.peer.binding,
+            now_ns,
+            method=method,
+            payload=bare(request),
+        )
+        return found if hasattr(found, "token_id") else str(found.reason)
+
+    def _renewed(self, subscriber: Subscriber, grant: Any, request: Request, now_ns: int) -> Any:
+        """The grant that follows; in a new session it is a grant of its own, and the one before is given up."""
+        binding = subscriber.peer.binding
+        if subscriber.bindings[request.stream] != binding:
+            found = self._grant(subscriber, request, Method.RENEW, now_ns)
+            if not isinstance(found, str):
+                self._server.access.close(grant.token_id, now_ns)
+            return found
+        found = self._server.access.renew(
+            grant.token_id, subscriber.node, subscriber.address, request.token, binding, now_ns, bare(request)
+        )
+        return found if hasattr(found, "token_id") else str(found.reason)
 
     def _deny(self, request: Request, reason: str) -> Answer:
         self._server.counters["denied"] += 1

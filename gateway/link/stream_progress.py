@@ -3,8 +3,8 @@
     retained │ 41 live │ 42 scan │ 43 scan │ 44 live │ …         one progress a channel, each at its own number
                   ▲ market_data              ▲ snapshots
 
-Hard rule: entries leave in their order and none is left out silently; a progress whose next entry is gone is BEHIND and sends
-nothing until it begins anew.
+Hard rule: entries leave in their order and none is left out silently; a progress whose next entry is gone is BEHIND and
+sends nothing until it begins anew.
 """
 
 from collections import deque

@@ -3,8 +3,8 @@
     peer ── Up, Delivered, Restarted … ──► on_event ──► items: rows in order, each once ──► application ──► taken
          ◄── requests, renewals ── tick ◄── time
 
-What both the library of applications (client.py) and the mirror of another region stand on. Hard rule: the credit of a message
-is given back (`taken`) when the application has its rows, not when they arrived.
+What both the library of applications (client.py) and the mirror of another region stand on. Hard rule: the credit of a
+message is given back (`taken`) when the application has its rows, not when they arrived.
 """
 
 from typing import Any, NamedTuple

@@ -95,6 +95,11 @@ def encode(message: Request | Answer | Ended | Begin) -> bytes:
     return msgpack.packb({name: value for name, value in message._asdict().items() if defaults.get(name) != value})
 
 
+def bare(request: Request) -> bytes:
+    """A request without its token: what the token is made for (its payload)."""
+    return encode(request._replace(token=b""))
+
+
 def decode(body: bytes) -> Any:
     """A Request, Answer, Ended or Begin. Raises ValueError with a reason word for anything else."""
     if len(body) > limits.LINK_REQUEST_BYTES_MAX:

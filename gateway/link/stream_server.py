@@ -24,6 +24,7 @@ from gateway.link.stream_quotes import Quotes
 from gateway.link.stream_request import ANSWERS, MARKET_DATA, SNAPSHOTS, Answer, Ended, Request
 from gateway.link.stream_scans import Scans
 from gateway.link.stream_subscriber import Subscriber
+from gateway.link.tokens import Method
 
 JOINED = (MARKET_DATA, SNAPSHOTS)
 SCAN_ENDS_KEPT = 1024
@@ -42,11 +43,30 @@ class Source(Protocol):
 class Access(Protocol):
     """Who may read what (gateway/link/access.py). A grant has token_id and expires_ns; a denial has a reason."""
 
-    def open_stream(self, peer_node: int, address: str, stream: str, token: bytes, binding: bytes, now_ns: int) -> Any:
+    def open_stream(
+        self,
+        peer_node: int,
+        address: str,
+        stream: str,
+        token: bytes,
+        session_binding: bytes,
+        now_ns: int,
+        *,
+        method: Method,
+        payload: bytes,
+    ) -> Any:
         """A grant, or a denial."""
 
-    def renew(self, grant: Any, address: str, token: bytes, binding: bytes, now_ns: int) -> Any:
-        """The grant that follows, or a denial."""
+    def renew(
+        self, token_id: int, peer_node: int, address: str, token: bytes, session_binding: bytes, now_ns: int, payload: bytes
+    ) -> Any:
+        """The grant on a new token, or a denial."""
+
+    def close(self, token_id: int, now_ns: int) -> None:
+        """Its holder gave a stream up."""
+
+    def ended(self, now_ns: int) -> list[Any]:
+        """Grants that no longer hold, each once: token_id and reason."""
 
 
 class StreamServer:
@@ -76,21 +96,30 @@ class StreamServer:
         else:
             self.subscribers[node] = Subscriber(peer, node, address)
 
-    def detach(self, node: int) -> None:
+    def detach(self, node: int, now_ns: int) -> None:
         """The peer is gone for good."""
-        self.subscribers.pop(node, None)
-        self.scans.forget(node)
+        subscriber = self.subscribers.pop(node, None)
+        if subscriber is not None:
+            self.forget(subscriber, now_ns)
 
     def on_event(self, node: int, event: Event, now_ns: int) -> None:
         """What the peer of this node tells; what is not of streams is passed over."""
         subscriber = self.subscribers[node]
+        if isinstance(event, Up):
+            subscriber.session_ns = now_ns
         if isinstance(event, Delivered) and event.channel == ANSWERS:
             self.on_delivered(node, event.message, now_ns)
         elif isinstance(event, Writable):
             self._serve(subscriber, now_ns)
         elif isinstance(event, Restarted) or (isinstance(event, Up) and not event.resumed):
-            subscriber.reset()
-            self.scans.forget(node)
+            self.forget(subscriber, now_ns)
+
+    def forget(self, subscriber: Subscriber, now_ns: int) -> None:
+        """Every stream of a subscriber ends without a word."""
+        for grant in subscriber.grants.values():
+            self.access.close(grant.token_id, now_ns)
+        subscriber.reset()
+        self.scans.forget(subscriber.node)
 
     def on_delivered(self, node: int, message: Any, now_ns: int) -> None:
         """One message of channel 5. Answers to requests of our own are for our subscription, not for us."""
@@ -170,21 +199,32 @@ class StreamServer:
 
     def tick(self, now_ns: int) -> None:
         """Time goes on: grants end, scans are asked for, what had no room is sent."""
+        over = {ended.token_id: str(ended.reason) for ended in self.access.ended(now_ns)}
         for subscriber in self.subscribers.values():
             for stream, grant in list(subscriber.grants.items()):
-                if grant.expires_ns <= now_ns:
-                    self.end(subscriber, stream, "EXPIRED", now_ns)
+                reason = over.get(grant.token_id) or subscriber.why_over(stream, now_ns)
+                if reason and stream in subscriber.grants:
+                    self.end(subscriber, stream, reason, now_ns)
         self.scans.ask(now_ns)
         self.serve(now_ns)
 
     def end(self, subscriber: Subscriber, stream: str, reason: str, now_ns: int) -> None:
         """A stream ends without being asked to; the subscriber is told."""
         for one in JOINED if subscriber.joined and stream in JOINED else (stream,):
-            if subscriber.close(one):
+            if self.release(subscriber, one, now_ns):
                 self.counters["ended"] += 1
                 subscriber.answer(Ended(one, reason), now_ns)
+
+    def release(self, subscriber: Subscriber, stream: str, now_ns: int) -> bool:
+        """Gives a stream and its grant up; whether it was open."""
+        grant = subscriber.grants.get(stream)
+        if grant is None:
+            return False
+        self.access.close(grant.token_id, now_ns)
+        subscriber.close(stream)
         if stream in JOINED:
             self.scans.forget(subscriber.node)
+        return True
 
     def serve(self, now_ns: int) -> None:
         """Sends every subscriber what there is room for."""
@@ -195,8 +235,7 @@ class StreamServer:
         subscriber.send_answers(now_ns)
         if subscriber.answers_waiting >= limits.LINK_ANSWERS_WAITING_MAX:
             self.counters["answers_lost"] += 1
-            subscriber.reset()
-            self.scans.forget(subscriber.node)
+            self.forget(subscriber, now_ns)
         if not subscriber.send(self.retained, self.executions, now_ns):
             self.counters["behind"] += 1
             self._opening.fell_behind(subscriber, now_ns)

@@ -19,8 +19,10 @@ class Subscriber:
     def __init__(self, peer: Any, node: int, address: str):
         self.peer, self.node, self.address = peer, node, address
         self.grants: dict[str, Any] = {}
+        self.bindings: dict[str, bytes] = {}  # stream → session its grant was made in
         self.requests: dict[str, int] = {}  # stream → id of the request that its marks carry
         self.progress: dict[str, Progress] = {}
+        self.session_ns = 0  # when the session came up
         self.joined = False  # market data and snapshots in one order
         self.synchronising = False  # in the middle of a scan
         self.quotes: dict[int, None] = {}
@@ -50,6 +52,14 @@ class Subscriber:
     def granted(self, stream: str, grant: Any, request_id: int) -> None:
         """The stream is open under this grant."""
         self.grants[stream], self.requests[stream] = grant, request_id
+        self.bindings[stream] = self.peer.binding
+
+    def why_over(self, stream: str, now_ns: int) -> str:
+        """Why a stream's grant has run out, '' while it has not: its time, or a session that it was not renewed in."""
+        if self.grants[stream].expires_ns <= now_ns:
+            return "EXPIRED"
+        other = self.bindings[stream] != self.peer.binding
+        return "BINDING" if other and now_ns - self.session_ns >= limits.LINK_REGRANT_NS else ""
 
     def open(self, stream: str, takes: Takes) -> Progress:
         """A fresh progress of a stream; what an older one had not sent is not sent any more."""
@@ -80,9 +90,7 @@ class Subscriber:
 
     def mark(self, stream: str, source: tuple[int, bytes], sequence: int, resumed: bool) -> bytes:
         """The begin mark of the current generation."""
-        return stream_request.encode(
-            Begin(self.requests[stream], self.generation, source[0], source[1], sequence, resumed)
-        )
+        return stream_request.encode(Begin(self.requests[stream], self.generation, source[0], source[1], sequence, resumed))
 
     def send(self, retained: Retained, executions: Retained, now_ns: int) -> bool:
         """Everything there is room for; False when what comes next is gone."""

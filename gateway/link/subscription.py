@@ -4,9 +4,9 @@
                                          ├─ held until its turn ─► 7 8 9 10 11 12 13 14 ─► Join ─► rows, each once
     channel 3  mark │ 9 10 │ 12 13 │ …  ──┘
 
-In the middle of a scan every record of the ring counts, so the next one is the one whose sequence follows; live, the scans of
-others are missing, and `previous` of a batch says that nothing live is. What is held is not yet consumed, so that the channel's
-credit bounds it. Hard rule: a row comes out once and in order, or the subscription says why it cannot go on (`failed`).
+In the middle of a scan every record of the ring counts, so the next one is the one whose sequence follows; live, the scans
+of others are missing, and `previous` of a batch says that nothing live is. What is held is not yet consumed, so that the
+channel's credit bounds it. Hard rule: a row comes out once and in order, or the subscription says why it cannot go on.
 """
 
 from collections import deque

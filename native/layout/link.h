@@ -18,8 +18,9 @@
  * core_link   writer core, reader link. When full, records are shed and counted, a scan is given up (it begins anew), and
  *             before the next record stands LINK_LOST with how many: readers then wait for a SCAN_BEGIN.
  * link_core   writer link, reader core: the same records of one source, in its order; when full, the link waits. A record
- *             that comes twice (the link was started again) is passed over by its source_sequence; a missing one breaks the
- *             order as LINK_LOST does. LINK_LOST with source_sequence 0 is the link's own: the source is another one, or
+ *             that comes twice (the link was started again) is passed over by its source_sequence. Numbers are left out: of
+ *             scans that others asked for, of what who reads so does not apply; what was lost, a LINK_LOST before the next
+ *             record says. LINK_LOST with source_sequence 0 is the link's own: the source is another one, or
  *             another life of it, and its numbers begin anew. LINK_DOWN says that the source is not heard: books are stale
  *             until LINK_UP, or until a scan has ended.
  * region link writer link, readers all. Core reads `snapshot_wanted` alone: where it rises, a scan begins.
