@@ -1,14 +1,14 @@
 """Executions as files: our own, so that a restarted link numbers them as before; another region's, so that they can be read.
 
     executions.bin            16 bytes of the instance's life, then rows of struct link_execution, as they were numbered
-    executions-NAME.jsonl     a line per execution of the peer NAME, each once, on the disk before that peer hears of it
+    executions-NAME.jsonl     a line per execution of the peer NAME, each once
 
-Hard rule: a row is in the file before anybody is told of it; what a death cuts off is repeated by the source, and found
-here.
+Hard rule: a stream is asked for behind what its file has, never behind what was heard; what a death cuts off comes again.
 """
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from gateway import layout
 from gateway.errors import GatewayError
+from gateway.link.cursor import Cursor
 from gateway.ops.durable_file import make_folder
 
 ROW = layout.dtype("link_execution")
@@ -63,7 +64,9 @@ class RemoteExecutions:
         """Reads what is known already. Raises GatewayError when the file cannot be had."""
         self.path = path
         self._known: set[Key] = set()
+        self._last = ("", 0)  # life of the source and number of the newest one
         self.repeated = 0
+        self._disk = ThreadPoolExecutor(1, "executions")  # the loop never waits for a disk
         try:
             make_folder(path.parent)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -73,6 +76,7 @@ class RemoteExecutions:
             for line in whole[:end].splitlines():
                 row = json.loads(line)
                 self._known.add((row["boot"], row["reference"], row["match"], row["broken"]))
+                self._last = (row["boot"], row["sequence"])
         except (OSError, ValueError, KeyError) as problem:
             raise GatewayError(f"{path}: {problem}; put it aside and start again") from problem
 
@@ -82,7 +86,7 @@ class RemoteExecutions:
         return len(self._known)
 
     def append(self, rows: np.ndarray, boot_id: bytes) -> int:
-        """Writes those that are new, on the disk when it returns; how many."""
+        """Writes those that are new, and has the disk take them soon; how many."""
         lines = []
         for row in rows:
             said = line_of(row, boot_id)
@@ -91,15 +95,22 @@ class RemoteExecutions:
                 self.repeated += 1
                 continue
             self._known.add(key)
+            self._last = (said["boot"], said["sequence"])
             lines.append(json.dumps(said))
         if lines:
             os.write(self._file, ("\n".join(lines) + "\n").encode())
-            os.fdatasync(self._file)
+            self._disk.submit(os.fdatasync, self._file)
         return len(lines)
 
+    def cursor(self, node: int) -> Cursor | None:
+        """Where to go on behind what the file has."""
+        boot, sequence = self._last
+        return Cursor(node, bytes.fromhex(boot), sequence + 1) if boot else None
+
     def close(self) -> None:
-        """Closes the file; a second call does nothing."""
+        """Syncs and closes the file; a second call does nothing."""
         if self._file >= 0:
+            self._disk.shutdown()
             os.close(self._file)
             self._file = -1
 

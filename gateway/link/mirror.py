@@ -1,10 +1,10 @@
-"""The receiving end of another region's market data: batches of a subscription go into link_core, in order, none twice.
+"""The receiving end of another region's market data: rows of a subscription go into link_core, in order, none twice.
 
-    subscription ──► offer ──► waiting ──► link_core ──► core          suspect, down ─► LINK_DOWN: its books are stale
-                                  └ the peer is told to wait           heard again   ─► LINK_UP
+    reader ──► offer ──► waiting ──► link_core ──► core          suspect, down ─► LINK_DOWN: its books are stale
+                            └ the peer is told to wait           heard again   ─► LINK_UP
 
-Hard rule: nothing is dropped here. While the ring is full the batches wait, and what waits is bounded by what the other side
-may send: only what core's ring has taken is given back as room.
+Hard rule: nothing is dropped here. While the ring is full the rows wait, and what waits is bounded by what the other side
+may send: only what core's ring has taken is given back as credit.
 """
 
 from collections import deque
@@ -14,61 +14,52 @@ import numpy as np
 
 from gateway.instance import Instance
 from gateway.link import records
+from gateway.link.stream_reader import Item
+
+PLACES_MAX = 4096  # pairs of ring place and source position that are remembered
 
 
 class Mirror:
-    """What stands between a subscription and link_core."""
+    """What stands between a reader of streams and link_core."""
 
-    def __init__(self, instance: Instance, consumed: Callable[[int, int], None]):
-        """`consumed(channel, bytes)` is called when core's ring has taken what a message brought."""
+    def __init__(self, instance: Instance, taken: Callable[[Item], None]):
+        """`taken(item)` is called when core's ring has all rows of an item."""
         self._writer = records.RecordWriter(instance.writer("link_core"))
-        self._consumed = consumed
-        self._waiting: deque[tuple[np.ndarray, int, int]] = deque()  # rows, and the channel and bytes they end
+        self._taken = taken
+        self._waiting: deque[tuple[np.ndarray, Item | None]] = deque()
         self._head = instance.rings["link_core"].view("ring_header")[0]
+        self._places: deque[tuple[int, int]] = deque(maxlen=PLACES_MAX)  # place in the ring, source's position there
         self.silent = True  # core was told that the source is not heard
         self.position = 0  # of the source's last record in the ring
+        self.applied = 0  # of the last one that core has taken
         self.written = self.lost = 0
 
-    def offer(self, batches: list[np.ndarray], channel: int = -1, count_bytes: int = 0) -> None:
-        """Records in their order; `count_bytes` of `channel` are given back behind the last of them."""
-        for number, batch in enumerate(batches, start=1):
-            last = number == len(batches)
-            self._waiting.append((batch, channel if last else -1, count_bytes if last else 0))
-        if not batches and channel >= 0:
-            self._waiting.append((records.rows(0), channel, count_bytes))
+    def offer(self, item: Item) -> None:
+        """Rows in their order, behind all that were offered before."""
+        self._waiting.append((item.rows, item))
 
-    def down(self) -> None:
-        """The source is not heard: behind everything it said, core is told."""
-        if not self.silent:
-            self.silent = True
-            self._waiting.append((records.own_word(records.DOWN), -1, 0))
-
-    def up(self) -> None:
-        """It is heard again, and nothing it said was lost."""
-        if self.silent:
-            self.silent = False
-            self._waiting.append((records.own_word(records.UP), -1, 0))
-
-    def begin_anew(self) -> None:
-        """The source's numbers have nothing to do any more with those of before: books wait for a scan."""
-        self._waiting.append((records.own_word(records.LOST), -1, 0))
+    def hear(self, heard: bool) -> None:
+        """Whether the source is heard; core is told of a change, behind everything that the source has said."""
+        if heard == self.silent:
+            self.silent = not heard
+            self._waiting.append((records.own_word(records.UP if heard else records.DOWN), None))
 
     def turn(self) -> int:
-        """Puts what waits into the ring, as much as it takes."""
+        """Puts what waits into the ring, as much as it takes; how many rows went in."""
         written = 0
         while self._waiting:
-            batch, channel, count_bytes = self._waiting[0]
-            taken = self._writer.put(batch) if len(batch) else 0
+            rows, item = self._waiting[0]
+            taken = self._writer.put(rows)
             written += taken
-            if taken:
-                self._note(batch[:taken])
-            if taken < len(batch):
-                self._waiting[0] = (batch[taken:], channel, count_bytes)
+            self._note(rows[:taken])
+            if taken < len(rows):
+                self._waiting[0] = (rows[taken:], item)
                 break
             self._waiting.popleft()
-            if channel >= 0:
-                self._consumed(channel, count_bytes)
+            if item is not None:
+                self._taken(item)
         self.written += written
+        self._follow(written)
         return written
 
     def _note(self, rows: np.ndarray) -> None:
@@ -77,12 +68,15 @@ class Mirror:
             self.position = int(numbered[-1])
         self.lost += int(np.count_nonzero(rows["kind"] == records.LOST))
 
-    @property
-    def is_applied(self) -> bool:
-        """Whether core has taken everything there was."""
-        return not self._waiting and int(self._head["cursor"]) == int(self._head["claimed"])
+    def _follow(self, written: int) -> None:
+        """Which of the source's records core has taken by now."""
+        cursor = int(self._head["cursor"])
+        if written:
+            self._places.append((int(self._head["claimed"]), self.position))
+        while self._places and self._places[0][0] <= cursor:
+            self.applied = self._places.popleft()[1]
 
     @property
     def waiting(self) -> int:
-        """Records that the ring has not taken."""
-        return sum(len(batch) for batch, _, _ in self._waiting)
+        """Rows that the ring has not taken."""
+        return sum(len(rows) for rows, _ in self._waiting)

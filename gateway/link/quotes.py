@@ -15,6 +15,7 @@ import numpy as np
 
 from gateway import layout
 from gateway.instance import Instance
+from gateway.link.records import is_live
 
 QUOTE = layout.dtype("link_quote")
 MARK = 0xFFFF_FFFF  # in the place of an instrument: no quote, but how far the source has come
@@ -54,7 +55,8 @@ class QuoteTops:
         """Records of core_link that were published."""
         if len(batch):
             self._moved.update(np.unique(batch["event"]["instrument"][batch["kind"] == layout.value("LINK_EVENT")]).tolist())
-            self._position = int(batch["sequence"][-1])
+            live = batch["sequence"][is_live(batch)]
+            self._position = int(live[-1]) if len(live) else self._position
 
     def take(self, now_ns: int) -> np.ndarray:
         """Rows that are due, the MARK last; none: not yet."""
