@@ -77,6 +77,11 @@ def _first(peer_name: str, problem: ValidationError) -> str:
     return f"{peer_name}.{key} = {error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
 
 
+def _optional_key_text(text: str) -> str:
+    return _key_text(text) if text else text
+
+
+OptionalKey = Annotated[str, AfterValidator(_optional_key_text), Field(json_schema_extra={"range": "base64, or empty"})]
 Peers = Annotated[
     dict[str, dict[str, Any]], AfterValidator(_peers), Field(json_schema_extra={"range": "tables by name of the peer"})
 ]
@@ -94,11 +99,15 @@ class Link(Section):
     )
     key_file: str = Field("", description="File of our static private key, mode 0600; `gateway link-keys` makes it.")
     key_service: str = Field(
-        "", description="Where the key service is: `unix:PATH` of `gateway keyd`, or `vault:https://HOST:PORT/MOUNT`."
+        "",
+        description="Where the key service is: `unix:PATH` or `tls:HOST:PORT,certificate=FILE,key=FILE,server=FILE` of "
+        "`gateway keyd`, or `vault:https://HOST:PORT/TRANSIT`.",
     )
     roles_file: str = Field("", description="Signed file that says which principal may read which stream.")
     addresses_file: str = Field("", description="Signed file of the networks that peers may call from.")
-    signers_file: str = Field("", description="Public key that both files are signed with; empty: the key service's own.")
+    signer: OptionalKey = Field(
+        "", description="Public key (base64) that both files are signed with; `gateway link-sign --new-key` prints it."
+    )
     principal: str = name("", r"^[!-~]{0,32}$", "up to 32 characters", "In whose name we ask our peers for streams.")
     staleness_ms: int = Field(
         500, ge=1, le=600_000, description="A quote of another region that is older is marked stale in every answer."
@@ -132,7 +141,8 @@ class Link(Section):
     @model_validator(mode="after")
     def whole(self) -> "Link":
         """What runs knows who it is and where its keys are."""
-        missing = [key for key in ("node", "key_file", "key_service") if not getattr(self, key)]
+        needed = ("node", "key_file", "key_service", "roles_file", "addresses_file", "signer")
+        missing = [key for key in needed if not getattr(self, key)]
         if self.enabled and missing:
             raise ValueError(f"enabled = true needs {', '.join(missing)}")
         if self.suspect_ms < 2 * self.heartbeat_ms:

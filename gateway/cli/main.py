@@ -26,6 +26,7 @@ VERBS = (
     "top",
     "capture",
     "kill",
+    "link",
     "order",
     "enable",
     "resume",

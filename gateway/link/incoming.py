@@ -4,8 +4,8 @@
                                      ├─ executions ─► executions-NAME.jsonl
                                      └─ quotes ─► Confirmation ─► region link, `time_confirmed_ns`
 
-Hard rule: books are told to be heard only where nothing can be missing: the session went on, or the source has said where the
-stream goes on.
+Hard rule: books are told to be heard only where nothing can be missing: the session went on, or the source has said where
+the stream goes on.
 """
 
 from pathlib import Path

@@ -148,4 +148,3 @@ def own_word(kind: int) -> np.ndarray:
     batch = rows(1)
     batch["kind"] = kind
     return batch
-

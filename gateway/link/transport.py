@@ -118,6 +118,14 @@ class Transport:
         stream = self._streams.get((node, connection))
         return stream is not None and not stream.connecting
 
+    def address_of(self, node: int) -> str:
+        """Where this peer's control connection comes from, or goes to; '' without one."""
+        stream = self._streams.get((node, CONNECTIONS[0]))
+        try:
+            return "" if stream is None else str(stream.socket.getpeername()[0])
+        except OSError:
+            return ""
+
     def transferred(self) -> tuple[int, int]:
         """Bytes in and out over TCP, of all connections there ever were."""
         streams = self._sockets.values()

@@ -31,6 +31,10 @@ JOIN_SECONDS = 60.0
 POLL_SECONDS = 0.02
 ENDED_IN_ORDER, ENDED = 0, 256  # a stranger's exit code is not ours to read: one that no process has
 COMPILE_SECONDS = 900.0
+NOTHING_TO_DO = {
+    pipeline.SESSION.name: "orders.carriage is udp: there is no order session to run",
+    pipeline.LINK.name: "link.enabled is false: there is no regional link to run",
+}
 
 
 class ControlAbsent(GatewayError):
@@ -60,7 +64,8 @@ def require_network(configuration: Configuration) -> None:
 
 def is_due(configuration: Configuration, stage: str) -> bool:
     """Whether the configuration has work for a stage: the one place that says so, so that a unit may always be there."""
-    return stage != pipeline.SESSION.name or configuration.orders.carriage != "udp"
+    due = {pipeline.SESSION.name: configuration.orders.carriage != "udp", pipeline.LINK.name: configuration.link.enabled}
+    return due.get(stage, True)
 
 
 def join(configuration: Configuration, stage: str) -> int:
@@ -72,7 +77,7 @@ def join(configuration: Configuration, stage: str) -> int:
     notification = Notification()
     if is_due(configuration, stage):
         become(configuration, stage, notification)
-    line = "orders.carriage is udp: there is no order session to run"
+    line = NOTHING_TO_DO[stage]
     notification.say("READY=1", f"STATUS={line}")  # of READY and STOPPING in one message the manager hears the last
     tell(f"gateway run: {line}")
     return EXIT_DONE

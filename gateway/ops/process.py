@@ -14,6 +14,7 @@ from gateway.config import Configuration
 from gateway.errors import GatewayError
 from gateway.instance import PREFIX, Instance
 from gateway.ops.appliance import CoreStage, io_stage
+from gateway.ops.log import open_log
 from gateway.ops.notification import Notification
 from gateway.ops.privileges import bind_early, bind_for_good
 from gateway.ops.producer import hold_rings
@@ -29,8 +30,9 @@ POPULATED = {
     "core": ("io_core", "core_io", "core_journal", "gate", "orders", "fills", "books", "levels", "book_orders")
     + ("holdings", "windows", "recent", "executions"),
     "session": ("core_session", "control_session", "session_core"),
+    "link": ("core_link", "link_core"),
 }
-HEARTBEATS = {"io": "PROCESS_IO", "core": "PROCESS_CORE", "session": "PROCESS_SESSION"}
+HEARTBEATS = {"io": "PROCESS_IO", "core": "PROCESS_CORE", "session": "PROCESS_SESSION", "link": "PROCESS_LINK"}
 
 
 def problem_of(folder: Path) -> str:
@@ -66,6 +68,22 @@ def build(instance: Instance, configuration: Configuration, stages: list[str]) -
     return [built[name] for name in stages]
 
 
+def run_link(instance: Instance, configuration: Configuration, notification: Notification) -> None:
+    """The regional link, in Python as the session is; what it needs (ciphers, numba's codec) only this process loads."""
+    from gateway.link.process import LinkStage
+
+    instance.populate(*POPULATED["link"])
+    log = open_log(configuration, "link", "link")
+    try:
+        link = LinkStage(instance, configuration, notification, log)
+        bind_for_good(configuration, ["link"])
+        notification.watch_closely()
+        link.run()
+        notification.say("STOPPING=1")
+    finally:
+        log.close()
+
+
 def main(words: list[str]) -> int:
     """Runs the named stages of the instance in `FOLDER`; when it cannot, leaves one line there for control to say."""
     folder, stages = Path(words[0]), words[1].split(",")
@@ -86,6 +104,9 @@ def main(words: list[str]) -> int:
             notification.watch_closely()
             session.run()
             notification.say("STOPPING=1")
+            return 0
+        if stages == ["link"]:
+            run_link(instance, configuration, notification)
             return 0
         built = build(instance, configuration, stages)
         bind_for_good(configuration, stages)

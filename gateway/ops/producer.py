@@ -13,7 +13,7 @@ import time
 
 from gateway.instance import Instance
 
-FILLED = {"io": "io_core", "core": "core_journal", "session": "session_core"}
+FILLED = {"io": "io_core", "core": "core_journal", "session": "session_core", "link": "link_core"}
 POLL_SECONDS = 0.01
 
 

@@ -3,6 +3,7 @@
       gateway run ─► Supervisor ─┬─► process io      dies: started again, its rings resume
                                  ├─► process core    dies: the kill latch is set, open orders are cancelled
                                  ├─► process session dies: started again, it logs in behind what it had (TCP orders only)
+                                 ├─► process link    dies: started again, the region goes on alone meanwhile
                                  └─► journal file
       gateway run --process control ─► the same, but a service manager starts the others: joined.py
 
@@ -120,6 +121,7 @@ class Supervisor:
         """The processes to run, each a comma-separated list of stages."""
         names = [stage.name for stage in pipeline.STAGES]
         beside = [pipeline.SESSION.name] if self.frames.process == HEARTBEATS[pipeline.SESSION.name] else []
+        beside += [pipeline.LINK.name] if self.configuration.link.enabled else []
         return [*([",".join(names)] if self.configuration.placement.together else names), *beside]
 
     def start(self, waiting: Callable[[], bool] = lambda: True) -> None:
@@ -253,8 +255,8 @@ class Supervisor:
             if not followed:
                 self.instance.control[0]["session_connection"] = 0
             self._restart(name)
-        if "io" in name.split(","):
-            self._restart("io")
+        if "io" in name.split(",") or name == pipeline.LINK.name:
+            self._restart(name if name == pipeline.LINK.name else "io")
 
     def _restart(self, name: str) -> None:
         self.restarts[name] = self.restarts.get(name, 0) + 1
