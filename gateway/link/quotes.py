@@ -114,8 +114,9 @@ class QuoteCache:
         age_ns = max(0, now_ns - int(self._state[0]["time_confirmed_ns"]))
         flags = int(book["flags"])
         stale = age_ns > self.staleness_ns or not flags & LIVE or bool(flags & DOUBTFUL)
-        words = [int(book[name]) for name in TOP]
-        return Quote(instrument, book["symbol"].decode("ascii", "replace").rstrip(), *words, age_ns, stale)
+        words = {name: int(book[name]) for name in TOP}
+        symbol = book["symbol"].decode("ascii", "replace").rstrip()
+        return Quote(instrument=instrument, symbol=symbol, age_ns=age_ns, stale=stale, **words)
 
     def find(self, symbol: str, now_ns: int) -> Quote | None:
         """The quote of a symbol, None where no book has it."""
