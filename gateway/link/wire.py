@@ -127,6 +127,8 @@ class Refusal(IntEnum):
     SEQUENCE = 34
     RETRIES = 35
     DAMAGE = 36
+    CREDIT = 37
+    FRAGMENT = 38
 
     @property
     def word(self) -> str:

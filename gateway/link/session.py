@@ -1,0 +1,411 @@
+"""The connections of one peer: handshakes of both roles, what they read and write, how a session begins and ends.
+
+    initiator   opened ─► CALLING ── answer ──► OPEN: Joined, Up ── first frame of the other ──► bulk may be connected
+    responder   opened ─► WAITING ── first message ──► ANSWERED ── first frame that opens ──► adopted: Joined, Up
+
+Beside the corridor, inside a peer. docs/protocols/link.md. Hard rule: a responder gives up nothing that stands for a
+connection that has not proved, by a frame, that it holds this hour's secret.
+"""
+
+from gateway import limits
+from gateway.link import bodies, handshake, wire
+from gateway.link.alarms import Alarms
+from gateway.link.back_off import BackOff
+from gateway.link.damage import DamageRule
+from gateway.link.event import Down, Event, Joined, Parted, Restarted, Up
+from gateway.link.exchange import Exchange
+from gateway.link.handshake import Entropy, Established, Initiator, Pairing, Responder, Statement
+from gateway.link.heartbeat import Heartbeats
+from gateway.link.lane import ANSWERED, CALLING, OPEN, WAITING, Lane
+from gateway.link.peer_settings import PeerSettings, Secrets
+from gateway.link.protection import Unpack
+from gateway.link.tally import Tally
+from gateway.link.wire import Damaged, Message, Refusal, Refused, Stale, Type
+
+CONTROL, BULK = wire.CONTROL, wire.BULK
+NEVER_NS = limits.LINK_NEVER_NS
+GOAWAY = int(Type.GOAWAY)
+
+
+class Session:
+    """Lanes by connection: `lanes` are the session's, `arriving` have not proved themselves."""
+
+    def __init__(self, settings: PeerSettings, secrets: Secrets, entropy: Entropy, unpack: Unpack, events: list[Event]):
+        self.settings, self._secrets, self._entropy, self._unpack = settings, secrets, entropy, unpack
+        self._events = events
+        self.notices = 0  # events that are no messages, since the application last looked
+        self._pairing = Pairing(settings.node, settings.private_key, settings.remote_node, settings.remote_public_key)
+        self.lanes: list[Lane | None] = [None, None]
+        self.arriving: list[Lane | None] = [None, None]
+        self.wants_close = [False, False]
+        self.exchange = Exchange(settings, self.lanes, events)
+        self.heartbeats = Heartbeats(settings, secrets, unpack)
+        self.session_id = self.remote_boot_id = b""
+        self.tally = Tally()
+        self.fence_seen = 0
+        self._accepted_ns = [0, 0]  # time in the newest first message, by connection
+        self._alarms = Alarms()
+        self._damage = DamageRule()
+        self._back_offs = [BackOff(settings.retry_first_ns, settings.retry_last_ns, entropy) for _ in range(2)]
+        self._now_ns = 0
+
+    # ---- connections -----------------------------------------------------------------------------------------------
+
+    def opened(self, connection: int, now_ns: int) -> None:
+        """A TCP connection stands; one of the same number is gone."""
+        self._now_ns = now_ns
+        if self.lanes[connection] is not None or self.arriving[connection] is not None:
+            self.closed(connection, now_ns)
+        self.wants_close[connection] = False
+        if not self.settings.initiator:
+            self.arriving[connection] = Lane(connection, WAITING, now_ns, self.settings)
+            return
+        session_id = self._entropy(wire.ID_BYTES) if connection == CONTROL else self.session_id
+        lane = Lane(connection, CALLING, now_ns, self.settings)
+        lane.initiator = Initiator(self._pairing, connection, self._statement(session_id), self._secrets.hourly)
+        self.arriving[connection] = lane
+        first = lane.initiator.first(now_ns, self._entropy)
+        if isinstance(first, Refused):
+            self.refuse(lane, first.reason, now_ns)
+            return
+        lane.out = first
+
+    def closed(self, connection: int, now_ns: int) -> None:
+        """The socket of this number is gone, or could not be opened."""
+        self._now_ns = now_ns
+        self.wants_close[connection] = False
+        if self.lanes[connection] is not None or self.arriving[connection] is not None:
+            self._drop(connection, "closed", now_ns)
+            self.wants_close[connection] = False
+        elif self.settings.initiator:
+            self._back_offs[connection].failed(now_ns)
+
+    def _statement(self, session_id: bytes) -> Statement:
+        known = self.remote_boot_id or handshake.NOTHING_KNOWN
+        return Statement(self.settings.boot_id, self.exchange.fence, known, self.exchange.expected(), session_id)
+
+    # ---- bytes in --------------------------------------------------------------------------------------------------
+
+    def received(self, connection: int, data: bytes | memoryview, now_ns: int) -> None:
+        """Bytes of the socket of this number."""
+        self._now_ns = now_ns
+        lane = self.lanes[connection] or self.arriving[connection]
+        if lane is None:
+            self.tally.stray_bytes += len(data)
+            return
+        lane.heard_ns = now_ns
+        lane.bytes_in += len(data)
+        if lane.stream is None:
+            whole, data = lane.collect(data)
+            if whole is None:
+                return
+            found = self._second(lane, whole, now_ns) if lane.initiator else self._first(lane, whole, now_ns)
+            if isinstance(found, Refused):
+                self.refuse(lane, found.reason, now_ns)
+                return
+        self.read(lane, data, now_ns)
+
+    def _second(self, lane: Lane, data: bytes, now_ns: int) -> Refused | None:
+        """The answer to what we said first: the connection stands."""
+        assert lane.initiator is not None
+        found = lane.initiator.second(data)
+        if isinstance(found, Refused):
+            return found
+        lane.establish(found, self._secrets, self._unpack, self.fence_seen, now_ns)
+        refusal = self._join(lane, now_ns)
+        return Refused(refusal) if refusal is not None else None
+
+    def _first(self, lane: Lane, data: bytes, now_ns: int) -> Refused | None:
+        """What the other side says first, on a connection that is ours already."""
+        responder = Responder(
+            *(self._pairing, lane.connection, self._statement(handshake.NOTHING_KNOWN)),
+            *(self._secrets.hourly, self._accepted_ns[lane.connection]),
+        )
+        found = responder.first(data, now_ns, self._entropy)
+        if isinstance(found, Refused):
+            return found
+        answer, established = found
+        if lane.connection == BULK and (established.session_id != self.session_id or self.lanes[CONTROL] is None):
+            return Refused(Refusal.SESSION)
+        self._accepted_ns[lane.connection] = established.remote_time_ns
+        lane.establish(established, self._secrets, self._unpack, self.fence_seen, now_ns)
+        lane.out = answer
+        return None
+
+    def answer(self, connection: int, data: bytes, now_ns: int) -> Lane | Refused:
+        """A whole first message on a connection that is nobody's yet."""
+        lane = Lane(connection, WAITING, now_ns, self.settings)
+        found = self._first(lane, data, now_ns)
+        if found is not None:
+            self._count(found.reason, f"a first message of node {self.settings.remote_node}", now_ns)
+            return found
+        return lane
+
+    def read(self, lane: Lane, data: bytes | memoryview, now_ns: int) -> None:
+        """Frames of a lane that stands, or stands once its first frame has opened."""
+        stream = lane.stream
+        assert stream is not None
+        stream.feed(data)
+        while (found := stream.next()) is not None:
+            if isinstance(found, Message):
+                lane.frames_in += 1
+                if not lane.heard_any and not self._proved(lane, now_ns):
+                    return
+                self._damage.whole()
+                if found.fence > self.fence_seen:
+                    self.saw_fence(found.fence)
+                refusal = self.exchange.arrived(lane, found, now_ns)
+                if found.type == GOAWAY:
+                    self._on_goaway(found, now_ns)
+            else:
+                refusal = self._unusual(lane, found, now_ns)
+            if refusal is not None:
+                self.refuse(lane, refusal, now_ns)
+                return
+
+    def _proved(self, lane: Lane, now_ns: int) -> bool:
+        """The first frame of a lane has opened: whoever sent it holds the secret of this hour."""
+        lane.heard_any = True
+        if lane.state != ANSWERED:
+            return True
+        return self.adopt(lane, now_ns)
+
+    def _unusual(self, lane: Lane, found: Damaged | Stale | Refused, now_ns: int) -> Refusal | None:
+        if lane.state == ANSWERED and not isinstance(found, Refused):
+            return None  # nobody has proved anything here: it says nothing about the line
+        if isinstance(found, Damaged):
+            self.exchange.damaged(lane)
+            return Refusal.DAMAGE if self._damage.damaged(now_ns) else None
+        if isinstance(found, Stale):
+            self.exchange.answer_stale(max(self.fence_seen, self.exchange.fence), now_ns)
+            return None
+        return found.reason
+
+    def _on_goaway(self, message: Message, now_ns: int) -> None:
+        goaway = bodies.read_goaway(message.body)
+        pause_ns = min(goaway.retry_ms * 1_000_000, limits.LINK_SILENCE_NS) if goaway else limits.LINK_GOAWAY_NS
+        for back_off in self._back_offs:
+            back_off.pause(now_ns + pause_ns)
+
+    # ---- a connection stands, a session begins ---------------------------------------------------------------------
+
+    def adopt(self, lane: Lane, now_ns: int) -> bool:
+        """A lane that has proved itself takes its place; what stood there ends. Whether it could."""
+        lane.heard_any = True
+        lane.state = OPEN
+        refusal = self._join(lane, now_ns)
+        if refusal is not None:
+            self.refuse(lane, refusal, now_ns)
+        return refusal is None
+
+    def _join(self, lane: Lane, now_ns: int) -> Refusal | None:
+        connection, established = lane.connection, lane.established
+        if connection == BULK:
+            same = established.session_id == self.session_id and established.remote_boot_id == self.remote_boot_id
+            if not same or self.lanes[CONTROL] is None:
+                return Refusal.SESSION
+        if self.lanes[connection] is not None:
+            self._drop(connection, "replaced", now_ns)
+        expected, resumed = self._meet(established) if connection == CONTROL else self._where(established)
+        if not self.exchange.can_resume(connection, expected):
+            return Refusal.SEQUENCE
+        self.lanes[connection] = lane
+        if self.arriving[connection] is lane:
+            self.arriving[connection] = None
+        self.wants_close[connection] = False
+        self.exchange.resume(connection, expected, now_ns)
+        self._back_offs[connection].succeeded(now_ns)
+        lane.must_speak = True  # the initiator's first frame is its proof, and the responder's tells that it was taken
+        self.notice(Joined(connection))
+        if connection == CONTROL:
+            self._begin(established, resumed, now_ns)
+        self.saw_fence(established.remote_fence)
+        return None
+
+    def _begin(self, established: Established, resumed: bool, now_ns: int) -> None:
+        self.session_id = established.session_id
+        self._damage = DamageRule()
+        self.tally.sessions += 1
+        self.heartbeats.begin(established, now_ns)
+        self.heartbeats.raise_fence(self.fence_seen)
+        self.notice(Up(self.session_id, resumed))
+
+    def _where(self, established: Established) -> tuple[tuple[int, ...], bool]:
+        """Where the other side says our channels go on, if it speaks of this life of ours; else at their beginning."""
+        if established.remote_known_boot_id == self.settings.boot_id:
+            return established.remote_resume, True
+        return (1,) * limits.LINK_CHANNELS, False
+
+    def _meet(self, established: Established) -> tuple[tuple[int, ...], bool]:
+        """Both sides tell which lives of each other they know: go on, or begin anew."""
+        expected, known = self._where(established)
+        other = bool(self.remote_boot_id) and established.remote_boot_id != self.remote_boot_id
+        if other or (not known and self.exchange.touched):
+            self.exchange.reset()
+            expected, known = (1,) * limits.LINK_CHANNELS, False
+            self.notice(Restarted(established.remote_boot_id))
+        self.remote_boot_id = established.remote_boot_id
+        return expected, known
+
+    # ---- a connection is lost, a session ends ----------------------------------------------------------------------
+
+    def refuse(self, lane: Lane, reason: Refusal, now_ns: int) -> None:
+        """What cannot go on: the connection ends, and the session with it unless only bulk's framing was lost."""
+        self._count(reason, f"connection {lane.connection} with node {self.settings.remote_node}", now_ns, lane)
+        connection = lane.connection
+        if self.lanes[connection] is not lane:
+            if self.arriving[connection] is lane:
+                self._drop(connection, reason.word, now_ns)
+            else:
+                lane.refused = reason
+        elif connection == BULK and reason in (Refusal.HEADER_CRC, Refusal.LENGTH):
+            self._drop(connection, reason.word, now_ns)
+        else:
+            self.end(reason.word, now_ns)
+
+    def _count(self, reason: Refusal, detail: str, now_ns: int, lane: Lane | None = None) -> None:
+        if lane is None or lane.stream is None or lane.stream.refused is not reason:
+            self.tally.refusals[reason] += 1  # otherwise the stream has counted it
+        alarm = self._alarms.of(reason, detail, now_ns)
+        if alarm is not None:
+            self.notice(alarm)
+
+    def end(self, reason: str, now_ns: int) -> None:
+        """The session ends, both connections with it."""
+        for connection in (BULK, CONTROL):
+            if self.lanes[connection] is not None or self.arriving[connection] is not None:
+                self._drop(connection, reason, now_ns)
+
+    def _drop(self, connection: int, reason: str, now_ns: int) -> None:
+        lane = self.lanes[connection] or self.arriving[connection]
+        assert lane is not None
+        stood = self.lanes[connection] is lane
+        self.lanes[connection] = self.arriving[connection] = None
+        self.wants_close[connection] = True
+        self.tally.fold(lane)
+        if self.settings.initiator:
+            self._back_offs[connection].failed(now_ns)
+        if not stood:
+            return
+        self.notice(Parted(connection, reason))
+        if connection == CONTROL:
+            if self.lanes[BULK] is not None or self.arriving[BULK] is not None:
+                self._drop(BULK, reason, now_ns)
+            self.session_id = b""
+            self.tally.ended[reason] = self.tally.ended.get(reason, 0) + 1
+            self.heartbeats.end(now_ns)
+            self.notice(Down(reason))
+
+    # ---- bytes out -------------------------------------------------------------------------------------------------
+
+    def output(self, connection: int, room_bytes: int, now_ns: int) -> bytes:
+        """What this socket should send: handshake, then frames, an EPOCH before the first of its epoch."""
+        self._now_ns = now_ns
+        lane = self.lanes[connection] or self.arriving[connection]
+        if lane is None:
+            return b""
+        parts, size = [], 0
+        if lane.out:
+            parts.append(lane.out)
+            size = len(lane.out)
+            lane.out = b""
+        exchange = self.exchange
+        while lane.state == OPEN and size < room_bytes:
+            frame = lane.next_epoch(now_ns, exchange.fence)
+            if isinstance(frame, Refusal):
+                self.refuse(lane, frame, now_ns)
+                return b""
+            if not frame:
+                found = exchange.next_message(lane, now_ns)
+                if found is not None:
+                    frame = lane.seal(*found)
+                elif lane.must_speak and not parts:
+                    frame = lane.seal(exchange.heartbeat(now_ns), None)
+                else:
+                    break
+            lane.must_speak = False
+            parts.append(frame)
+            size += len(frame)
+        if parts:
+            lane.said_ns = now_ns
+            lane.bytes_out += size
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def has_output(self, connection: int) -> bool:
+        """Whether `output` would give anything."""
+        lane = self.lanes[connection] or self.arriving[connection]
+        if lane is None:
+            return False
+        return bool(lane.out) or (lane.state == OPEN and (lane.must_speak or self.exchange.ready(connection)))
+
+    def wants(self, connection: int, now_ns: int) -> bool:
+        """Whether the initiator should connect."""
+        if not self.settings.initiator or self.lanes[connection] is not None or self.arriving[connection] is not None:
+            return False
+        if connection == BULK:
+            control = self.lanes[CONTROL]
+            if control is None or not control.heard_any:
+                return False
+        return not self.wants_close[connection] and now_ns >= self._back_offs[connection].retry_ns
+
+    # ---- time, fences, news ----------------------------------------------------------------------------------------
+
+    def tick(self, now_ns: int) -> None:
+        """Time goes on."""
+        self._now_ns = now_ns
+        for connection in (CONTROL, BULK):
+            lane = self.lanes[connection] or self.arriving[connection]
+            reason = lane.late(now_ns) if lane is not None else None
+            if reason is not None:
+                self._drop(connection, reason, now_ns)
+        self.exchange.tick(now_ns)
+
+    @property
+    def deadline_ns(self) -> int:
+        """When `tick` is due."""
+        due_ns = self.exchange.deadline_ns
+        for connection in (CONTROL, BULK):
+            lane = self.lanes[connection] or self.arriving[connection]
+            if lane is not None:
+                due_ns = min(due_ns, lane.due_ns)
+            elif self.settings.initiator:
+                retry_ns = self._back_offs[connection].retry_ns
+                due_ns = min(due_ns, retry_ns if retry_ns > self._now_ns else NEVER_NS)
+        return due_ns
+
+    @property
+    def state(self) -> str:
+        """idle, opening or up."""
+        if self.lanes[CONTROL] is not None:
+            return "up"
+        return "idle" if self.arriving[CONTROL] is None else "opening"
+
+    def saw_fence(self, fence: int) -> None:
+        """A valid frame, datagram or handshake said this fence: below it nothing of the other side counts any more."""
+        if fence > self.fence_seen:
+            self.fence_seen = fence
+            self.heartbeats.raise_fence(fence)
+            for lane in self.lanes:
+                if lane is not None and lane.stream is not None:
+                    lane.stream.opener.fence = max(lane.stream.opener.fence, fence)
+        self.exchange.saw_fence(fence)
+
+    def raise_fence(self, fence: int) -> None:
+        """Ours."""
+        self.exchange.raise_fence(fence)
+        self.saw_fence(fence)
+
+    def notice(self, event: Event) -> None:
+        """An event that is no message; an application that does not look gets so many and no more."""
+        if self.notices >= limits.LINK_NOTICES_MAX:
+            self.tally.notices_dropped += 1
+            return
+        self.notices += 1
+        self._events.append(event)
+
+    def counted(self) -> dict[str, int]:
+        """Everything countable."""
+        lanes = [lane for lane in (*self.lanes, *self.arriving) if lane is not None]
+        counted = self.tally.counted(lanes, self.exchange, self.heartbeats)
+        counted["alarms_suppressed"] = self._alarms.suppressed
+        return counted
