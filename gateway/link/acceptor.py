@@ -1,7 +1,7 @@
 """Who may begin a session with us: address, rate and deadline come before any key. docs/protocols/link.md
 
     socket ─► Pending ── first message ──► peer of its node ── second message ──► first frame that opens ──► adopted
-                 └── refused: ADDRESS, RATE, CROWDED, DEADLINE, NODE, whatever the handshake says
+                 └── refused: ADDRESS, RATE, FULL, DEADLINE, NODE, whatever the handshake says
 
 Beside the corridor, between a listening socket and the peers. Hard rule: before the first message has passed its MAC a
 connection costs its few hundred bytes, and no cryptography but that one message's.
@@ -121,9 +121,9 @@ class Acceptor:
             return pending
         same = self._of_address.setdefault(address, {})
         if len(same) >= limits.LINK_PENDING_ADDRESS_MAX:
-            next(iter(same.values())).refuse(Refusal.CROWDED)
+            next(iter(same.values())).refuse(Refusal.FULL)
         if len(self._pending) >= limits.LINK_PENDING_MAX:
-            next(iter(self._pending.values())).refuse(Refusal.CROWDED)
+            next(iter(self._pending.values())).refuse(Refusal.FULL)
         self._pending[pending.serial] = pending
         self._of_address.setdefault(address, {})[pending.serial] = pending
         return pending
