@@ -1,0 +1,296 @@
+"""The keyring: what it holds as hours pass, in an outage, behind a revocation; and that reading never asks the service."""
+
+import pickle
+import threading
+from pathlib import Path
+
+import pytest
+
+from gateway import limits
+from gateway.link.held_secret import HeldSecret
+from gateway.link.key_service import DAILY, HOURLY, KeyRefusal
+from gateway.link.keyring import Keyring
+from tests.link.key_desk import DAY, DAY_NS, HOUR, HOUR_NS, NOW_NS, SECOND_NS, Clock, Unsteady, vault_in
+
+MINUTE_NS = 60 * SECOND_NS
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def service(tmp_path: Path, clock: Clock) -> Unsteady:
+    return Unsteady(vault_in(tmp_path, clock))
+
+
+def held_hours(keyring: Keyring) -> list[int]:
+    return [hour for hour in range(HOUR - 100, HOUR + 100) if keyring.hourly(hour) is not None]
+
+
+def test_the_hour_before_this_one_and_two_ahead_are_held(service: Unsteady):
+    keyring = Keyring(service, 1)
+    assert held_hours(keyring) == [] and not keyring.risk_allowed(NOW_NS)
+    keyring.refresh(NOW_NS)
+    assert held_hours(keyring) == [HOUR - 1, HOUR, HOUR + 1, HOUR + 2]
+    secrets = {keyring.hourly(hour) for hour in held_hours(keyring)}
+    assert len(secrets) == 4 and all(len(secret or b"") == 32 for secret in secrets)
+    assert keyring.risk_allowed(NOW_NS) and keyring.usable_hour(NOW_NS) == HOUR and keyring.problem == ""
+
+
+def test_three_days_of_hours_pass_without_an_hour_that_is_missing(service: Unsteady, clock: Clock):
+    paris, lyon = Keyring(service, 1), Keyring(service, 2)
+    seen: dict[int, bytes] = {}
+    for step in range(72 * 4):
+        now_ns = clock.advance(15 * MINUTE_NS)
+        paris.refresh(now_ns)
+        if step % 3 == 0:
+            lyon.refresh(now_ns)
+        hour = now_ns // HOUR_NS
+        for each in (hour - 1, hour, hour + 1):
+            secret = paris.hourly(each)
+            assert secret is not None and lyon.hourly(each) in (secret, None)
+            assert seen.setdefault(each, secret) == secret
+        assert lyon.hourly(hour) == paris.hourly(hour)
+        assert paris.risk_allowed(now_ns) and lyon.risk_allowed(now_ns)
+        assert len(held_hours(paris)) <= 4 + 1
+    assert len(set(seen.values())) == len(seen) >= 72
+    assert paris.counters["expired"] >= 72
+
+
+def test_what_is_held_is_asked_for_again_but_not_unwrapped_again(service: Unsteady):
+    keyring = Keyring(service, 1)
+    keyring.refresh(NOW_NS)
+    unwrapped = service.calls["unwrap"]
+    keyring.refresh(NOW_NS + SECOND_NS)
+    assert service.calls["unwrap"] == unwrapped and service.calls["certify"] == 1
+    assert keyring.counters["fetched"] == unwrapped
+
+
+def test_the_next_refresh_is_soon_after_a_problem_and_never_behind_the_hour(service: Unsteady, clock: Clock):
+    keyring = Keyring(service, 1)
+    assert keyring.refresh(NOW_NS) == NOW_NS + limits.KEY_POLL_NS
+    late_ns = (HOUR + 1) * HOUR_NS - SECOND_NS
+    assert keyring.refresh(late_ns) == (HOUR + 1) * HOUR_NS
+    service.down = True
+    assert keyring.refresh(NOW_NS) == NOW_NS + limits.KEY_RETRY_NS
+
+
+def test_an_outage_of_two_hours_is_harmless_and_a_longer_one_allows_no_new_risk(service: Unsteady, clock: Clock):
+    keyring = Keyring(service, 1)
+    keyring.refresh(NOW_NS)
+    service.down = True
+    for minutes in range(1, 160):  # twenty past ten to the end of the hour after the next
+        now_ns = clock.advance(MINUTE_NS)
+        keyring.refresh(now_ns)
+        assert keyring.risk_allowed(now_ns), minutes
+        assert keyring.hourly(now_ns // HOUR_NS) is not None
+    assert "does not answer" in keyring.problem and keyring.counters["UNREACHABLE"] > 100
+    over_ns = clock.advance(MINUTE_NS)
+    keyring.refresh(over_ns)
+    assert over_ns == (HOUR + 3) * HOUR_NS
+    assert not keyring.risk_allowed(over_ns) and keyring.usable_hour(over_ns) is None
+    assert keyring.hourly(HOUR + 2) is not None, "sessions that are there may still be read"
+    service.down = False
+    keyring.refresh(over_ns)
+    assert keyring.risk_allowed(over_ns) and keyring.problem == ""
+    assert held_hours(keyring) == [HOUR + 2, HOUR + 3, HOUR + 4, HOUR + 5]
+
+
+def test_an_outage_costs_one_call_for_each_refresh(service: Unsteady):
+    keyring = Keyring(service, 1)
+    service.down = True
+    keyring.refresh(NOW_NS)
+    assert sum(service.calls.values()) == 1, "the others would wait for the same timeout"
+
+
+def test_reading_asks_nobody(service: Unsteady):
+    keyring = Keyring(service, 1, (2,))
+    keyring.refresh(NOW_NS)
+    before = service.calls.copy()
+    for hour in range(HOUR - 5, HOUR + 5):
+        keyring.hourly(hour)
+    keyring.risk_allowed(NOW_NS)
+    keyring.usable_hour(NOW_NS + 50 * HOUR_NS)
+    keyring.verified_key(bytes(112), 2, DAY)
+    assert service.calls == before
+
+
+def test_a_revoked_secret_is_dropped_and_replaced_at_the_next_refresh(service: Unsteady):
+    keyring = Keyring(service, 1)
+    keyring.refresh(NOW_NS)
+    old, next_one, changes = keyring.hourly(HOUR), keyring.hourly(HOUR + 1), keyring.changes
+    service.revoke(HOURLY, HOUR)
+    keyring.refresh(NOW_NS + SECOND_NS)
+    assert keyring.hourly(HOUR) not in (old, None) and keyring.hourly(HOUR + 1) == next_one
+    assert keyring.counters["revoked"] == 1 and keyring.changes == changes + 1
+
+
+def test_a_revoked_secret_is_gone_although_its_successor_cannot_be_had(service: Unsteady):
+    keyring = Keyring(service, 1)
+    keyring.refresh(NOW_NS)
+    service.revoke(HOURLY, HOUR)
+    service.refusals["unwrap"] = KeyRefusal.FAULT
+    keyring.refresh(NOW_NS + SECOND_NS)
+    assert keyring.hourly(HOUR) is None
+    assert keyring.usable_hour(NOW_NS) == HOUR + 1 and keyring.risk_allowed(NOW_NS), "the next hour's stands in"
+
+
+def test_what_a_peer_says_is_revoked_is_dropped_without_the_service(service: Unsteady):
+    keyring = Keyring(service, 1)
+    keyring.refresh(NOW_NS)
+    service.down = True
+    for hour in (HOUR, HOUR + 1):
+        keyring.drop(HOURLY, hour)
+    keyring.drop(HOURLY, HOUR)  # told twice
+    assert keyring.hourly(HOUR) is None and not keyring.risk_allowed(NOW_NS)
+    assert keyring.counters["revoked"] == 2 == keyring.changes
+
+
+def test_a_service_that_goes_back_to_a_revoked_generation_is_not_believed(tmp_path: Path, service: Unsteady, clock: Clock):
+    before = (tmp_path / "root.revocations").read_bytes()
+    service.revoke(HOURLY, HOUR)
+    keyring = Keyring(service, 1)
+    keyring.refresh(NOW_NS)
+    good = keyring.hourly(HOUR)
+    (tmp_path / "root.revocations").write_bytes(before)  # an old copy, put back
+    service.service = vault_in(tmp_path, clock)
+    keyring.refresh(NOW_NS + SECOND_NS)
+    assert keyring.hourly(HOUR) == good and keyring.counters["rolled_back"] == 1
+    assert "a generation that was revoked" in keyring.problem
+
+
+def test_an_answer_for_another_hour_or_of_another_length_is_not_kept(service: Unsteady):
+    class Confused(Unsteady):
+        def wrapped(self, name: str, period: int) -> bytes:
+            return super().wrapped(name, period - 1 if period == HOUR else period)
+
+        def unwrap(self, wrapped: bytes) -> bytearray:
+            secret = super().unwrap(wrapped)
+            return secret[:31] if wrapped[4:8] == (HOUR + 1).to_bytes(4, "little") else secret
+
+    keyring = Keyring(Confused(service.service), 1)
+    keyring.refresh(NOW_NS)
+    assert keyring.hourly(HOUR) is None and keyring.hourly(HOUR + 1) is None
+    assert keyring.counters["FAULT"] >= 1 and keyring.problem
+
+
+def test_the_keys_of_tomorrow_are_there_before_midnight(service: Unsteady, clock: Clock):
+    keyring = Keyring(service, 1)
+    evening_ns = DAY * DAY_NS + 20 * HOUR_NS
+    keyring.refresh(evening_ns)
+    assert keyring.day_keys(DAY + 1) is None
+    clock.now_ns = evening_ns + 2 * HOUR_NS
+    keyring.refresh(clock.now_ns)
+    tomorrow = keyring.day_keys(DAY + 1)
+    assert tomorrow is not None and tomorrow.certified
+    service.down = True
+    clock.now_ns = (DAY + 1) * DAY_NS
+    keyring.refresh(clock.now_ns)
+    assert keyring.risk_allowed(clock.now_ns)
+    yesterday = keyring.day_keys(DAY)
+    assert yesterday is not None and yesterday.token_key() is not None, "what was signed before midnight can be checked"
+
+
+def test_keys_that_nobody_certified_allow_no_risk(service: Unsteady):
+    service.refusals["certify"] = KeyRefusal.NOT_ALLOWED
+    keyring = Keyring(service, 1)
+    keyring.refresh(NOW_NS)
+    assert keyring.hourly(HOUR) is not None and not keyring.risk_allowed(NOW_NS)
+    del service.refusals["certify"]
+    keyring.refresh(NOW_NS + SECOND_NS)
+    assert keyring.risk_allowed(NOW_NS)
+
+
+def test_regions_share_transaction_and_token_keys_and_no_signing_key(service: Unsteady):
+    paris, lyon = Keyring(service, 1, (2,)), Keyring(service, 2, (1,))
+    for keyring in (paris, lyon):
+        keyring.refresh(NOW_NS)
+    of_paris, of_lyon = paris.day_keys(DAY), lyon.day_keys(DAY)
+    assert of_paris is not None and of_lyon is not None
+    assert of_paris.transaction_key(2) == of_lyon.transaction_key(2) != of_paris.transaction_key(1)
+    assert of_paris.token_key() == of_lyon.token_key()
+    assert len({of_paris.token_key(), of_paris.transaction_key(1), of_paris.transaction_key(2)}) == 3
+    assert of_paris.public_key != of_lyon.public_key
+    assert paris.verified_key(of_lyon.certificate, 2, DAY) == of_lyon.public_key
+    assert paris.verified_key(of_lyon.certificate, 1, DAY) is None, "lyon signs as paris"
+    assert paris.verified_key(of_lyon.certificate, 2, DAY + 1) is None
+    assert paris.verified_key(of_lyon.certificate[:-1] + b"\0", 2, DAY) is None
+    assert paris.counters["CERTIFICATE"] == 3
+
+
+def test_a_revoked_day_makes_its_certificates_worthless(service: Unsteady):
+    paris, lyon = Keyring(service, 1), Keyring(service, 2, (1,))
+    for keyring in (paris, lyon):
+        keyring.refresh(NOW_NS)
+    old = paris.day_keys(DAY)
+    assert old is not None
+    before, transaction = old.certificate, old.transaction_key(1)
+    service.revoke(DAILY, DAY)
+    for keyring in (paris, lyon):
+        keyring.refresh(NOW_NS + SECOND_NS)
+    fresh = paris.day_keys(DAY)
+    assert fresh is not None and fresh is not old
+    assert old.transaction_key(1) is None and old.token_key() is None, "who still holds the object holds nothing"
+    assert fresh.transaction_key(1) not in (transaction, None) and fresh.public_key != old.public_key
+    assert lyon.verified_key(before, 1, DAY) is None
+    assert lyon.verified_key(fresh.certificate, 1, DAY) == fresh.public_key
+    assert paris.risk_allowed(NOW_NS)
+
+
+def test_a_clock_that_is_set_back_leaves_a_keyring_that_works(service: Unsteady, clock: Clock):
+    keyring = Keyring(service, 1)
+    keyring.refresh(NOW_NS)
+    clock.now_ns = NOW_NS - 2 * HOUR_NS
+    keyring.refresh(clock.now_ns)
+    assert keyring.risk_allowed(clock.now_ns) and keyring.hourly(HOUR - 3) is not None
+
+
+def test_nothing_shows_or_copies_a_held_secret(service: Unsteady):
+    keyring = Keyring(service, 1)
+    keyring.refresh(NOW_NS)
+    secret, keys = keyring.hourly(HOUR), keyring.day_keys(DAY)
+    assert secret is not None and keys is not None
+    held = HeldSecret(bytearray(secret), 1)
+    for shown in (repr(held), str(held), repr(keyring), repr(keys), repr(service.service), repr(vars(keyring))):
+        assert secret.hex() not in shown and str(secret)[2:-1] not in shown
+    with pytest.raises(TypeError, match="not copied"):
+        pickle.dumps(held)
+
+
+def test_a_dropped_secret_is_overwritten(service: Unsteady):
+    words = bytearray(range(32))
+    held = HeldSecret(words, 1)
+    assert held.read() == bytes(range(32))
+    held.drop()
+    held.drop()
+    assert words == bytes(32) and held.read() is None
+    keyring = Keyring(service, 1)
+    keyring.refresh(NOW_NS)
+    keyring.close()
+    assert held_hours(keyring) == [] and keyring.day_keys(DAY) is None
+
+
+def test_no_thread_ever_reads_zeros_while_another_drops():
+    wrong: list[bytes] = []
+    rounds = 3000
+    current = [HeldSecret(bytearray(b"\xff" * 32), 1)]
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            secret = current[0].read()
+            if secret is not None and secret != b"\xff" * 32:
+                wrong.append(secret)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for _ in range(rounds):
+        current[0].drop()
+        current[0] = HeldSecret(bytearray(b"\xff" * 32), 1)
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert wrong == []
