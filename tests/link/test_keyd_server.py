@@ -1,4 +1,4 @@
-"""keyd's sockets in this process: who is heard, what the hostile achieve (nothing), and that the listed are served meanwhile."""
+"""keyd's sockets in this process: who is heard, and that the hostile keep nobody who is listed from being served."""
 
 import os
 import resource
@@ -73,8 +73,8 @@ def remote(server: KeydServer, own: Pair, keyd: Pair, pin: bytes = b"") -> KeydC
 
 def raw(tmp_path: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.connect(str(tmp_path / "keyd.sock"))  # waits where the queue is full
     connection.settimeout(5)
-    connection.connect(str(tmp_path / "keyd.sock"))
     return connection
 
 
