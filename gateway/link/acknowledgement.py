@@ -47,15 +47,13 @@ class Missing(NamedTuple):
     records: int
 
 
-def encode(
-    asks: bool, marks: tuple[int, int], records: tuple[int, int], rows: list[tuple[int, int, int, int, int]]
-) -> bytes:
+def pack(asks: bool, marks: tuple[int, int], records: tuple[int, int], rows: list[tuple[int, int, int, int, int]]) -> bytes:
     """The body of an ACK."""
     head = HEAD.pack(asks, len(rows), 0, marks[0], records[0], marks[1], records[1])
     return head + b"".join([ROW.pack(*row) for row in rows])
 
 
-def decode(body: bytes) -> Acknowledgement | None:
+def read(body: bytes) -> Acknowledgement | None:
     """The ACK in a body, or None."""
     if len(body) < HEAD.size:
         return None
@@ -66,12 +64,12 @@ def decode(body: bytes) -> Acknowledgement | None:
     return Acknowledgement(asks, (mark, bulk_mark), (records, bulk_records), rows)
 
 
-def encode_missing(mark: int, first: int, count: int, records: int) -> bytes:
+def pack_missing(mark: int, first: int, count: int, records: int) -> bytes:
     """The body of a NAK."""
     return NAK.pack(mark, count, first, records)
 
 
-def decode_missing(body: bytes) -> Missing | None:
+def read_missing(body: bytes) -> Missing | None:
     """The NAK in a body, or None."""
     if len(body) != NAK.size:
         return None

@@ -1,4 +1,4 @@
-"""Bodies of the frames that the link says to itself: ACK, NAK, HEARTBEAT, EPOCH, FENCE, KILL, GOAWAY.
+"""Bodies of the frames that the link says to itself: HEARTBEAT, EPOCH, FENCE, KILL, GOAWAY.
 
 Beside wire.py; the peer and the opener read them, always behind a good tag. A body that does not fit its layout
 is `None`, which refuses the connection with BODY.
@@ -6,34 +6,15 @@ Hard rule: lengths are exact; what is longer than it says is as wrong as what is
 """
 
 import struct
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway import limits
 
-ACKNOWLEDGEMENT = struct.Struct("<BQI")
-MISSING = struct.Struct("<BQH")
 HEARTBEAT = struct.Struct("<QQq")
 EPOCH = struct.Struct("<II")
 FENCE = struct.Struct("<I")
 KILL = struct.Struct("<HHQ")
 GOAWAY = struct.Struct("<HHI")
-
-
-class Acknowledgement(NamedTuple):
-    """Of one channel: the highest sequence up to which everything came, and bytes that may be sent beyond."""
-
-    channel: int
-    sequence: int
-    window_bytes: int
-
-
-class Missing(NamedTuple):
-    """Of one channel: the first sequence that is missing and how many frames are asked for."""
-
-    channel: int
-    first: int
-    frames: int
 
 
 class Heartbeat(NamedTuple):
@@ -66,33 +47,6 @@ class GoAway(NamedTuple):
     reason: int
     retry_ms: int
     text: str
-
-
-def pack_acknowledgements(acknowledgements: Iterable[Acknowledgement]) -> bytes:
-    """The body of an ACK: one entry a channel, 16 at most."""
-    return b"".join(ACKNOWLEDGEMENT.pack(*entry) for entry in acknowledgements)
-
-
-def read_acknowledgements(body: bytes) -> tuple[Acknowledgement, ...] | None:
-    """The entries of an ACK; each channel once."""
-    if not body or len(body) % ACKNOWLEDGEMENT.size or len(body) > ACKNOWLEDGEMENT.size * limits.LINK_CHANNELS:
-        return None
-    entries = tuple(Acknowledgement._make(entry) for entry in ACKNOWLEDGEMENT.iter_unpack(body))
-    channels = {entry.channel for entry in entries}
-    return entries if len(channels) == len(entries) and max(channels) < limits.LINK_CHANNELS else None
-
-
-def pack_missing(missing: Missing) -> bytes:
-    """The body of a NAK."""
-    return MISSING.pack(*missing)
-
-
-def read_missing(body: bytes) -> Missing | None:
-    """The body of a NAK; a count of zero asks for nothing and is none."""
-    if len(body) != MISSING.size:
-        return None
-    missing = Missing._make(MISSING.unpack(body))
-    return missing if missing.channel < limits.LINK_CHANNELS and missing.first and missing.frames else None
 
 
 def pack_heartbeat(heartbeat: Heartbeat) -> bytes:

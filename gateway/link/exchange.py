@@ -140,7 +140,7 @@ class Exchange:
         control, bulk = self._lanes
         marks = (control.mark if control else 0, bulk.mark if bulk else 0)
         records = (control.taken_in if control else 0, bulk.taken_in if bulk else 0)
-        body = acknowledgement.encode(self._asks, marks, records, rows)
+        body = acknowledgement.pack(self._asks, marks, records, rows)
         self._asks = False
         self.cadence.said()
         self.counters["acknowledgements"] += 1
@@ -152,7 +152,7 @@ class Exchange:
         lane = self._lanes[outbound.settings.connection] if outbound else None
         mark, records = (lane.mark, lane.taken_in) if lane else (0, 0)
         self.counters["missing_said"] += 1
-        return self._unsequenced(Type.NAK, channel, acknowledgement.encode_missing(mark, first, count, records), now_ns)
+        return self._unsequenced(Type.NAK, channel, acknowledgement.pack_missing(mark, first, count, records), now_ns)
 
     def _unsequenced(self, kind: Type, channel: int, body: bytes, now_ns: int) -> Message:
         return Message(kind, channel, 0, self.fence, 0, now_ns, 0, 0, len(body), body)
@@ -223,7 +223,7 @@ class Exchange:
         self._fragment_bytes[channel] = 0
 
     def _on_acknowledgement(self, lane: Lane, message: Message, now_ns: int) -> Refusal | None:
-        found = acknowledgement.decode(message.body)
+        found = acknowledgement.read(message.body)
         if found is None or lane.connection != wire.CONTROL:
             return Refusal.BODY
         self._heard_ns, self._ask_wait_ns = now_ns, limits.LINK_RETRANSMIT_NS
@@ -249,7 +249,7 @@ class Exchange:
         return None
 
     def _on_missing(self, message: Message) -> Refusal | None:
-        found = acknowledgement.decode_missing(message.body)
+        found = acknowledgement.read_missing(message.body)
         outbound = self.outbound[message.channel]
         if found is None or outbound is None:
             return Refusal.BODY

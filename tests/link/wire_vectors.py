@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gateway.link import bodies, wire
+from gateway.link import acknowledgement, bodies, wire
 from gateway.link.handshake import Initiator, Responder
 from gateway.link.protection import Sealer
 from gateway.link.wire import Flag, Type
@@ -28,13 +28,13 @@ def told(message: wire.Message) -> dict[str, Any]:
 
 def messages() -> list[tuple[wire.Message, bytes]]:
     """(message as sealed, uncompressed body), one of each kind."""
-    acknowledged = bodies.pack_acknowledgements([bodies.Acknowledgement(2, 41, 65536), bodies.Acknowledgement(5, 3, 4096)])
+    acknowledged = acknowledgement.pack(True, (7, 8), (100, 200), [(2, 1, 41, 43, 65536), (5, 0, 3, 3, 4096)])
     plain = [
         desk.said(b"", sequence=1),
         desk.said(bytes(range(64)), sequence=2, token_id=9),
         desk.said(RECORDS, sequence=2**63, channel=15, flags=Flag.RETRANSMISSION | Flag.FRAGMENT | Flag.END, schema=3),
         desk.said(acknowledged, sequence=0, type=Type.ACK),
-        desk.said(bodies.pack_missing(bodies.Missing(2, 42, 1)), sequence=0, type=Type.NAK, channel=2),
+        desk.said(acknowledgement.pack_missing(8, 42, 1, 200), sequence=0, type=Type.NAK, channel=2),
         desk.said(bodies.pack_heartbeat(bodies.Heartbeat(7, 6, desk.NOW_NS)), sequence=0, type=Type.HEARTBEAT),
         desk.said(bodies.pack_fence(9), sequence=3, type=Type.FENCE),
         desk.said(bodies.pack_kill(bodies.Kill(1, 4, desk.NOW_NS, "loss limit")), sequence=4, type=Type.KILL),
