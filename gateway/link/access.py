@@ -20,7 +20,7 @@ from gateway.link.roles import Roles
 from gateway.link.roles import load as load_roles
 from gateway.link.signed_file import Floors
 from gateway.link.token_keys import TokenKeys
-from gateway.link.tokens import SIZE_BYTES, STREAMS, Expected, Method, Replays, Stream, Token, parse, verify
+from gateway.link.tokens import SIZE_BYTES, STREAMS, Expected, Method, Replays, Token, parse, verify
 
 
 class Means(NamedTuple):
@@ -119,19 +119,20 @@ class Access:
         peer_node = held.asked.peer_node if held and mine else 0
         asked = Asked(peer_node, address, session_binding, held.grant.stream if held and mine else "")
         found: Token | Grant | Reason = Reason.GRANT
-        if held is not None and mine and not self._why_ended(held, now_ns):
-            found = self._examine(asked, token, Method.RENEW, payload, now_ns)
-            if isinstance(found, Token) and found.name == held.grant.principal:
+        if held is not None and mine and not self._why_over(held, now_ns):
+            found = self._examine(asked, token, Method.RENEW, payload, now_ns, held.principal)
+            if isinstance(found, Token):
                 found = self._grants.renew(token_id, found, asked, self._version)
-            elif isinstance(found, Token):
-                found = Reason.GRANT
         return self._answer("renew", asked, token, found, now_ns)
 
     @property
     def _version(self) -> int:
         return self._roles.version if self._roles else 0
 
-    def _examine(self, asked: Asked, token: bytes, method: Method, payload: bytes, now_ns: int) -> Token | Reason:
+    def _examine(
+        self, asked: Asked, token: bytes, method: Method, payload: bytes, now_ns: int, principal: bytes | None = None
+    ) -> Token | Reason:
+        """The token, used up, when everything speaks for it; `principal`: the only one that may ask."""
         if self._addresses is None:
             return Reason.ADDRESSES
         refused = self._addresses.refuses(asked.address, asked.peer_node)
@@ -140,14 +141,17 @@ class Access:
         stream = STREAMS.get(asked.stream)
         if stream is None:
             return Reason.STREAM
-        expected = Expected(
-            self._node, asked.binding, stream, method, payload, lambda read: self._unentitled(read, asked.peer_node, stream)
-        )
-        return verify(token, expected, self._means.keys, self._means.store, now_ns)
 
-    def _unentitled(self, token: Token, peer_node: int, stream: Stream) -> Reason | None:
-        roles = self.roles
-        return Reason.ROLES if roles is None else roles.refuses(token, peer_node, stream)
+        def entitled(read: Token) -> Reason | None:
+            roles = self.roles
+            if roles is None:
+                return Reason.ROLES
+            if principal is not None and read.principal != principal:
+                return Reason.PRINCIPAL
+            return roles.refuses(read, asked.peer_node, stream)
+
+        expected = Expected(self._node, asked.binding, stream, method, payload, entitled)
+        return verify(token, expected, self._means.keys, self._means.store, now_ns)
 
     def _answer(self, event: str, asked: Asked, token: bytes, found: Token | Grant | Reason, now_ns: int) -> Grant | Denied:
         """Journals what was decided; what is not written down is not granted."""

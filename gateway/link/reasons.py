@@ -10,14 +10,13 @@ from enum import StrEnum
 class Reason(StrEnum):
     """The first check that failed."""
 
+    GRANT = "GRANT"  # a renewal of what this session does not hold
     # where it comes from (addresses.py)
-    ADDRESS_FORM = "ADDRESS_FORM"  # no address at all
     ADDRESSES = "ADDRESSES"  # no valid addresses file: nobody is let in
+    ADDRESS_FORM = "ADDRESS_FORM"  # no address at all
     ADDRESS = "ADDRESS"  # in no network of that peer's allow-list
     GEOFENCE = "GEOFENCE"  # in no region that is allowed
-    # what is asked for (access.py)
     STREAM = "STREAM"  # there is no such stream
-    GRANT = "GRANT"  # there is no such grant of this session to renew
     # the token (tokens.py)
     LENGTH = "LENGTH"
     VERSION = "VERSION"
@@ -31,7 +30,7 @@ class Reason(StrEnum):
     BINDING = "BINDING"  # made for another session
     # what its principal may (roles.py)
     ROLES = "ROLES"  # no valid roles file, or one below the floor: nobody may anything
-    PRINCIPAL = "PRINCIPAL"
+    PRINCIPAL = "PRINCIPAL"  # not named, or (a renewal) not the grant's
     NODE = "NODE"  # this principal does not come through this peer
     ROLE = "ROLE"
     SCOPE = "SCOPE"  # the token itself does not name the stream

@@ -80,6 +80,8 @@ def content_of(kind: str, data: bytes, public_key: bytes) -> bytes:
     content = data[:begin]
     try:
         signature = base64.b64decode(found[2], validate=True)
+        if base64.b64encode(signature) != found[2]:
+            raise InvalidSignature  # bits that base 64 leaves unused: one signature, one text
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, covered(kind, content))
     except (InvalidSignature, binascii.Error):
         raise FileRefused("its signature is not that of the pinned key over these bytes; sign it again") from None
