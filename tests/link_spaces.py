@@ -52,7 +52,8 @@ class Relay:
 class Spaces:
     """The namespaces; made by `spaces`."""
 
-    def __init__(self, stack):
+    def __init__(self, stack, relayed=True):
+        """Without the relay one veth joins the two."""
         self.stack = stack
         self.paris, self.between, self.frankfurt = (f"gwl{letter}{os.getpid()}" for letter in "prf")
         for space in (self.paris, self.between, self.frankfurt):
@@ -62,8 +63,17 @@ class Spaces:
                 with inside(space):
                     Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6").write_text("1")
             ip("-n", space, "link", "set", "lo", "up")
-        self._join(self.paris, "p0", "rp", PARIS)
-        self._join(self.frankfurt, "f0", "rf", FRANKFURT)
+        if relayed:
+            self._join(self.paris, "p0", "rp", PARIS)
+            self._join(self.frankfurt, "f0", "rf", FRANKFURT)
+        else:
+            self._join_directly()
+
+    def _join_directly(self):
+        ip("link", "add", "p0", "netns", self.paris, "type", "veth", "peer", "name", "f0", "netns", self.frankfurt)
+        for space, name, address in ((self.paris, "p0", PARIS), (self.frankfurt, "f0", FRANKFURT)):
+            ip("-n", space, "address", "add", f"{address}/24", "dev", name)
+            ip("-n", space, "link", "set", name, "up")
 
     def _join(self, space, near, far, address):
         ip("link", "add", near, "netns", space, "type", "veth", "peer", "name", far, "netns", self.between)
