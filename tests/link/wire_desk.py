@@ -108,7 +108,7 @@ def drained(stream: FrameStream) -> list:
 
 def header_changed(frame: bytes, **fields: int) -> bytes:
     """Header fields set and the header's CRC made good; the outer CRC still is."""
-    names = "magic version flags type channel source key_epoch fence record length".split()
+    names = ["magic", "version", "flags", "type", "channel", "source", "key_epoch", "fence", "record", "length"]
     values = dict(zip(names, wire.HEAD.unpack_from(frame), strict=True)) | fields
     head = wire.HEAD.pack(*values.values())
     return head + wire.CRC.pack(wire.crc32c(head)) + frame[wire.HEADER_BYTES :]
