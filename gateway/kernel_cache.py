@@ -20,7 +20,7 @@ import numba
 from gateway.layout import LAYOUT_HASH
 
 PACKAGE = Path(__file__).resolve().parent
-SOURCES = ("layout.py", "limits.py", "core", "protocols", "venues")
+SOURCES = ("layout.py", "limits.py", "core", "protocols", "venues", "link/column_*.py")
 FOLDERS_KEPT = 4
 
 
@@ -37,8 +37,7 @@ def source_hash() -> str:
     """Hash over every file that kernels are made of, the shared layout, the compiler and the CPU."""
     digest = hashlib.sha256(f"{LAYOUT_HASH} {numba.__version__} {processor()}".encode())
     for name in SOURCES:
-        path = PACKAGE / name
-        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+        for file in sorted(PACKAGE.glob(name if name.endswith(".py") else f"{name}/**/*.py")):
             digest.update(f"{file.relative_to(PACKAGE)}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -1,0 +1,145 @@
+"""The schemas of the link, by their numbers: slots, executions and quotes of native/layout/link.h, the bare event, and MBO.
+
+    1 link_slot without its sequence   2 link_execution   3 link_quote   4 event   5 order records of the DBN format, 56 bytes
+
+Hard rule: a layout is that of gateway.layout, so a change of a struct changes its schema; both sides then are of one build.
+"""
+
+import numpy as np
+
+from gateway.layout import dtype, names, size, value
+from gateway.link import column_plan as plan
+from gateway.link.column_schema import Schema, Step
+
+SCHEMA_LINK, SCHEMA_EXECUTIONS, SCHEMA_QUOTES, SCHEMA_EVENT, SCHEMA_MBO = 1, 2, 3, 4, 5
+SEQUENCE_BYTES = 8  # of a link_slot: the batch says the first, the others follow
+ORDER_KINDS = {
+    "ADD": plan.CREATES,
+    "EXECUTE": plan.REFERS,
+    "REDUCE": plan.REFERS,
+    "DELETE": plan.REFERS,
+    "SET": plan.REFERS,
+    "REPLACE": plan.RENAMES,
+}
+KINDS_FIRST = ("ADD", "DELETE", "LEVEL", "REDUCE", "SET", "EXECUTE", "TRADE")
+TIME = (0, 6, 4)  # default codes: (signed, code, floor)
+BESIDE = (1, 6, 7)
+NAMES = ((0, 1, 1), (0, 1, 0), (1, 7, 5), (1, 4, 0))
+
+
+def _event_steps(prefix: str) -> list[Step]:
+    """How a struct event is coded; `prefix` is its place in an outer struct."""
+    return [
+        Step(f"{prefix}kind", plan.RANK, ranks=[value(f"EVENT_{name}") for name in KINDS_FIRST]),
+        Step(f"{prefix}sequence", grouped=True),
+        Step(f"{prefix}time_venue_ns", grouped=True, scaled=True, default=TIME),
+        Step(f"{prefix}time_receive_ns", grouped=True, scaled=True, beside=f"{prefix}time_venue_ns", default=BESIDE),
+        Step(f"{prefix}instrument"),
+        Step(f"{prefix}other_id", prediction=plan.KIND, default=(0, 1, 0)),
+        Step(f"{prefix}order_id", plan.IDENTITY, defaults=NAMES),
+        Step(f"{prefix}side", plan.RANK, plan.ORDER, absent=True, ranks=(1, 2, 0)),
+        Step(f"{prefix}price", plan.DELTA, plan.ORDER, scaled=True, absent=True, default=(1, 1, 1)),
+        Step(f"{prefix}quantity", plan.PLAIN, scaled=True, absent=True),
+        Step(f"{prefix}message_type", plan.RANK, plan.KIND),
+        Step(f"{prefix}flags", plan.RANK, plan.KIND),
+    ]
+
+
+def _event_parts(prefix: str) -> dict:
+    """What a schema with an event in it says beside its steps."""
+    numbers = {text: number for number, text in names("event_kind", "EVENT_").items()}
+    classes = {numbers[name]: meaning for name, meaning in ORDER_KINDS.items()}
+    return {
+        "kind": f"{prefix}kind",
+        "classes": classes,
+        "rename": f"{prefix}other_id",
+        "symbol": f"{prefix}instrument",
+        "side": f"{prefix}side",
+    }
+
+
+def _without_sequence(struct: str) -> np.dtype:
+    """The layout of a struct behind its first word."""
+    whole = dtype(struct)
+    places = whole.fields or {}
+    kept = [name for name in whole.names or () if name != "sequence"]
+    return np.dtype(
+        {
+            "names": kept,
+            "formats": [places[name][0] for name in kept],
+            "offsets": [places[name][1] - SEQUENCE_BYTES for name in kept],
+            "itemsize": size(struct) - SEQUENCE_BYTES,
+        }
+    )
+
+
+def _slot() -> Schema:
+    own = [
+        Step("size", first=size("link_slot") - 16),
+        Step("arrivals"),
+        Step("time_ns", grouped=True, beside="event.time_receive_ns"),
+    ]
+    return Schema(
+        SCHEMA_LINK, "link_slot", _without_sequence("link_slot"), [*_event_steps("event."), *own], **_event_parts("event.")
+    )
+
+
+def _execution() -> Schema:
+    steps = [
+        Step("sequence", step=1),
+        Step("time_ns", scaled=True, default=TIME),
+        Step("time_venue_ns", scaled=True, beside="time_ns", default=BESIDE),
+        Step("price", scaled=True, default=(1, 1, 1)),
+        Step("quantity", plan.PLAIN, scaled=True),
+        Step("side", plan.RANK, ranks=(1, 2, 0)),
+    ]
+    return Schema(SCHEMA_EXECUTIONS, "link_execution", dtype("link_execution"), steps)
+
+
+def _quote() -> Schema:
+    prices = [
+        Step("bid_price", scaled=True),
+        *(Step(name, beside="bid_price", scaled=True) for name in ("ask_price", "last_price")),
+    ]
+    sizes = [Step(name, plan.PLAIN, scaled=True) for name in ("bid_quantity", "ask_quantity")]
+    return Schema(
+        SCHEMA_QUOTES, "link_quote", dtype("link_quote"), [Step("time_ns", scaled=True, default=TIME), *prices, *sizes]
+    )
+
+
+MBO = np.dtype(
+    "u1,u1,<u2,<u4,<u8,<u8,<i8,<u4,u1,u1,u1,u1,<u8,<i4,<u4",
+)
+MBO.names = (
+    *("length", "rtype", "publisher", "instrument", "ts_event", "order_id", "price", "size"),
+    *("flags", "channel", "action", "side", "ts_recv", "ts_in_delta", "sequence"),
+)
+
+
+def _mbo() -> Schema:
+    """Order by order as Databento records it: a schema of somebody else's record, and what M32 is measured on."""
+    steps = [
+        Step("action", plan.RANK, ranks=b"ACMTFR"),
+        *(Step(name, first=first) for name, first in (("length", 14), ("rtype", 160), ("publisher", 1), ("channel", 0))),
+        Step("instrument"),
+        Step("ts_event", grouped=True, scaled=True, default=TIME),
+        Step("ts_recv", grouped=True, beside="ts_event", default=BESIDE),
+        Step("ts_in_delta", grouped=True, default=(1, 6, 5)),
+        Step("sequence", grouped=True, step=1),
+        Step("order_id", plan.IDENTITY, defaults=NAMES),
+        Step("side", plan.RANK, plan.ORDER, ranks=b"BAN", default=(0, 0, 1)),
+        Step("price", plan.DELTA, plan.ORDER, scaled=True, default=(1, 1, 1)),
+        Step("size", plan.PLAIN, first=1),
+        Step("flags", plan.RANK, plan.FOLLOW, first=130, ranks=(130, 0, 40, 128)),
+    ]
+    classes = dict.fromkeys(b"CMTF", plan.REFERS) | {ord("A"): plan.CREATES}
+    return Schema(SCHEMA_MBO, "mbo", MBO, steps, kind="action", classes=classes, symbol="instrument", side="side")
+
+
+SCHEMAS = (
+    _slot(),
+    _execution(),
+    _quote(),
+    Schema(SCHEMA_EVENT, "event", dtype("event"), _event_steps(""), **_event_parts("")),
+    _mbo(),
+)
