@@ -27,6 +27,7 @@ class Referee:
         self._arrived: list[set[bytes]] = [set(), set()]  # by receiver
         self._last: list[dict[tuple[int, int], int]] = [{}, {}]  # receiver -> channel, key -> place of the last one
         self._gap_allowed: list[set[int]] = [set(), set()]  # by receiver
+        self._lives = [1, 1]
 
     def hand(self, sender: int, life: int, channel: int, size_bytes: int, key: int) -> tuple[int, bytes]:
         """(key, body) of a new message."""
@@ -51,14 +52,15 @@ class Referee:
             self.problems.append(f"channel {channel}: message {place} came twice")
         self._arrived[receiver].add(body)
         self.delivered += 1
-        _, _, said, _, key, _ = body.split(b" ", 5)
+        _, life, said, _, key, _ = body.split(b" ", 5)
         if int(said) != channel:
             self.problems.append(f"a message of channel {int(said)} came on channel {channel}")
         last = self._last[receiver].get((channel, int(key)), 0)
         jump = channel in LATEST or channel in self._gap_allowed[receiver]
         if not (place > last if jump else place == last + 1):
             self.problems.append(f"channel {channel}: message {place} came behind {last}")
-        self._gap_allowed[receiver].discard(channel)
+        if int(life) == self._lives[sender]:  # what a process that died had sent may still be on its way
+            self._gap_allowed[receiver].discard(channel)
         self._last[receiver][(channel, int(key))] = place
 
     def met_another(self, index: int, waiting: set[bytes]) -> None:
@@ -69,6 +71,7 @@ class Referee:
     def died(self, index: int) -> None:
         """A process has lost what it held, and what it had been given is no other process's business."""
         self._must[index] = {}
+        self._lives[index] += 1
         self._gap_allowed = [set(ALL), set(ALL)]
 
     def missing(self) -> int:

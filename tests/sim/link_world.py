@@ -93,11 +93,12 @@ class World:
         self.dialling.discard(connection)
         if self.sides[0].lives == life:
             self.sides[0].peer.closed(connection, self.now_ns)
-            self.sides[0].work()
+        self.sides[0].work()
 
     def _connected(self, connection: int, life: int) -> None:
         self.dialling.discard(connection)
         if self.sides[0].lives != life:
+            self.sides[0].work()
             return
         ours, theirs = self.join()
         if not self._recorded:
