@@ -13,7 +13,7 @@ from gateway.link.protection import HourlySecret, Sealer, Unpack, unwrap
 from gateway.link.replay_window import ReplayWindow
 from gateway.link.wire import Damaged, Header, Message, Refusal, Refused, Stale
 
-EPOCHS_AHEAD = 2  # hours that the sender may be ahead of the last datagram that opened
+EPOCHS_AHEAD = 24  # hours since the last datagram that opened: a sender may have lacked some secrets meanwhile
 
 
 class DatagramSealer:

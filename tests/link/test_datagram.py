@@ -52,7 +52,7 @@ def test_each_refusal_of_a_datagram_is_counted_and_ends_nothing():
         "length": data + b"!",
         "header_crc": desk.bit_flipped(data, 8 * 30),
         "source": desk.header_changed(data, source=9),
-        "epoch": desk.header_changed(data, key_epoch=4),
+        "epoch": desk.header_changed(data, key_epoch=26),
         "tag": desk.outer_repaired(desk.bit_flipped(data, 8 * 50)),
     }
     for word, bad in wrong.items():

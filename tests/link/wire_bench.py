@@ -17,6 +17,7 @@ from tests.link import wire_desk as desk
 ROUNDS = 9
 SIZES = {64: 4000, 1400: 3000, 16 * 1024: 1000}
 ROUND_TRIPS = 5000
+HANDSHAKES = 20
 
 
 def median_us(work: Callable[[], None], count: int) -> float:
@@ -57,6 +58,12 @@ def frame_costs(size: int, count: int) -> tuple[float, float]:
         parsed.append((time.perf_counter_ns() - begin) / count / 1000)
     assert stream.opener.record == sealer.record and not any(stream.counters)
     return statistics.median(sealed), statistics.median(parsed)
+
+
+def handshakes() -> None:
+    """Both sides of some handshakes."""
+    for seed in range(HANDSHAKES):
+        desk.shake(seed)
 
 
 def end(side: int) -> tuple[Sealer, FrameStream]:
@@ -105,11 +112,8 @@ if __name__ == "__main__":
     for body_bytes, frames in SIZES.items():
         seal_us, parse_us = frame_costs(body_bytes, frames)
         rate = body_bytes / max(seal_us, parse_us)
-        print(
-            f"body {body_bytes:6} B   seal {seal_us:6.2f} us   parse {parse_us:6.2f} us   {rate:7.0f} MB/s on the slower side"
-        )
-    print(f"handshake, both sides {median_us(lambda: [desk.shake(seed) for seed in range(20)] and None, 20):6.0f} us")
+        print(f"body {body_bytes:6} B   seal {seal_us:6.2f} us   parse {parse_us:6.2f} us   {rate:5.0f} MB/s by the slower")
+    print(f"handshake, both sides {median_us(handshakes, HANDSHAKES):6.0f} us")
     trips = round_trips_us()
-    print(
-        f"64-byte round trip, two processes: p50 {trips[len(trips) // 2]:.0f} us  p99 {trips[len(trips) * 99 // 100]:.0f} us"
-    )
+    half, most = trips[len(trips) // 2], trips[len(trips) * 99 // 100]
+    print(f"64-byte round trip, two processes: p50 {half:.0f} us  p99 {most:.0f} us")
