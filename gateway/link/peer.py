@@ -66,7 +66,7 @@ class Peer:
         """One UDP datagram. Whether it was valid."""
         ends = self._heartbeats.received(data, now_ns)
         if ends:
-            self._session.notice(Trusted())
+            self._session.news.tell(Trusted())
         if ends is not None:
             self._session.saw_fence(self._heartbeats.fence)
         return ends is not None
@@ -76,7 +76,7 @@ class Peer:
         self._session.tick(now_ns)
         silence_ns = self._heartbeats.liveness.tick(now_ns)
         if silence_ns:
-            self._session.notice(Suspect(silence_ns))
+            self._session.news.tell(Suspect(silence_ns))
         if self._leave_ns != limits.LINK_NEVER_NS:
             said = self._exchange.sender(CONTROL).held_frames == 0
             if self.state == "up" and (said or now_ns >= self._leave_ns):
@@ -192,7 +192,7 @@ class Peer:
         found = self._events[:]
         self._events.clear()
         self._exchange.taken()
-        self._session.notices = 0
+        self._session.news.taken()
         return iter(found)
 
     def leave(self, now_ns: int) -> None:

@@ -8,19 +8,21 @@ connection that has not proved, by a frame, that it holds this hour's secret.
 """
 
 from gateway import limits
-from gateway.link import bodies, handshake, wire
-from gateway.link.alarms import Alarms
+from gateway.link import bodies, wire
 from gateway.link.back_off import BackOff
 from gateway.link.damage import DamageRule
 from gateway.link.event import Down, Event, Joined, Parted, Restarted, Up
 from gateway.link.exchange import Exchange
-from gateway.link.handshake import Entropy, Established, Initiator, Pairing, Responder, Statement
+from gateway.link.greeting import Greeting
+from gateway.link.handshake import Entropy, Established
 from gateway.link.heartbeat import Heartbeats
-from gateway.link.lane import ANSWERED, CALLING, OPEN, WAITING, Lane
+from gateway.link.lane import ANSWERED, OPEN, WAITING, Lane
+from gateway.link.news import News
 from gateway.link.peer_settings import PeerSettings, Secrets
 from gateway.link.protection import Unpack
 from gateway.link.tally import Tally
 from gateway.link.wire import Damaged, Message, Refusal, Refused, Stale, Type
+from gateway.link.writer import has_output, write
 
 CONTROL, BULK = wire.CONTROL, wire.BULK
 NEVER_NS = limits.LINK_NEVER_NS
@@ -31,20 +33,17 @@ class Session:
     """Lanes by connection: `lanes` are the session's, `arriving` have not proved themselves."""
 
     def __init__(self, settings: PeerSettings, secrets: Secrets, entropy: Entropy, unpack: Unpack, events: list[Event]):
-        self.settings, self._secrets, self._entropy, self._unpack = settings, secrets, entropy, unpack
-        self._events = events
-        self.notices = 0  # events that are no messages, since the application last looked
-        self._pairing = Pairing(settings.node, settings.private_key, settings.remote_node, settings.remote_public_key)
+        self.settings = settings
+        self.news = News(events)
         self.lanes: list[Lane | None] = [None, None]
         self.arriving: list[Lane | None] = [None, None]
         self.wants_close = [False, False]
         self.exchange = Exchange(settings, self.lanes, events)
+        self._greeting = Greeting(settings, secrets, entropy, unpack, self.exchange.expected)
         self.heartbeats = Heartbeats(settings, secrets, unpack)
         self.session_id = self.remote_boot_id = b""
         self.tally = Tally()
         self.fence_seen = 0
-        self._accepted_ns = [0, 0]  # time in the newest first message, by connection
-        self._alarms = Alarms()
         self._damage = DamageRule()
         self._back_offs = [BackOff(settings.retry_first_ns, settings.retry_last_ns, entropy) for _ in range(2)]
         self._now_ns = 0
@@ -60,15 +59,14 @@ class Session:
         if not self.settings.initiator:
             self.arriving[connection] = Lane(connection, WAITING, now_ns, self.settings)
             return
-        session_id = self._entropy(wire.ID_BYTES) if connection == CONTROL else self.session_id
-        lane = Lane(connection, CALLING, now_ns, self.settings)
-        lane.initiator = Initiator(self._pairing, connection, self._statement(session_id), self._secrets.hourly)
-        self.arriving[connection] = lane
-        first = lane.initiator.first(now_ns, self._entropy)
-        if isinstance(first, Refused):
-            self.refuse(lane, first.reason, now_ns)
+        session_id = b"" if connection == CONTROL else self.session_id
+        lane = self._greeting.call(connection, self.remote_boot_id, self.exchange.fence, session_id, now_ns)
+        if isinstance(lane, Refused):
+            self._count(lane.reason, f"no first message to node {self.settings.remote_node}", now_ns)
+            self.wants_close[connection] = True
+            self._back_offs[connection].failed(now_ns)
             return
-        lane.out = first
+        self.arriving[connection] = lane
 
     def closed(self, connection: int, now_ns: int) -> None:
         """The socket of this number is gone, or could not be opened."""
@@ -79,10 +77,6 @@ class Session:
             self.wants_close[connection] = False
         elif self.settings.initiator:
             self._back_offs[connection].failed(now_ns)
-
-    def _statement(self, session_id: bytes) -> Statement:
-        known = self.remote_boot_id or handshake.NOTHING_KNOWN
-        return Statement(self.settings.boot_id, self.exchange.fence, known, self.exchange.expected(), session_id)
 
     # ---- bytes in --------------------------------------------------------------------------------------------------
 
@@ -99,43 +93,28 @@ class Session:
             whole, data = lane.collect(data)
             if whole is None:
                 return
-            found = self._second(lane, whole, now_ns) if lane.initiator else self._first(lane, whole, now_ns)
-            if isinstance(found, Refused):
-                self.refuse(lane, found.reason, now_ns)
+            refusal = self._greeted(lane, whole, now_ns)
+            if refusal is not None:
+                self.refuse(lane, refusal, now_ns)
                 return
         self.read(lane, data, now_ns)
 
-    def _second(self, lane: Lane, data: bytes, now_ns: int) -> Refused | None:
-        """The answer to what we said first: the connection stands."""
-        assert lane.initiator is not None
-        found = lane.initiator.second(data)
-        if isinstance(found, Refused):
-            return found
-        lane.establish(found, self._secrets, self._unpack, self.fence_seen, now_ns)
-        refusal = self._join(lane, now_ns)
-        return Refused(refusal) if refusal is not None else None
+    def _greeted(self, lane: Lane, data: bytes, now_ns: int) -> Refusal | None:
+        """A whole handshake message."""
+        if lane.initiator is None:
+            found = self._answer(lane, data, now_ns)
+            return found.reason if found is not None else None
+        found = self._greeting.answered(lane, data, self.fence_seen, now_ns)
+        return found.reason if found is not None else self._join(lane, now_ns)
 
-    def _first(self, lane: Lane, data: bytes, now_ns: int) -> Refused | None:
-        """What the other side says first, on a connection that is ours already."""
-        responder = Responder(
-            *(self._pairing, lane.connection, self._statement(handshake.NOTHING_KNOWN)),
-            *(self._secrets.hourly, self._accepted_ns[lane.connection]),
-        )
-        found = responder.first(data, now_ns, self._entropy)
-        if isinstance(found, Refused):
-            return found
-        answer, established = found
-        if lane.connection == BULK and (established.session_id != self.session_id or self.lanes[CONTROL] is None):
-            return Refused(Refusal.SESSION)
-        self._accepted_ns[lane.connection] = established.remote_time_ns
-        lane.establish(established, self._secrets, self._unpack, self.fence_seen, now_ns)
-        lane.out = answer
-        return None
+    def _answer(self, lane: Lane, data: bytes, now_ns: int) -> Refused | None:
+        fences = (self.exchange.fence, self.fence_seen)
+        return self._greeting.answer(lane, data, self.remote_boot_id, *fences, self.session_id, now_ns)
 
     def answer(self, connection: int, data: bytes, now_ns: int) -> Lane | Refused:
         """A whole first message on a connection that is nobody's yet."""
         lane = Lane(connection, WAITING, now_ns, self.settings)
-        found = self._first(lane, data, now_ns)
+        found = self._answer(lane, data, now_ns)
         if found is not None:
             self._count(found.reason, f"a first message of node {self.settings.remote_node}", now_ns)
             return found
@@ -174,7 +153,7 @@ class Session:
         if lane.state == ANSWERED and not isinstance(found, Refused):
             return None  # nobody has proved anything here: it says nothing about the line
         if isinstance(found, Damaged):
-            self.exchange.damaged(lane)
+            self.exchange.acknowledger.damaged(lane)
             return Refusal.DAMAGE if self._damage.damaged(now_ns) else None
         if isinstance(found, Stale):
             self.exchange.answer_stale(max(self.fence_seen, self.exchange.fence), now_ns)
@@ -216,7 +195,7 @@ class Session:
         self.exchange.resume(connection, expected, now_ns)
         self._back_offs[connection].succeeded(now_ns)
         lane.must_speak = True  # the initiator's first frame is its proof, and the responder's tells that it was taken
-        self.notice(Joined(connection))
+        self.news.tell(Joined(connection))
         if connection == CONTROL:
             self._begin(established, resumed, now_ns)
         self.saw_fence(established.remote_fence)
@@ -228,7 +207,7 @@ class Session:
         self.tally.sessions += 1
         self.heartbeats.begin(established, now_ns)
         self.heartbeats.raise_fence(self.fence_seen)
-        self.notice(Up(self.session_id, resumed))
+        self.news.tell(Up(self.session_id, resumed))
 
     def _where(self, established: Established) -> tuple[tuple[int, ...], bool]:
         """Where the other side says our channels go on, if it speaks of this life of ours; else at their beginning."""
@@ -243,7 +222,7 @@ class Session:
         if other or (not known and self.exchange.touched):
             self.exchange.reset()
             expected, known = (1,) * limits.LINK_CHANNELS, False
-            self.notice(Restarted(established.remote_boot_id))
+            self.news.tell(Restarted(established.remote_boot_id))
         self.remote_boot_id = established.remote_boot_id
         return expected, known
 
@@ -266,9 +245,7 @@ class Session:
     def _count(self, reason: Refusal, detail: str, now_ns: int, lane: Lane | None = None) -> None:
         if lane is None or lane.stream is None or lane.stream.refused is not reason:
             self.tally.refusals[reason] += 1  # otherwise the stream has counted it
-        alarm = self._alarms.of(reason, detail, now_ns)
-        if alarm is not None:
-            self.notice(alarm)
+        self.news.refused(reason, detail, now_ns)
 
     def end(self, reason: str, now_ns: int) -> None:
         """The session ends, both connections with it."""
@@ -287,56 +264,33 @@ class Session:
             self._back_offs[connection].failed(now_ns)
         if not stood:
             return
-        self.notice(Parted(connection, reason))
+        self.news.tell(Parted(connection, reason))
         if connection == CONTROL:
             if self.lanes[BULK] is not None or self.arriving[BULK] is not None:
                 self._drop(BULK, reason, now_ns)
             self.session_id = b""
             self.tally.ended[reason] = self.tally.ended.get(reason, 0) + 1
             self.heartbeats.end(now_ns)
-            self.notice(Down(reason))
+            self.news.tell(Down(reason))
 
     # ---- bytes out -------------------------------------------------------------------------------------------------
 
     def output(self, connection: int, room_bytes: int, now_ns: int) -> bytes:
-        """What this socket should send: handshake, then frames, an EPOCH before the first of its epoch."""
+        """What this socket should send."""
         self._now_ns = now_ns
         lane = self.lanes[connection] or self.arriving[connection]
         if lane is None:
             return b""
-        parts, size = [], 0
-        if lane.out:
-            parts.append(lane.out)
-            size = len(lane.out)
-            lane.out = b""
-        exchange = self.exchange
-        while lane.state == OPEN and size < room_bytes:
-            frame = lane.next_epoch(now_ns, exchange.fence)
-            if isinstance(frame, Refusal):
-                self.refuse(lane, frame, now_ns)
-                return b""
-            if not frame:
-                found = exchange.next_message(lane, now_ns)
-                if found is not None:
-                    frame = lane.seal(*found)
-                elif lane.must_speak and not parts:
-                    frame = lane.seal(exchange.heartbeat(now_ns), None)
-                else:
-                    break
-            lane.must_speak = False
-            parts.append(frame)
-            size += len(frame)
-        if parts:
-            lane.said_ns = now_ns
-            lane.bytes_out += size
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        written = write(lane, self.exchange, room_bytes, now_ns)
+        if isinstance(written, Refusal):
+            self.refuse(lane, written, now_ns)
+            return b""
+        return written
 
     def has_output(self, connection: int) -> bool:
         """Whether `output` would give anything."""
         lane = self.lanes[connection] or self.arriving[connection]
-        if lane is None:
-            return False
-        return bool(lane.out) or (lane.state == OPEN and (lane.must_speak or self.exchange.ready(connection)))
+        return lane is not None and has_output(lane, self.exchange)
 
     def wants(self, connection: int, now_ns: int) -> bool:
         """Whether the initiator should connect."""
@@ -358,12 +312,12 @@ class Session:
             reason = lane.late(now_ns) if lane is not None else None
             if reason is not None:
                 self._drop(connection, reason, now_ns)
-        self.exchange.tick(now_ns)
+        self.exchange.acknowledger.tick(now_ns)
 
     @property
     def deadline_ns(self) -> int:
         """When `tick` is due."""
-        due_ns = self.exchange.deadline_ns
+        due_ns = self.exchange.acknowledger.deadline_ns
         for connection in (CONTROL, BULK):
             lane = self.lanes[connection] or self.arriving[connection]
             if lane is not None:
@@ -395,17 +349,7 @@ class Session:
         self.exchange.raise_fence(fence)
         self.saw_fence(fence)
 
-    def notice(self, event: Event) -> None:
-        """An event that is no message; an application that does not look gets so many and no more."""
-        if self.notices >= limits.LINK_NOTICES_MAX:
-            self.tally.notices_dropped += 1
-            return
-        self.notices += 1
-        self._events.append(event)
-
     def counted(self) -> dict[str, int]:
         """Everything countable."""
         lanes = [lane for lane in (*self.lanes, *self.arriving) if lane is not None]
-        counted = self.tally.counted(lanes, self.exchange, self.heartbeats)
-        counted["alarms_suppressed"] = self._alarms.suppressed
-        return counted
+        return self.tally.counted(lanes, self.exchange, self.heartbeats, self.news)

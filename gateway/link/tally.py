@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gateway.link.exchange import Exchange
     from gateway.link.heartbeat import Heartbeats
     from gateway.link.lane import Lane
+    from gateway.link.news import News
 
 OF_LANES = ("frames_in", "frames_out", "bytes_in", "bytes_out", "rekeys", "rekeys_without")
 
@@ -22,7 +23,7 @@ class Tally:
     def __init__(self) -> None:
         self.refusals = [0] * len(Refusal)
         self.ended: dict[str, int] = {}
-        self.sessions = self.stray_bytes = self.notices_dropped = 0
+        self.sessions = self.stray_bytes = 0
         self._lanes = dict.fromkeys(OF_LANES, 0)
         self._of_streams = [0] * len(Refusal)
 
@@ -38,7 +39,9 @@ class Tally:
             for reason, count in enumerate(lane.stream.counters):
                 refusals[reason] += count
 
-    def counted(self, lanes: "Iterable[Lane]", exchange: "Exchange", heartbeats: "Heartbeats") -> dict[str, int]:
+    def counted(
+        self, lanes: "Iterable[Lane]", exchange: "Exchange", heartbeats: "Heartbeats", news: "News"
+    ) -> dict[str, int]:
         """All of it by name."""
         counts, refusals = dict(self._lanes), [*self._of_streams]
         for lane in lanes:
@@ -48,7 +51,8 @@ class Tally:
         counts |= {reason.word: refusals[reason] for reason in Refusal}
         counts["crc_failures"] = refusals[Refusal.OUTER_CRC]
         counts |= {f"ended_{reason}": count for reason, count in self.ended.items()}
-        counts |= {"sessions": self.sessions, "stray_bytes": self.stray_bytes, "notices_dropped": self.notices_dropped}
+        counts |= {"sessions": self.sessions, "stray_bytes": self.stray_bytes}
+        counts |= {"notices_dropped": news.dropped, "alarms_suppressed": news.suppressed}
         counts |= {"heartbeats_in": heartbeats.heard, "heartbeats_out": heartbeats.sent}
         counts["datagrams_unknown"] = heartbeats.unknown
         return counts | exchange.counted()
