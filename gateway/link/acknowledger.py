@@ -88,8 +88,9 @@ class Acknowledger:
         return unsequenced(Type.NAK, channel, body, fence, now_ns)
 
     def lacks(self, channel: int, first: int, frames: int) -> None:
-        """What has come on this channel shows that these have not."""
-        self._missing.append((channel, first, frames))
+        """What has come on this channel shows that these have not; none of them, once a retransmission has filled it."""
+        if frames:
+            self._missing.append((channel, first, frames))
 
     def damaged(self, lane: Lane) -> None:
         """A frame of this connection came damaged: says what has come; on control, what was lost may be an answer."""
