@@ -104,6 +104,7 @@ REQUEST_ATTEMPTS_MAX = 16  # without progress
 LINK_CIPHERTEXT_BYTES_MAX = 1 << 20  # of one frame, the tag included
 LINK_RAW_BYTES_MAX = 1 << 20  # of one body once unpacked
 LINK_RATIO_MAX = 255  # raw bytes for one compressed byte: what an LZ4 block can reach
+LINK_DATAGRAM_PAYLOAD_MAX = 1472  # a frame on UDP: one Ethernet frame carries it whole
 LINK_CHANNELS = 16
 LINK_WINDOW_RECORDS = 1024  # record numbers on UDP that may still come behind the newest
 LINK_CLOCK_NS = 30_000_000_000  # between the clocks of two nodes, either way

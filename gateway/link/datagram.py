@@ -31,7 +31,7 @@ class DatagramSealer:
     def seal(self, message: Message) -> bytes:
         """One datagram; its body is short and raw."""
         data = self._sealer.seal(message)
-        assert len(data) <= limits.LINK_DATAGRAM_BYTES_MAX, "a datagram fits one packet"
+        assert len(data) <= limits.LINK_DATAGRAM_PAYLOAD_MAX, "a datagram fits one packet"
         return data
 
     def rekey(self, hour: int, secret: bytes) -> None:
@@ -81,7 +81,7 @@ class DatagramOpener:
         return found
 
     def _open(self, data: bytes) -> Message | Damaged | Stale | Refused:
-        if not wire.OVERHEAD_BYTES <= len(data) <= limits.LINK_DATAGRAM_BYTES_MAX:
+        if not wire.OVERHEAD_BYTES <= len(data) <= limits.LINK_DATAGRAM_PAYLOAD_MAX:
             return Refused(Refusal.LENGTH)
         header = wire.read_header(data[: wire.HEADER_BYTES])
         if isinstance(header, Refusal):
