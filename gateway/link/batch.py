@@ -3,7 +3,8 @@
     [ first: u64 | previous: u64 ][ slot 0 without sequence: 120 ][ slot 1 ] …
 
 `first` numbers slot 0, the others follow by 1. `previous` is the last live record of the source before `first`, whatever
-scans stand in between: who is synchronised sees from it that nothing live is missing. Hard rule: a batch is of one stream only.
+scans stand in between: who is synchronised sees from it that nothing live is missing. Hard rule: a batch is of one stream
+only.
 """
 
 import struct

@@ -50,7 +50,7 @@ class Asking:
 
     def __init__(self, peer: Any, tokens: Tokens):
         self._peer, self._tokens = peer, tokens
-        self._id = 0
+        self._id, self._binding = 0, b""
         self.streams: dict[str, Asked] = {}
         self.counters = dict.fromkeys(("requests", "renewals", "denied", "unanswered", "strays"), 0)
 
@@ -66,7 +66,7 @@ class Asking:
         method = METHODS.get(request)
         if method is not None:
             payload = stream_request.bare(made)
-            made = made._replace(token=self._tokens(name, method, self._peer.binding, payload, now_ns))
+            made = made._replace(token=self._tokens(name, method, self._binding, payload, now_ns))
         if not self._peer.send(ANSWERS, stream_request.encode(made), now_ns=now_ns):
             return 0
         self.counters["renewals" if request == RENEW else "requests"] += 1
@@ -105,8 +105,11 @@ class Asking:
         for asked in self.streams.values():
             asked.state, asked.request, asked.due_ns, asked.failures = State.CLOSED, None, now_ns, 0
 
-    def rebind(self, now_ns: int) -> None:
-        """Another session of the same processes: streams go on, their grants are renewed in it at once."""
+    def bind(self, binding: bytes, now_ns: int) -> None:
+        """In another session of the same processes streams go on; their grants are renewed in it at once."""
+        if binding == self._binding:
+            return
+        self._binding = binding
         for asked in self.streams.values():
             if asked.state is State.OPEN:
                 asked.renew_ns = now_ns

@@ -89,7 +89,7 @@ class Opening:
             subscriber.address,
             request.stream,
             request.token,
-            subscriber.peer.binding,
+            subscriber.binding,
             now_ns,
             method=method,
             payload=bare(request),
@@ -98,15 +98,13 @@ class Opening:
 
     def _renewed(self, subscriber: Subscriber, grant: Any, request: Request, now_ns: int) -> Any:
         """The grant that follows; in a new session it is a grant of its own, and the one before is given up."""
-        binding = subscriber.peer.binding
+        binding = subscriber.binding
         if subscriber.bindings[request.stream] != binding:
             found = self._grant(subscriber, request, Method.RENEW, now_ns)
             if not isinstance(found, str):
                 self._server.access.close(grant.token_id, now_ns)
             return found
-        found = self._server.access.renew(
-            grant.token_id, subscriber.node, subscriber.address, request.token, binding, now_ns, bare(request)
-        )
+        found = self._server.access.renew(grant, subscriber.address, request.token, binding, now_ns, bare(request))
         return found if hasattr(found, "token_id") else str(found.reason)
 
     def _deny(self, request: Request, reason: str) -> Answer:

@@ -42,6 +42,7 @@ class Item(NamedTuple):
     stream: str
     rows: np.ndarray
     credits: tuple[tuple[int, int], ...] = ()  # channel, bytes
+    era: int = 0  # of the peer's other process; credit of another one is none
 
 
 class Notice(NamedTuple):
@@ -66,6 +67,7 @@ class StreamReader:
         self._snapshot_due = False
         self._credits: list[tuple[int, int]] = []
         self._up = False
+        self._era = 0
 
     # what the application wants
 
@@ -105,9 +107,10 @@ class StreamReader:
             return self._on_delivered(event.channel, event.message, now_ns)
         if isinstance(event, Up):
             self._up = True
-            (self.asking.rebind if event.resumed else self.asking.forget_all)(now_ns)
+            if not event.resumed:
+                self.asking.forget_all(now_ns)
         elif isinstance(event, Restarted):
-            self.asking.forget_all(now_ns)
+            self._forget(now_ns)
         elif type(event).__name__ == "Down":
             self._up = False
         self.tick(now_ns)
@@ -115,8 +118,9 @@ class StreamReader:
 
     def tick(self, now_ns: int) -> None:
         """Time goes on: asks for what is wanted and not open, renews what runs out."""
-        if not self._up:
+        if not self._up or not self.peer.binding:
             return
+        self.asking.bind(self.peer.binding, now_ns)
         for stream, join in self._streams.items():
             if self.asking.is_due(stream, now_ns) and not (join and not self._is_open(SNAPSHOTS)):
                 self._subscribe(stream, join, now_ns)
@@ -129,8 +133,19 @@ class StreamReader:
 
     def taken(self, item: Item) -> None:
         """The application has the rows of an item."""
-        for channel, size_bytes in item.credits:
-            self.peer.consumed(channel, size_bytes)
+        if item.era == self._era:
+            for channel, size_bytes in item.credits:
+                self.peer.consumed(channel, size_bytes)
+
+    def _forget(self, now_ns: int) -> None:
+        """The other process is another one: what the one before it is owed, nobody is owed."""
+        for subscription in (self.market, self.snapshot):
+            if subscription is not None:
+                subscription.abandon()
+        self._credits.clear()
+        self._era += 1
+        self.asking.forget_all(now_ns)
+        self._snapshot_due = self.snapshot is not None
 
     # requests
 
@@ -164,7 +179,7 @@ class StreamReader:
         if stream == EXECUTIONS and self.executions is not None:
             rows = self.executions.on_delivered(message)
             self._retry(stream, self.executions.failed, now_ns)
-            return [Item(stream, rows)] if len(rows) else []
+            return [Item(stream, rows, (), self._era)] if len(rows) else []
         if stream == QUOTES:
             return self._quotes(channel, message)
         subscription = self._subscription_of(stream)
@@ -194,14 +209,15 @@ class StreamReader:
             self._give_back()
             return []
         credits, self._credits = tuple(self._credits), []
-        return [Item(stream, rows, credits if index == len(found) - 1 else ()) for index, rows in enumerate(found)]
+        last = len(found) - 1
+        return [Item(stream, rows, credits if index == last else (), self._era) for index, rows in enumerate(found)]
 
     def _quotes(self, channel: int, message: Any) -> list[Item]:
         body = message.body
         if message.schema != records.SCHEMA_QUOTES or len(body) % records.QUOTE.itemsize:
             self.peer.consumed(channel, len(body))
             return []
-        return [Item(QUOTES, np.frombuffer(body, records.QUOTE), ((channel, len(body)),))]
+        return [Item(QUOTES, np.frombuffer(body, records.QUOTE), ((channel, len(body)),), self._era)]
 
     def _on_answer(self, body: bytes, now_ns: int) -> None:
         try:

@@ -120,10 +120,8 @@ def decode(body: bytes) -> Any:
         raise ValueError("MISSING") from problem
 
 
-def _holds(value: Any, kind: type, bound: int) -> bool:
+def _holds(value: Any, kind: Any, bound: int) -> bool:
     """Whether a value is of its type, and no longer or greater than it may be."""
     if type(value) is not kind:
         return False
-    if kind is int:
-        return 0 <= value <= bound
-    return kind is bool or len(value) <= bound
+    return 0 <= value <= bound if kind is int else kind is bool or len(value) <= bound

@@ -5,7 +5,7 @@
 Hard rule: one request serves everybody who waits for a scan that has not begun.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 
 from gateway import limits
 
@@ -15,12 +15,12 @@ class Scans:
 
     def __init__(self, request: Callable[[], None]):
         self._request = request
-        self.waiting: dict[Hashable, int] = {}  # who → not asked for before this time
-        self._causes: dict[Hashable, tuple[int, int]] = {}  # who → (times it fell behind, not before)
+        self.waiting: dict[int, int] = {}  # node → not asked for before this time
+        self._causes: dict[int, tuple[int, int]] = {}  # who → (times it fell behind, not before)
         self.asked_ns: int | None = None
         self.requests = 0
 
-    def want(self, who: Hashable, now_ns: int) -> None:
+    def want(self, who: int, now_ns: int) -> None:
         """Somebody needs a scan that has not begun."""
         if who in self.waiting:
             return
@@ -39,18 +39,18 @@ class Scans:
             self.requests += 1
             self._request()
 
-    def began(self) -> list[Hashable]:
+    def began(self) -> list[int]:
         """A scan begins: everybody who waited for one."""
         who = list(self.waiting)
         self.waiting.clear()
         self.asked_ns = None
         return who
 
-    def succeeded(self, who: Hashable) -> None:
+    def succeeded(self, who: int) -> None:
         """It is whole: what it asks for next is asked for at once."""
         self._causes.pop(who, None)
 
-    def forget(self, who: Hashable) -> None:
+    def forget(self, who: int) -> None:
         """It is gone."""
         self.waiting.pop(who, None)
         self._causes.pop(who, None)

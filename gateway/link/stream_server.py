@@ -57,9 +57,7 @@ class Access(Protocol):
     ) -> Any:
         """A grant, or a denial."""
 
-    def renew(
-        self, token_id: int, peer_node: int, address: str, token: bytes, session_binding: bytes, now_ns: int, payload: bytes
-    ) -> Any:
+    def renew(self, grant: Any, address: str, token: bytes, session_binding: bytes, now_ns: int, payload: bytes) -> Any:
         """The grant on a new token, or a denial."""
 
     def close(self, token_id: int, now_ns: int) -> None:
@@ -105,8 +103,7 @@ class StreamServer:
     def on_event(self, node: int, event: Event, now_ns: int) -> None:
         """What the peer of this node tells; what is not of streams is passed over."""
         subscriber = self.subscribers[node]
-        if isinstance(event, Up):
-            subscriber.session_ns = now_ns
+        subscriber.look(now_ns)
         if isinstance(event, Delivered) and event.channel == ANSWERS:
             self.on_delivered(node, event.message, now_ns)
         elif isinstance(event, Writable):

@@ -22,12 +22,19 @@ class Subscriber:
         self.bindings: dict[str, bytes] = {}  # stream → session its grant was made in
         self.requests: dict[str, int] = {}  # stream → id of the request that its marks carry
         self.progress: dict[str, Progress] = {}
-        self.session_ns = 0  # when the session came up
+        self.binding = b""  # what both sides know the session by, as it last was
+        self.session_ns = 0  # when it came up
         self.joined = False  # market data and snapshots in one order
         self.synchronising = False  # in the middle of a scan
         self.quotes: dict[int, None] = {}
         self.generation = 0
         self._answers: deque[bytes] = deque()
+
+    def look(self, now_ns: int) -> None:
+        """Whether the session is another one than before."""
+        binding = self.peer.binding
+        if binding and binding != self.binding:
+            self.binding, self.session_ns = binding, now_ns
 
     # answers
 
@@ -52,13 +59,13 @@ class Subscriber:
     def granted(self, stream: str, grant: Any, request_id: int) -> None:
         """The stream is open under this grant."""
         self.grants[stream], self.requests[stream] = grant, request_id
-        self.bindings[stream] = self.peer.binding
+        self.bindings[stream] = self.binding
 
     def why_over(self, stream: str, now_ns: int) -> str:
         """Why a stream's grant has run out, '' while it has not: its time, or a session that it was not renewed in."""
         if self.grants[stream].expires_ns <= now_ns:
             return "EXPIRED"
-        other = self.bindings[stream] != self.peer.binding
+        other = self.bindings[stream] != self.binding
         return "BINDING" if other and now_ns - self.session_ns >= limits.LINK_REGRANT_NS else ""
 
     def open(self, stream: str, takes: Takes) -> Progress:

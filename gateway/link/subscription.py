@@ -59,6 +59,10 @@ class Subscription:
         self._mark = max(self._mark, (request_id, 0))
         self._drop_held()
 
+    def abandon(self) -> None:
+        """The source's process is another one: nothing of the one before comes any more."""
+        self._drop_held()
+
     def on_delivered(self, message: Any) -> list[np.ndarray]:
         """A message of one of its channels: the rows that are to be applied now, in order; often none, or several."""
         channel, size_bytes = message.channel, len(message.body)

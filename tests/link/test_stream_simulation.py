@@ -1,0 +1,83 @@
+"""Random lives of a source and a reader: scans, losses, restarts, slow readers, small stores; the books are always even."""
+
+import os
+import random
+
+import pytest
+
+from tests.link.stream_world import World
+
+SEEDS = int(os.environ.get("LINK_STREAM_SEEDS", "60"))
+ACTIONS = ("turn", "turn", "turn", "link", "lose", "reader", "server", "core", "slow", "fast", "scan", "quiet")
+
+
+def live(seed: int) -> World:
+    """One life of 40 actions; AssertionError where a promise is broken."""
+    chance = random.Random(seed)
+    capacities = {2: chance.choice((3_000, 20_000, 1 << 20)), 3: chance.choice((3_000, 20_000, 1 << 20))}
+    world = World(seed, chance.choice((3_000, 30_000, 1 << 20)), capacities, chance.choice((3, 24, 80)))
+    world.line.up(False)
+    for _ in range(40):
+        act(world, chance)
+        world.turn(chance.randrange(60))
+    world.settle()
+    return world
+
+
+def act(world: World, chance: random.Random) -> None:
+    """One thing that happens."""
+    action = chance.choice(ACTIONS)
+    if action == "link":
+        world.line.down()
+        world.turn(chance.randrange(20))
+        world.line.up(True)
+    elif action == "lose":
+        world.core.lose(chance.randint(1, 5))
+    elif action == "reader":
+        restart_reader(world, chance.random() < 0.5)
+    elif action == "server":
+        world.line.restart()
+        world.new_server()
+        world.line.up(False)
+    elif action == "core":
+        world.core.begin()
+        world.server.restarted(world.now_ns)
+    elif action == "scan":
+        world.core.request_scan()
+    elif action in ("slow", "fast"):
+        world.slow = 0.95 if action == "slow" else 0.0
+    elif action == "quiet":
+        world.events, world.scanned = chance.choice(((0, 4), (3, 4), (8, 1), (1, 50)))
+
+
+def restart_reader(world: World, keeps: bool) -> None:
+    """The reading process is another one; with a cursor it has kept its books, and what it took."""
+    world.apply()
+    cursor = world.reader.market.cursor
+    world.line.restart()
+    if not keeps or cursor is None:
+        cursor, world.book.whole, world.book.last = None, False, 0
+        world.book.scanning = False
+    world.new_reader(cursor)
+    world.line.up(False)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_reader_has_the_sources_books_whatever_happens(seed: int):
+    try:
+        world = live(seed)
+    except AssertionError as problem:
+        raise AssertionError(f"seed {seed}: {problem}") from problem
+    assert world.line.source.over_consumed == world.line.reader.over_consumed == 0, f"seed {seed}: credit given twice"
+
+
+def test_the_random_lives_reach_every_state():
+    total: dict[str, int] = {}
+    for seed in range(min(SEEDS, 25)):
+        world = live(seed)
+        found = {**world.server.counters, **world.reader.market.counters, "compared": world.book.compared}
+        found["shed"], found["wholes"] = world.core.shed, world.book.wholes
+        for name, value in found.items():
+            total[name] = total.get(name, 0) + value
+    for name in ("behind", "resumed", "too_old", "abandoned", "begins", "resumes", "passed", "shed", "wholes", "compared"):
+        assert total[name] > 0, f"{name} never happened: {total}"
