@@ -54,6 +54,8 @@ class Inbound:
         self.dirty = True
         if sequence != self.in_order + 1:
             self._held[sequence] = message
+            if sequence > self.highest:
+                self.highest = sequence
             return ()
         self._untaken_frames += 1
         self._untaken_bytes += message.raw_bytes

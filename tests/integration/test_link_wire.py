@@ -61,7 +61,7 @@ def answered_in_place(counts, near, far):
     for side in (near, far):
         assert side["events"].get("Up", 0) == 1 and side["events"].get("Joined", 0) == 2, side["events"]
         assert not side["alarms"]
-    assert near["counters"].get("retransmissions", 0) + far["counters"].get("retransmissions", 0) > 0
+    assert near["counters"].get("retransmitted", 0) + far["counters"].get("retransmitted", 0) > 0
 
 
 def test_under_loss_jitter_and_corruption_everything_arrives_once_in_the_same_session(places):
