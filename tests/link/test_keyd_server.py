@@ -255,17 +255,17 @@ def test_who_reads_no_answers_is_hung_up_on(tmp_path: Path, short: None, start: 
     wait_for(lambda: not server._clients)
 
 
-def test_a_thousand_half_handshakes_keep_no_listed_client_out(tmp_path: Path, start: Start, pairs: dict[str, Pair]):
+def test_hundreds_of_half_handshakes_keep_no_listed_client_out(tmp_path: Path, start: Start, pairs: dict[str, Pair]):
     server = start()
     hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
     halves: list[socket.socket] = []
     most_threads = 0
     try:
-        for number in range(1000):
+        for number in range(400):
             half = socket.create_connection(("127.0.0.1", server.port), 5)
             half.sendall(hello[: number % len(hello)])
             halves.append(half)
-            if number % 200 == 100:
+            if number % 100 == 50:
                 began = time.monotonic()
                 client = remote(server, pairs["paris"], pairs["keyd"])
                 assert len(client.wrapped(HOURLY, HOUR)) == 72
@@ -273,9 +273,9 @@ def test_a_thousand_half_handshakes_keep_no_listed_client_out(tmp_path: Path, st
                 assert time.monotonic() - began < 1
                 client.close()
             most_threads = max(most_threads, threading.active_count())
-            if len(halves) > 300:
+            if len(halves) > 150:
                 halves.pop(0).close()
-        assert server.counters["displaced"] > 500
+        assert server.counters["displaced"] > 100
         assert most_threads < 2 * limits.KEY_CONNECTIONS_MAX
     finally:
         for half in halves:
@@ -311,13 +311,13 @@ def test_a_caller_above_its_rate_is_refused_and_others_are_not(tmp_path: Path, s
 
 def test_a_flood_of_strangers_is_a_line_a_second_and_takes_no_memory(start: Start):
     server = start()
-    for number in range(400):
+    for number in range(200):
         with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
             connection.sendall(b"\xff" * 50)
-        if number == 100:
+        if number == 50:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wait_for(lambda: not server._clients)
-    assert server.counters["strangers"] + server.counters["displaced"] + server.counters["broken"] >= 300
+    assert server.counters["strangers"] + server.counters["displaced"] + server.counters["broken"] >= 150
     assert len(server.said) < 20  # type: ignore[attr-defined]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 << 10  # KiB
 
