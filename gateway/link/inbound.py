@@ -52,6 +52,8 @@ class Inbound:
             return None
         self.received = received
         self.dirty = True
+        if sequence > self.highest:
+            self.highest = sequence
         if sequence != self.in_order + 1:
             self._held[sequence] = message
             if sequence > self.highest:
@@ -60,8 +62,6 @@ class Inbound:
         self._untaken_frames += 1
         self._untaken_bytes += message.raw_bytes
         self.in_order = sequence
-        if sequence > self.highest:
-            self.highest = sequence
         return self._with_held(message) if self._held else (message,)
 
     def _with_held(self, message: "Message") -> "list[Message]":
