@@ -114,8 +114,10 @@ def _network(text: str) -> tuple[int, int, int]:
     """(family, length, leading bits) of a network in text. Raises FileRefused."""
     try:
         network = ipaddress.ip_network(text)
-    except ValueError as problem:
-        raise FileRefused(f"{text[:ADDRESS_SHOWN]!r} is no network: {problem}") from None
+    except ValueError:
+        raise FileRefused(
+            f"{text[:ADDRESS_SHOWN]!r} is no network; write ADDRESS/LENGTH, no bit set behind LENGTH"
+        ) from None
     family, length, number = network.version, network.prefixlen, int(network.network_address)
     if family == 6 and length >= _MAPPED_BITS and number >> 32 == 0xFFFF:
         family, length, number = 4, length - _MAPPED_BITS, number & 0xFFFFFFFF

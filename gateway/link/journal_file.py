@@ -105,7 +105,7 @@ def _last_chain(path: Path) -> str:
     with path.open("rb") as file:
         file.seek(0, os.SEEK_END)
         file.seek(max(file.tell() - _TAIL_BYTES, 0))
-        lines = file.read().split(b"\n")[:-1]
+        lines = file.read().split(b"\n")
     return next((found[1] for line in reversed(lines) if (found := chain_of(line))), "")
 
 

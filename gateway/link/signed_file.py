@@ -28,6 +28,7 @@ KEY_BYTES = 32
 VERSION_MAX = (1 << 63) - 1
 _LAST_LINE = re.compile(rb"(?:\A|\n)# ed25519 ([a-z]{1,16}) ([A-Za-z0-9+/]{86}==)\n?\Z")
 _TAIL_BYTES = 256
+SHOWN_MAX = 96  # characters of a file that an error repeats at once
 
 
 class FileRefused(GatewayError):
@@ -93,7 +94,7 @@ def words_of(content: bytes) -> dict[str, Any]:
     try:
         return tomllib.loads(content.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise FileRefused(f"no TOML: {problem}") from None
+        raise FileRefused(f"no TOML: {_line(str(problem))}") from None
     except RecursionError:
         raise FileRefused("no TOML: nested too deeply") from None
 
@@ -112,8 +113,13 @@ def raise_floor(floors: Floors, kind: str, version: int) -> None:
 def first_problem(problem: ValidationError) -> str:
     """The first thing that is wrong with a file, in one line."""
     error = problem.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in error["loc"]) or "the file"
-    return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+    place = ".".join(_line(str(part)) for part in error["loc"]) or "the file"
+    return f"{place}: {_line(error['msg'].removeprefix('Value error, '))}"
+
+
+def _line(text: str) -> str:
+    """What a file says, fit for one line of ours."""
+    return " ".join(text.split())[:SHOWN_MAX]
 
 
 def read(path: Path) -> bytes:
