@@ -108,6 +108,7 @@ def test_each_refusal_has_its_word_and_its_counter_and_ends_the_stream(reason: R
         sealed_inside(desk.said(bytes(8192), flags=COMPRESSED, raw_bytes=limits.LINK_RAW_BYTES_MAX + 1)),
         sealed_inside(desk.said(flags=COMPRESSED, raw_bytes=2**32 - 1)),
     ],
+    ids=("shorter than it is", "beyond the ratio", "beyond the bound", "four gigabytes"),
 )
 def test_a_raw_length_that_lies_is_refused_before_anything_is_unpacked(frame: bytes):
     stream = desk.line()[1]

@@ -31,7 +31,8 @@ def repeated(schema: int, body: memoryview, raw_bytes: int) -> bytes:
     """Stands in for the codec: a body unpacks to copies of itself; `schema` 666 is no body, 667 comes out short."""
     if schema == 666:
         raise ValueError("no body")
-    return (bytes(body) * raw_bytes)[: raw_bytes - (schema == 667)]
+    copies = raw_bytes // max(1, len(body)) + 1
+    return (bytes(body) * copies)[: raw_bytes - (schema == 667)]
 
 
 PRIVATE_1, PRIVATE_2 = entropy_of(1)(32), entropy_of(2)(32)
