@@ -26,11 +26,14 @@ class VaultConnection:
         """Raises ConfigurationError (address, token), CapabilityError (the extra `vault` is not installed)."""
         self._token_file, self._lock = token_file, threading.Lock()
         self._hvac, self._requests = _libraries()
+        session = self._requests.Session()
+        session.trust_env = False  # no proxy and no .netrc of the environment sees the token
+        session.verify = str(authority_file) if authority_file else True
         self._client = self._hvac.Client(
             url=_checked(url),
             token=_token(token_file),
             timeout=timeout_ns / 1e9,
-            verify=str(authority_file) if authority_file else True,
+            session=session,
             namespace=namespace or None,
             allow_redirects=False,  # a redirect would take the token along
         )

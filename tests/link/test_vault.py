@@ -1,0 +1,362 @@
+"""The adapter for Vault and OpenBao, through hvac, against a Vault that answers as the real one does (fake_vault.py)."""
+
+import base64
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import CapabilityError, ConfigurationError
+from gateway.link import key_certificate, secret_file
+from gateway.link.key_address import open_key_service
+from gateway.link.key_service import DAILY, HOURLY, KeyRefusal, KeyRefused, Wrapped
+from gateway.link.keyring import Keyring
+from gateway.link.vault import VaultKeyService
+from tests.link.fake_vault import TOKEN, FakeVault, TransitKey, Version
+from tests.link.key_desk import DAY, HOUR, NOW_NS, SECOND_NS, Clock
+
+pytest.importorskip("hvac", reason="the extra `vault` is not installed")
+
+TIMEOUT_NS = 400_000_000
+HOUR_PATH = f"gateway-link/hourly/{HOUR}"
+
+
+@pytest.fixture
+def vault() -> Iterator[FakeVault]:
+    fake = FakeVault()
+    fake.keys = {
+        "gateway-link": TransitKey("aes256-gcm96", derived=True),
+        "gateway-link-node-1": TransitKey("ed25519"),
+        "gateway-link-node-2": TransitKey("ed25519"),
+    }
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    secret_file.create(tmp_path / "token", TOKEN.encode() + b"\n", "token")
+    return tmp_path / "token"
+
+
+Connect = Callable[..., VaultKeyService]
+
+
+@pytest.fixture
+def connect(vault: FakeVault, token_file: Path) -> Iterator[Connect]:
+    made: list[VaultKeyService] = []
+
+    def connect(**words: object) -> VaultKeyService:
+        settings = {"token_file": token_file, "timeout_ns": TIMEOUT_NS, "now_ns": Clock()} | words
+        made.append(VaultKeyService(vault.url, **settings))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield connect
+    for each in made:
+        each.close()
+
+
+def refusal(call: Callable[[], object]) -> KeyRefused:
+    with pytest.raises(KeyRefused) as refused:
+        call()
+    assert "\n" not in str(refused.value) and TOKEN not in str(refused.value)
+    return refused.value
+
+
+def test_two_regions_get_the_same_secret_which_nobody_saw_in_the_clear(vault: FakeVault, connect: Connect):
+    paris, lyon = connect(), connect()
+    wrapped = paris.wrapped(HOURLY, HOUR)
+    assert lyon.wrapped(HOURLY, HOUR) == wrapped and Wrapped.unpack(wrapped).generation == 1
+    secret = paris.unwrap(wrapped)
+    assert lyon.unwrap(wrapped) == secret and len(secret) == 32
+    assert paris.unwrap(paris.wrapped(HOURLY, HOUR + 1)) != secret
+    assert base64.b64encode(secret).decode() not in str(vault.values)
+    asked = " ".join(vault.requests)
+    assert "datakey/wrapped/gateway-link" in asked and "datakey/plaintext" not in asked
+    assert asked.count("datakey") == 2, "a data key for each hour, whoever was first"
+
+
+def test_a_keyring_lives_on_vault_and_its_certificates_check(connect: Connect):
+    paris, lyon = Keyring(connect(), 1, (2,)), Keyring(connect(), 2, (1,))
+    for keyring in (paris, lyon):
+        keyring.refresh(NOW_NS)
+        assert keyring.problem == "" and keyring.risk_allowed(NOW_NS)
+    assert paris.hourly(HOUR + 2) == lyon.hourly(HOUR + 2) is not None
+    keys = paris.day_keys(DAY)
+    assert keys is not None and lyon.verified_key(keys.certificate, 1, DAY) == keys.public_key
+    assert lyon.verified_key(keys.certificate, 2, DAY) is None
+
+
+def test_two_regions_that_are_first_at_once_agree(vault: FakeVault, connect: Connect):
+    services = [connect() for _ in range(4)]
+    gate, got = threading.Barrier(4), []
+
+    def fetch(service: VaultKeyService) -> None:
+        gate.wait()
+        got.append(service.wrapped(HOURLY, HOUR))
+
+    threads = [threading.Thread(target=fetch, args=(service,)) for service in services]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 4 and len(set(got)) == 1 and len(vault.values[HOUR_PATH]) == 1
+
+
+def test_who_loses_the_race_reads_what_the_winner_wrote(vault: FakeVault, connect: Connect):
+    service = connect()
+    real = vault.answer
+
+    def overtaken(method: str, path: str, token: str | None, body: dict) -> dict | None:
+        if path.startswith("transit/datakey") and HOUR_PATH not in vault.values:
+            other = real("POST", path, token, body)
+            assert other is not None
+            vault.values[HOUR_PATH] = [Version({"ciphertext": other["ciphertext"]})]
+        return real(method, path, token, body)
+
+    vault.answer = overtaken  # type: ignore[method-assign]
+    wrapped = service.wrapped(HOURLY, HOUR)
+    assert Wrapped.unpack(wrapped).sealed.decode() == vault.values[HOUR_PATH][0].data["ciphertext"]  # type: ignore[index]
+    assert len(vault.values[HOUR_PATH]) == 1 and len(service.unwrap(wrapped)) == 32
+
+
+def test_a_wrapped_secret_opens_as_nothing_else(vault: FakeVault, connect: Connect):
+    service = connect()
+    wrapped = service.wrapped(HOURLY, HOUR)
+    service.wrapped(HOURLY, HOUR + 1)
+    moved = Wrapped(HOURLY, HOUR + 1, 1, Wrapped.unpack(wrapped).sealed).pack()
+    refused = refusal(lambda: service.unwrap(moved))
+    assert refused.reason is KeyRefusal.DAMAGED and "message authentication failed" in str(refused)
+    for sealed in (b"plain", b"vault:v9:AAAA", b"vault:v1:AAAA", b"vault:v1:!!", b"\xff\xfe"):
+        changed = Wrapped(HOURLY, HOUR, 1, sealed).pack()
+        assert refusal(lambda changed=changed: service.unwrap(changed)).reason is KeyRefusal.DAMAGED
+
+
+def test_a_revoked_secret_is_replaced_and_its_old_version_destroyed(vault: FakeVault, connect: Connect):
+    service = connect()
+    keyring = Keyring(connect(), 1)
+    keyring.refresh(NOW_NS)
+    old, wrapped = keyring.hourly(HOUR), service.wrapped(HOURLY, HOUR)
+    assert service.revoke(HOURLY, HOUR) == 2
+    assert vault.values[HOUR_PATH][0].destroyed and vault.values[HOUR_PATH][0].data is None
+    assert refusal(lambda: service.unwrap(wrapped)).reason is KeyRefusal.REVOKED
+    keyring.refresh(NOW_NS + SECOND_NS)
+    assert keyring.hourly(HOUR) not in (old, None) and keyring.counters["revoked"] == 1
+    assert service.revoke(HOURLY, HOUR + 1) == 2, "what is held was generation 1"
+    assert service.revoke(DAILY, DAY + 2) == 1, "a period that nobody asked for yet"
+
+
+def test_what_is_deleted_or_destroyed_in_the_store_is_revoked(vault: FakeVault, connect: Connect):
+    service, keyring = connect(), Keyring(connect(), 1)
+    keyring.refresh(NOW_NS)
+    version = vault.values[HOUR_PATH][0]
+    for version.deleted, version.destroyed in (("2026-01-05T10:21:00Z", False), ("", True)):
+        assert refusal(lambda: service.wrapped(HOURLY, HOUR)).reason is KeyRefusal.REVOKED
+    keyring.refresh(NOW_NS + SECOND_NS)
+    assert keyring.hourly(HOUR) is None and keyring.hourly(HOUR + 1) is not None
+    assert service.revoke(HOURLY, HOUR) == 2
+    keyring.refresh(NOW_NS + SECOND_NS)
+    assert keyring.hourly(HOUR) is not None
+
+
+def test_a_revocation_whose_old_version_stays_says_so(vault: FakeVault, connect: Connect):
+    service = connect()
+    service.wrapped(HOURLY, HOUR)
+    vault.forbidden.append(r"POST secret/destroy/.*")
+    refused = refusal(lambda: service.revoke(HOURLY, HOUR))
+    assert refused.reason is KeyRefusal.NOT_ALLOWED and "old version still stands" in str(refused)
+    assert len(vault.values[HOUR_PATH]) == 2
+
+
+def test_a_rotated_key_of_the_service_opens_and_checks_what_the_old_one_made(vault: FakeVault, connect: Connect):
+    service = connect()
+    wrapped, certificate = service.wrapped(HOURLY, HOUR), service.certify(1, bytes(32), DAY)
+    secret = service.unwrap(wrapped)
+    for key in vault.keys.values():
+        key.versions.append(bytes(range(32)))
+    assert service.unwrap(wrapped) == secret
+    assert len(service.unwrap(service.wrapped(HOURLY, HOUR + 1))) == 32
+    fresh, authority = service.certify(1, bytes(32), DAY), service.authority(1)
+    assert [key_certificate.read(each).key_version for each in (certificate, fresh)] == [1, 2]
+    for each in (certificate, fresh):
+        assert key_certificate.check(each, authority, 1, DAY, 1) == bytes(32)
+    vault.keys["gateway-link-node-1"].decryption_min = vault.keys["gateway-link"].decryption_min = 2
+    with pytest.raises(KeyRefused):
+        key_certificate.check(certificate, service.authority(1), 1, DAY, 1)
+    refused = refusal(lambda: service.unwrap(wrapped))
+    assert refused.reason is KeyRefusal.DAMAGED and "too old" in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason", "words"),
+    [
+        (400, b'{"errors":["bad things"]}', KeyRefusal.FAULT, "bad things"),
+        (403, b'{"errors":["permission denied"]}', KeyRefusal.NOT_ALLOWED, "permission denied"),
+        (
+            403,
+            b'{"errors":["2 errors occurred:\\n\\t* permission denied\\n\\t* invalid token\\n\\n"]}',
+            KeyRefusal.NOT_ALLOWED,
+            "invalid token",
+        ),
+        (404, b'{"errors":["no handler for route \\"secret/\\". route entry not found."]}', KeyRefusal.FAULT, "no handler"),
+        (405, b'{"errors":["unsupported operation"]}', KeyRefusal.FAULT, "unsupported"),
+        (412, b'{"errors":["required index state not present"]}', KeyRefusal.FAULT, "index state"),
+        (429, b'{"errors":["request path: rate limit quota exceeded"]}', KeyRefusal.RATE, "quota"),
+        (500, b'{"errors":["1 error occurred:\\n\\t* internal error\\n\\n"]}', KeyRefusal.FAULT, "internal error"),
+        (500, b"<html>a proxy speaks</html>", KeyRefusal.FAULT, "InternalServerError"),
+        (502, b'{"errors":["upstream"]}', KeyRefusal.FAULT, "upstream"),
+        (503, b'{"errors":["Vault is sealed"]}', KeyRefusal.SEALED, "Vault is sealed"),
+        (501, b'{"errors":["not initialized"]}', KeyRefusal.SEALED, "not initialized"),
+        (307, b"", KeyRefusal.FAULT, "none of Vault's"),
+        (200, b"not json", KeyRefusal.FAULT, "none of Vault's"),
+        (200, b"[]", KeyRefusal.FAULT, "none of Vault's"),
+        (200, b'{"data": []}', KeyRefusal.FAULT, "none of Vault's"),
+        (200, b'{"data": {"data": {}}}', KeyRefusal.FAULT, "no version"),
+        (200, b'{"data": {"data": {}, "metadata": {"version": 0}}}', KeyRefusal.FAULT, "no version"),
+        (200, b'{"data": {"data": {"ciphertext": 7}, "metadata": {"version": 1}}}', KeyRefusal.FAULT, "no wrapped secret"),
+        (204, b"", KeyRefusal.FAULT, "none of Vault's"),
+    ],
+)
+def test_whatever_vault_answers_there_is_one_line_with_its_reason(
+    vault: FakeVault, connect: Connect, status: int, body: bytes, reason: KeyRefusal, words: str
+):
+    service = connect()
+    kind = "text/html" if body.startswith(b"<") else "application/json"
+    vault.fail_next = [(status, body, kind)]
+    refused = refusal(lambda: service.wrapped(HOURLY, HOUR))
+    assert (refused.reason, vault.fail_next) == (reason, []) and words in str(refused)
+    assert len(vault.requests) == 1, "a redirect is not followed, a failure not repeated"
+    assert len(service.wrapped(HOURLY, HOUR)) > 12, "the next call is served"
+
+
+def test_a_sealed_vault_is_an_outage_that_takes_nothing_away(vault: FakeVault, connect: Connect):
+    keyring = Keyring(connect(), 1)
+    keyring.refresh(NOW_NS)
+    vault.sealed = True
+    before = len(vault.requests)
+    keyring.refresh(NOW_NS + SECOND_NS)
+    assert len(vault.requests) == before + 1 and keyring.counters["SEALED"] == 1
+    assert keyring.risk_allowed(NOW_NS) and "sealed" in keyring.problem
+    vault.sealed = False
+    keyring.refresh(NOW_NS + SECOND_NS)
+    assert keyring.problem == ""
+
+
+@pytest.mark.parametrize("stalled", [r"GET secret/data/.*", r"POST transit/decrypt/.*"])
+def test_a_vault_that_does_not_answer_is_left_in_time(vault: FakeVault, connect: Connect, stalled: str):
+    service = connect()
+    wrapped = service.wrapped(HOURLY, HOUR)
+    vault.stalled = stalled
+    began = time.monotonic()
+    refused = refusal(lambda: service.unwrap(wrapped))
+    assert refused.reason is KeyRefusal.UNREACHABLE and "no answer in time" in str(refused)
+    assert time.monotonic() - began < 2
+    vault.stalled = ""
+    assert len(service.unwrap(wrapped)) == 32
+
+
+def test_a_vault_that_is_not_there_is_unreachable(vault: FakeVault, connect: Connect):
+    service = connect()
+    vault.close()
+    assert refusal(lambda: service.wrapped(HOURLY, HOUR)).reason is KeyRefusal.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "call"),
+    [
+        (r"GET secret/data/.*", "wrapped"),
+        (r"POST transit/datakey/wrapped/gateway-link", "wrapped"),
+        (r"POST secret/data/.*", "wrapped"),
+        (r"POST transit/decrypt/gateway-link", "unwrap"),
+        (r"POST transit/sign/gateway-link-node-1", "certify"),
+        (r"GET transit/keys/gateway-link-node-1", "authority"),
+    ],
+)
+def test_what_a_policy_forbids_is_not_allowed(vault: FakeVault, connect: Connect, forbidden: str, call: str):
+    service = connect()
+    wrapped = service.wrapped(DAILY, DAY)
+    vault.forbidden.append(forbidden)
+    calls: dict[str, Callable[[], object]] = {
+        "wrapped": lambda: service.wrapped(HOURLY, HOUR),
+        "unwrap": lambda: service.unwrap(wrapped),
+        "certify": lambda: service.certify(1, bytes(32), DAY),
+        "authority": lambda: service.authority(1),
+    }
+    assert refusal(calls[call]).reason is KeyRefusal.NOT_ALLOWED
+
+
+def test_keys_that_are_absent_or_of_another_kind_are_named(vault: FakeVault, connect: Connect):
+    service = connect()
+    assert "gateway-link-node-7" in str(refusal(lambda: service.authority(7)))
+    vault.keys["gateway-link-node-7"] = TransitKey("aes256-gcm96")
+    assert "gateway-link-node-7 is no Ed25519 key" in str(refusal(lambda: service.certify(7, bytes(32), DAY)))
+    del vault.keys["gateway-link"]
+    assert "encryption key not found" in str(refusal(lambda: service.wrapped(HOURLY, HOUR)))
+
+
+def test_periods_that_are_far_from_now_are_not_even_asked_for(vault: FakeVault, connect: Connect):
+    service = connect()
+    assert refusal(lambda: service.wrapped(HOURLY, HOUR + 5)).reason is KeyRefusal.EARLY
+    assert refusal(lambda: service.revoke(DAILY, DAY - 9)).reason is KeyRefusal.LATE
+    assert refusal(lambda: service.certify(1, bytes(32), DAY + 3)).reason is KeyRefusal.EARLY
+    assert refusal(lambda: service.unwrap(b"garbage")).reason is KeyRefusal.DAMAGED
+    assert vault.requests == [] and vault.values == {}
+
+
+def test_the_token_is_read_again_at_each_call_so_that_an_agent_may_renew_it(
+    vault: FakeVault, connect: Connect, token_file: Path
+):
+    service = connect()
+    service.wrapped(HOURLY, HOUR)
+    vault.tokens = {"hvs.renewed"}
+    assert refusal(lambda: service.wrapped(HOURLY, HOUR)).reason is KeyRefusal.NOT_ALLOWED
+    token_file.write_text("hvs.renewed\n")
+    service.wrapped(HOURLY, HOUR)
+    token_file.chmod(0o644)
+    refused = refusal(lambda: service.wrapped(HOURLY, HOUR))
+    assert refused.reason is KeyRefusal.NOT_ALLOWED and "others may read" in str(refused)
+
+
+def test_the_token_may_come_from_the_environment_and_must_come_from_somewhere(
+    vault: FakeVault, connect: Connect, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("VAULT_TOKEN", raising=False)
+    with pytest.raises(ConfigurationError, match="VAULT_TOKEN"):
+        connect(token_file=None)
+    monkeypatch.setenv("VAULT_TOKEN", TOKEN)
+    assert connect(token_file=None).wrapped(HOURLY, HOUR)
+
+
+def test_a_proxy_that_the_environment_names_never_sees_the_token(connect: Connect, monkeypatch: pytest.MonkeyPatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert connect().wrapped(HOURLY, HOUR)
+
+
+def test_a_token_leaves_this_host_over_tls_only(token_file: Path):
+    for url in ("http://10.0.0.1:8200", "http://vault.example", "ftp://127.0.0.1", "127.0.0.1:8200", "https://"):
+        with pytest.raises(ConfigurationError, match="write https"):
+            VaultKeyService(url, token_file=token_file)
+
+
+def test_one_word_of_the_configuration_names_mounts_namespace_and_token(token_file: Path):
+    fake = FakeVault(transit="link-transit", store="link-kv")
+    fake.namespace = "desk"
+    fake.keys["gateway-link-node-1"] = TransitKey("ed25519")
+    try:
+        service = open_key_service(f"vault:{fake.url}/link-transit,store=link-kv,token={token_file},namespace=desk")
+        assert service.authority(1).keys() == {1}
+        assert TOKEN not in repr(service)
+    finally:
+        fake.close()
+
+
+def test_without_hvac_there_is_one_line_that_names_the_extra(monkeypatch: pytest.MonkeyPatch, token_file: Path):
+    monkeypatch.setitem(sys.modules, "hvac", None)
+    with pytest.raises(CapabilityError, match=r"extra `vault`; mend: pip install 'bypass-gateway\[vault\]'"):
+        VaultKeyService("https://127.0.0.1:8200", token_file=token_file)
