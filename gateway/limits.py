@@ -116,7 +116,7 @@ assert LINK_WINDOW_RECORDS & (LINK_WINDOW_RECORDS - 1) == 0
 LINK_SLOT_BYTES = 128
 LINK_RING_DEPTH = 1 << 16  # 8 MiB: some 60 ms of the busiest second
 LINK_SCAN_ROWS = 512  # of the order table, the books or a side that a scan looks at in one turn of core
-LINK_SCAN_ROOM = LINK_RING_DEPTH // 2  # slots that a scan leaves to live records
+LINK_SCAN_ROWS_BUSY = 64  # the same in a turn that had other work
 LINK_TAKEN_PER_TURN = 64  # records of link_core
 
 # Regional link: process and configuration
@@ -208,7 +208,7 @@ assert INSTRUMENTS_MAX == 1 << 16
 assert PRICE_LIMIT + 64 * TICK_MAX < 1 << 63, "the first price of a leaf is representable"
 assert PACKET_MESSAGES_MAX * 2 <= FRAME_BYTES_MAX
 assert SESSION_MESSAGE_BYTES_MAX + 22 <= 512 <= REPORT_SLOT_BYTES - 32, "a report in its packet fits inbox and ring"
-assert 4 * LINK_SCAN_ROWS <= LINK_SCAN_ROOM, "a turn of a scan finds room"
+assert 4 * LINK_SCAN_ROWS <= LINK_RING_DEPTH // 2, "a turn of a scan finds room"
 assert SESSION_HEARTBEAT_NS * 10 <= SESSION_SILENT_NS
 assert HEARTBEAT_NS * 10 <= min(CONTROL_STALE_NS, CORE_STALE_NS)
 

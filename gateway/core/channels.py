@@ -7,6 +7,7 @@ from gateway.core import arbitrate
 from gateway.core.book import begin_session
 from gateway.core.events import on_events, say
 from gateway.core.kernel import kernel, leaf
+from gateway.core.link_tap import tell_run
 from gateway.core.memory import call_decoder, load_i64, load_u32, store_i64, store_u32
 from gateway.core.recovery import begin_run, note_lost
 from gateway.core.requests import send_request
@@ -56,6 +57,7 @@ def on_run(core, feed):
         begin_run(healing, load_u32(feed + FEED.channel), first)
     if load_u32(feed + FEED.role) != SNAPSHOTS or healing == 0:
         begin_session(load_i64(core + CORE.store), first)
+        tell_run(load_i64(core + CORE.tap), first)
 
 
 @kernel

@@ -4,10 +4,11 @@ Called by channels.py with what a decoder gave. Hard rule: an event changes its 
 """
 
 from gateway.core.admission import admit
-from gateway.core.book import apply_event, prefetch_ahead, prefetch_events
+from gateway.core.book import prefetch_ahead, prefetch_events
 from gateway.core.carried import carry
 from gateway.core.counters import add_to
 from gateway.core.kernel import kernel
+from gateway.core.link_tap import QUIET, apply_and_tell, tell_news
 from gateway.core.memory import call_strategy, load_i64, load_u8, load_u32, store_i64, store_u8, store_u32
 from gateway.core.order_prefetch import prefetch_gate
 from gateway.core.quality import judge
@@ -36,6 +37,7 @@ def on_events(core, feed, events, count):
     """⑤ → ⑥ → ⑦ → ⑧ for each event, in the venue's order."""
     store, counters = load_i64(core + CORE.store), load_i64(core + CORE.counters)
     quality, healing = load_i64(core + CORE.quality), load_i64(core + CORE.healing)
+    tap = load_i64(core + CORE.tap)
     add_to(counters + COUNTERS.events, count)
     prefetch_events(store, events, count)
     prefetch_gate(load_i64(core + CORE.path), load_i64(core + CORE.intents), events, count)
@@ -44,7 +46,7 @@ def on_events(core, feed, events, count):
         prefetch_ahead(store, events, index, count)
         if healing != 0 and not goes_on(core, feed, event, counters):
             continue
-        changed = apply_event(store, event, counters)
+        changed = apply_and_tell(tap, store, event, counters, 0)
         if quality != 0:
             judge(quality, event, changed)
         kind = load_u8(event + EVENT.kind)
@@ -66,7 +68,7 @@ def name_instrument(core, event):
 @kernel
 def goes_on(core, feed, event, counters):
     """Whether an event takes the common way: not what waits for a snapshot, nor what is part of one."""
-    healing, store = load_i64(core + CORE.healing), load_i64(core + CORE.store)
+    healing, tap = load_i64(core + CORE.healing), load_i64(core + CORE.tap)
     of_snapshot = load_u32(feed + FEED.role) == SNAPSHOTS
     if load_u8(event + EVENT.kind) == EVENT_GAP:
         # the decoder could not read it, and nobody sends it again
@@ -77,11 +79,12 @@ def goes_on(core, feed, event, counters):
     if verdict == HEAL_APPLY and not of_snapshot:
         return True
     if verdict != HEAL_PASS:
-        apply_event(store, event, counters)
+        apply_and_tell(tap, load_i64(core + CORE.store), event, counters, QUIET)
         if load_u8(event + EVENT.kind) == EVENT_INSTRUMENT:
             name_instrument(core, event)
     if verdict == HEAL_DONE:
-        replay_kept(healing, feed, load_u32(event + EVENT.instrument), counters)
+        replay_kept(healing, feed, load_u32(event + EVENT.instrument), counters, tap)
+        tell_news(tap, event)
         on_event(core, event)
     return False
 
@@ -116,5 +119,5 @@ def say(core, kind, first, count, flags):
     store_i64(event + EVENT.quantity, count)
     store_i64(event + EVENT.time_receive_ns, load_i64(core + CORE.now_ns))
     store_u32(event + EVENT.kind, kind | flags << 16)
-    apply_event(load_i64(core + CORE.store), event, load_i64(core + CORE.counters))
+    apply_and_tell(load_i64(core + CORE.tap), load_i64(core + CORE.store), event, load_i64(core + CORE.counters), 0)
     on_event(core, event)

@@ -15,12 +15,14 @@ from numba import cfunc, types
 from gateway import limits
 from gateway.core import arbitrate, ring
 from gateway.core.adoption import open_new_risk, use_up
+from gateway.core.book_link import take_link
 from gateway.core.channels import channel_at, deliver, drain_feed
 from gateway.core.counters import add_to, count_reason
 from gateway.core.events import on_event
 from gateway.core.external import take_external
 from gateway.core.kernel import kernel, leaf
 from gateway.core.lines import find_line
+from gateway.core.link_scan import scan_turn
 from gateway.core.marks import sweep_marks
 from gateway.core.memory import (
     load_i64,
@@ -67,10 +69,14 @@ TIME_CHECK_NS = limits.TIME_CHECK_NS
 def turn(core):
     """One turn: up to 64 records of each ring, worked through to the end. Negative once the input has ended."""
     worked = take_records(core, core + CORE.frames) + take_records(core, core + CORE.session)
+    if load_i64(core + CORE.mirror) != 0:
+        worked += take_link(core)
     if worked != 0:
         faults = load_u32(load_i64(core + CORE.intents) + INTENTS.faults)
         store_i64(load_i64(core + CORE.counters) + COUNTERS.strategy_faults, faults)
     worked += take_external(core)
+    if load_i64(core + CORE.tap) != 0:
+        worked += scan_turn(load_i64(core + CORE.tap), worked)
     if worked != 0:
         return worked
     add_to(core + CORE.idle_turns, 1)

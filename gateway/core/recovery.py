@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from gateway import limits
-from gateway.core.book import apply_event
 from gateway.core.book_channels import CHANNEL as BOOK_CHANNEL
 from gateway.core.book_channels import channel_at, channel_now
 from gateway.core.book_rows import BOOK, book_of
 from gateway.core.counters import count_reason
 from gateway.core.kept_events import EVENT, HEALING, KEPT, ROW, drop_list, keep, kept_at, row_at
 from gateway.core.kernel import kernel, leaf
+from gateway.core.link_tap import QUIET, apply_and_tell
 from gateway.core.memory import address_of, load_i64, load_u8, load_u32, store_i64, store_u32
 from gateway.layout import dtype, offsets, size, value
 
@@ -265,8 +265,8 @@ def release(row):
 
 
 @kernel
-def replay_kept(healing, feed, instrument, counters):
-    """Behind the end of a snapshot: what was kept beyond it goes to the book. Returns how many events did."""
+def replay_kept(healing, feed, instrument, counters, tap):
+    """Behind the end of a snapshot: what was kept beyond it goes to the book, and by `tap` to the link. How many did."""
     channel, store = channel_row(healing, told_of(healing, feed, instrument)), load_i64(healing + HEALING.store)
     row = row_at(healing, instrument)
     snapshot, link, applied = load_i64(row + ROW.snapshot), load_u32(row + ROW.head), 0
@@ -276,7 +276,7 @@ def replay_kept(healing, feed, instrument, counters):
         kept = kept_at(healing, link - 1)
         link = load_u32(kept + KEPT.next)
         if load_i64(kept + EVENT.sequence) > snapshot:
-            apply_event(store, kept, counters)
+            apply_and_tell(tap, store, kept, counters, QUIET)
             applied += 1
     release(row)
     store_i64(row + ROW.applied, max(snapshot, 0))

@@ -50,6 +50,13 @@ def room(writer):
 
 
 @leaf
+def room_now(writer):
+    """The same with the reader's cursor looked at: for who leaves room to others."""
+    store_i64(writer + WRITER.cursor_cached, acquire(load_i64(writer + WRITER.header) + HEADER.cursor))
+    return load_i64(writer + WRITER.depth) - (load_i64(writer + WRITER.position) - load_i64(writer + WRITER.cursor_cached))
+
+
+@leaf
 def claim(writer):
     """Address of the slot to fill, or 0 when the reliable reader has not freed one."""
     header = load_i64(writer + WRITER.header)

@@ -263,7 +263,10 @@ struct link_mirror {
     uint64_t store;     /* struct book_store */
     uint32_t state;     /* enum link_mirror_state */
     uint32_t scan;      /* number of the one being followed */
-    uint64_t sequence;  /* of the last record taken, as its source numbers them */
+    uint64_t instruments;
+    uint64_t counters;  /* struct core_counters */
+    uint64_t sequence;  /* of the last record taken, as its source numbers them; 0: any may come */
+    uint64_t whole;     /* books settled in the scan being followed */
     uint64_t applied;   /* live records */
     uint64_t scanned;   /* records of scans */
     uint64_t passed;    /* records passed over */

@@ -48,7 +48,7 @@ class Channel:
         if verdict != PASS:
             apply_event(address_of(self.store), addresses[2], addresses[3])
         if verdict == DONE:
-            replay_kept(addresses[0], feed, instrument, addresses[3])
+            replay_kept(addresses[0], feed, instrument, addresses[3], 0)
         return verdict
 
     def level(self, sequence, price, quantity, instrument=0):
