@@ -241,7 +241,8 @@ class Feed(Section):
         r"^[a-z0-9][a-z0-9_]{0,31}$",
         "a shipped definition",
         "Feed that is followed: `itch50`, `cme_mdp3`, `deribit`, `euronext_optiq`, `coinbase_derivatives`, `binance_sbe`; "
-        "for recorded sessions `binance_spot`, `binance_usdm`, `coinbase`, `kraken`, `okx`, `deribit_json`.",
+        "for recorded sessions `binance_spot`, `binance_usdm`, `coinbase`, `kraken`, `okx`, `deribit_json`; `link`: "
+        "the books of another region, which `[link]` mirrors.",
     )
     definition: str = Field("", description="Feed definition file (TOML) instead of a shipped one.")
     schema_file: str = Field("", description="The venue's SBE schema (XML), for feeds that have one.")

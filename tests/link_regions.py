@@ -19,6 +19,7 @@ from gateway.core.book_store import OwnedStore
 from gateway.core.link_tap import make_tap
 from gateway.core.memory import address_of
 from gateway.core.strategy_file import load_strategy
+from gateway.link.join import Join
 from gateway.link.records import SLOT, RecordReader, RecordWriter
 from gateway.native import address, ffi
 from tests.book_twins import event_rows
@@ -110,7 +111,7 @@ class Mirror:
         self.counters = np.zeros(1, layout.dtype("core_counters"))
         self.listings = np.zeros(instruments, layout.dtype("instrument"))
         self.ring = Ring(1 << 13, limits.LINK_SLOT_BYTES)
-        self.writer = RecordWriter(self.ring.writer)
+        self.writer, self.join = RecordWriter(self.ring.writer), Join()
         self.mirror, self._keep = make_mirror(
             store=self.store.address,
             instruments=instruments,
@@ -142,9 +143,9 @@ class Mirror:
             self.core[name] = where
         self._keep += keep
 
-    def give(self, rows: np.ndarray, at_most: int = 1 << 30) -> None:
-        """Records arrive, and core works through them."""
-        rows = rows[:at_most]
+    def give(self, rows: np.ndarray, whole: bool = False) -> None:
+        """Records arrive, and core works through them; `whole`: those too that a reader of streams leaves out."""
+        rows = rows if whole else self.join.take(rows)
         while len(rows):
             rows = rows[self.writer.put(rows) :]
             self.work()

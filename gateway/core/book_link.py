@@ -6,19 +6,20 @@
                                   └─ SILENT     the source is not heard: stale, until LINK_UP or its next record
 
             SCAN_BEGIN            SCAN_END             LINK_DOWN
-    WAITING ──────────► SCANNING ──────────► LIVE ◄────────────► SILENT
-       ▲                   │                  │      LINK_UP       │
-       └── LOST, a hole in the order, a RUN within the scan ───────┘
+    WAITING ──────────► SCANNING ──────────► LIVE ────────────► SILENT
+       ▲                 │    ▲               │  ◄────────────    │
+       │                 │    └─ SCAN_BEGIN ──┤   LINK_UP, or     │
+       └─ LOST, a RUN ◄──┘                    │   a record        │
+       └─ LOST ◄──────────────────────────────┴───────────────────┘
 
-Hard rule: a record is copied before it is looked at, and applied only in the source's order without a hole; what breaks it
-makes every book stale before anything else is read.
+Hard rule: a record is copied before it is looked at, and applied once, in the source's order; what breaks it makes every
+book stale before anything else is read.
 """
 
 from gateway.core import ring
 from gateway.core.book import prefetch_ahead, prefetch_events
 from gateway.core.book_link_events import on_mirrored_run, on_opened, on_record_event
 from gateway.core.book_link_scan import (
-    LIVE,
     MIRROR,
     NAMED,
     SCANNING,
@@ -90,16 +91,21 @@ def take_record(core, mirror, slot, event):
         else:
             wake(core, mirror)
         return
-    last = load_i64(mirror + MIRROR.sequence)
-    if sequence > 0 and sequence <= last:
+    if sequence > 0 and sequence <= load_i64(mirror + MIRROR.sequence):
         add_to(mirror + MIRROR.passed, 1)  # the link was started again and says it twice
         return
     if load_u32(mirror + MIRROR.state) == SILENT:
         wake(core, mirror)
-    if kind == LOST or sequence <= 0 or (last != 0 and sequence != last + 1):
+    if kind == LOST or sequence <= 0:
         lose(core, mirror)
-    store_i64(mirror + MIRROR.sequence, max(sequence, 0))
-    if kind != LOST and sequence > 0:
+    elif kind == SCAN_BEGIN:
+        lose(core, mirror)
+        store_i64(mirror + MIRROR.sequence, sequence)
+        begin_mirror(mirror, slot)
+    elif load_u32(mirror + MIRROR.state) == WAITING:
+        add_to(mirror + MIRROR.passed, 1)
+    else:
+        store_i64(mirror + MIRROR.sequence, sequence)
         follow_record(core, mirror, slot, event, kind)
 
 
@@ -109,12 +115,8 @@ def follow_record(core, mirror, slot, event, kind):
     store, state = load_i64(mirror + MIRROR.store), load_u32(mirror + MIRROR.state)
     flags = load_u16(slot + SLOT.flags)
     store_u32(store + STORE.channel, load_u32(slot + SLOT.channel))
-    if kind == SCAN_BEGIN and state != LIVE:
-        break_order(load_i64(core + CORE.tap))
-        begin_mirror(mirror, slot)
-    elif state == WAITING:
-        add_to(mirror + MIRROR.passed, 1)
-    elif kind == RECORD:
+    store_u32(store + STORE.arrivals, load_u32(slot + SLOT.arrivals))
+    if kind == RECORD:
         on_record_event(core, mirror, event, flags, state)
     elif kind == RUN:
         on_mirrored_run(core, mirror, slot, state)
@@ -124,8 +126,6 @@ def follow_record(core, mirror, slot, event, kind):
         on_scanned(core, mirror, slot, event, kind)
     else:
         add_to(mirror + MIRROR.passed, 1)
-    if flags & JOINING == 0:
-        store_u32(store + STORE.arrivals, load_u32(slot + SLOT.arrivals))
 
 
 @inner

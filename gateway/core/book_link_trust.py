@@ -45,7 +45,6 @@ def announce(core, kind, instrument, flags):
 def lose(core, mirror):
     """The order is broken: every book, and each that may come, is stale until a scan has settled it."""
     store = load_i64(mirror + MIRROR.store)
-    add_to(mirror + MIRROR.lost, 1)
     for position in range(load_i64(store + STORE.used)):
         book = listed_book(store, position)
         set_trust(store, book, after_gap(load_u32(book + BOOK.flags), 1))
@@ -54,8 +53,10 @@ def lose(core, mirror):
         store_u32(row, after_gap(load_u32(row), 1))
     was = load_u32(mirror + MIRROR.state)
     store_u32(mirror + MIRROR.state, WAITING)
+    store_i64(mirror + MIRROR.sequence, 0)  # the next scan may be another source's
     break_order(load_i64(core + CORE.tap))
     if was != WAITING:
+        add_to(mirror + MIRROR.lost, 1)
         announce(core, GAP, 0, GAP_LOST)
 
 

@@ -85,7 +85,13 @@ def tell_while_scanning(tap, event, flags):
         book = book_of(store, load_u32(event + EVENT.instrument))
         if has_levels(book):  # its next part: nothing was emptied
             flags |= UNSCANNED
-    tell_event(tap, event, RECORD, flags, 0)
+    tell_before(tap, event, flags)
+
+
+@inner
+def tell_before(tap, event, flags):
+    """The record of an event, or of half of one, with the arrivals in front of it."""
+    tell_event(tap, event, RECORD, flags, load_u32(tap + TAP.arrivals_before), 0)
 
 
 @leaf
@@ -124,8 +130,8 @@ def tell_moved(tap, store, event, kind, flags):
         if before != 0:
             store_i64(half + EVENT.order_id, load_i64(event + EVENT.other_id) if kind == REPLACE else order_id)
         store_i64(half + EVENT.other_id, 0)
-        tell_event(tap, half, RECORD, flags | JOINING, 0)
-    tell_event(tap, event, RECORD, flags | before | after, 0)
+        tell_before(tap, half, flags | JOINING)
+    tell_before(tap, event, flags | before | after)
 
 
 @leaf
@@ -169,7 +175,7 @@ def is_sequence(event):
 def tell_overlaid(tap, store, event, flags):
     """A level that has another price now."""
     if load_i64(tap + TAP.row) == 0:
-        tell_event(tap, event, RECORD, flags | UNSCANNED, 0)  # there was none: nothing moved
+        tell_before(tap, event, flags | UNSCANNED)  # there was none: nothing moved
         return
     before = level_flag(tap, store, event, load_i64(tap + TAP.price_before), True)
     after = before
@@ -183,5 +189,5 @@ def tell_overlaid(tap, store, event, flags):
         if before == 0:
             store_i64(half + EVENT.price, load_i64(tap + TAP.price_before))
             store_i64(half + EVENT.quantity, 0)
-        tell_event(tap, half, RECORD, flags | JOINING, 0)
-    tell_event(tap, event, RECORD, flags | before | after, 0)
+        tell_before(tap, half, flags | JOINING)
+    tell_before(tap, event, flags | before | after)

@@ -28,24 +28,30 @@ BUY, SELL = value("SIDE_BUY"), value("SIDE_SELL")
 
 
 @leaf
-def write_head(tap, slot, kind, flags):
+def arrivals_now(tap):
+    """Orders that took a place in a queue, up to here."""
+    return load_u32(load_i64(tap + TAP.store) + STORE.arrivals)
+
+
+@leaf
+def write_head(tap, slot, kind, flags, arrivals):
     """The first 32 bytes of a claimed slot but its sequence word, which publishing writes."""
     store = load_i64(tap + TAP.store)
     store_i64(slot + SLOT.size, SIZE_WORD | kind << 32 | flags << 48)
     store_u32(slot + SLOT.channel, load_u32(store + STORE.channel))
-    store_u32(slot + SLOT.arrivals, load_u32(store + STORE.arrivals))
+    store_u32(slot + SLOT.arrivals, arrivals)
     store_i64(slot + SLOT.source_sequence, 0)
 
 
 @leaf
-def begin_record(tap, kind, flags):
+def begin_record(tap, kind, flags, arrivals):
     """The slot of the next record, its head written; 0: there is no room, and that is counted."""
     if load_i64(tap + TAP.lost) != 0 and tell_lost(tap) == 0:
         return miss(tap)
     slot = ring.claim(tap + TAP.out)
     if slot == 0:
         return miss(tap)
-    write_head(tap, slot, kind, flags)
+    write_head(tap, slot, kind, flags, arrivals)
     return slot
 
 
@@ -73,7 +79,7 @@ def tell_lost(tap):
     if ring.room_now(writer) < load_i64(writer + WRITER.depth) >> 2:
         return 0
     slot = ring.claim(writer)
-    write_head(tap, slot, LOST, 0)
+    write_head(tap, slot, LOST, 0, 0)
     write_words(tap, slot, load_i64(tap + TAP.lost), 0, 0)
     store_i64(tap + TAP.lost, 0)
     ring.publish(writer, slot)
@@ -101,9 +107,9 @@ def write_words(tap, slot, count, price, quantity):
 
 
 @leaf
-def tell_event(tap, event, kind, flags, priority):
+def tell_event(tap, event, kind, flags, arrivals, priority):
     """A record that holds an event."""
-    slot = begin_record(tap, kind, flags)
+    slot = begin_record(tap, kind, flags, arrivals)
     if slot != 0:
         write_line(tap, slot, 0, priority, 0)
         copy_bytes(slot + SLOT.event, event, EVENT_BYTES)
@@ -113,7 +119,7 @@ def tell_event(tap, event, kind, flags, priority):
 @inner
 def tell_words(tap, kind, count, price, quantity):
     """A record that holds none."""
-    slot = begin_record(tap, kind, 0)
+    slot = begin_record(tap, kind, 0, arrivals_now(tap))
     if slot != 0:
         write_words(tap, slot, count, price, quantity)
         ring.publish(tap + TAP.out, slot)
@@ -122,7 +128,7 @@ def tell_words(tap, kind, count, price, quantity):
 @inner
 def tell_book(tap, book, kind, flags):
     """A row of a book, as it is."""
-    slot = begin_record(tap, kind, flags)
+    slot = begin_record(tap, kind, flags, arrivals_now(tap))
     if slot == 0:
         return
     bids, asks = side_of(book, BUY), side_of(book, SELL)
@@ -152,7 +158,7 @@ def tell_listing(tap, instrument, flags):
     row = load_i64(tap + TAP.listings) + instrument * LISTING_BYTES
     if load_u32(row + LISTING.flags) & IN_USE == 0:
         return
-    slot = begin_record(tap, LISTING_KIND, flags)
+    slot = begin_record(tap, LISTING_KIND, flags, arrivals_now(tap))
     if slot == 0:
         return
     store_u32(slot + LISTING_RECORD.channel, load_u32(row + LISTING.channel))

@@ -142,7 +142,7 @@ def scan_orders(tap, store, rows):
         store_i64(event + EVENT.quantity, quantity)
         store_u32(event + EVENT.instrument, load_u16(row + ORDER.instrument))
         store_u8(event + EVENT.side, load_u8(row + ORDER.side))
-        tell_event(tap, event, ORDER_KIND, 0, load_u32(row + ORDER.priority))
+        tell_event(tap, event, ORDER_KIND, 0, load_u32(store + STORE.arrivals), load_u32(row + ORDER.priority))
     store_i64(tap + TAP.cursor, last)
     if last == end:
         enter(tap, LEVELS)
@@ -207,7 +207,7 @@ def tell_level(tap, store, book, number, event):
     store_i64(event + EVENT.order_id, load_u32(level + LEVEL.orders))
     store_u32(event + EVENT.instrument, load_u32(book + BOOK.instrument))
     store_u8(event + EVENT.side, number)
-    tell_event(tap, event, LEVEL_KIND, 0, 0)
+    tell_event(tap, event, LEVEL_KIND, 0, load_u32(store + STORE.arrivals), 0)
     store_i64(tap + TAP.price, price)
     store_u32(tap + TAP.begun, 1)
 

@@ -63,7 +63,7 @@ def apply_and_tell(tap, store, event, counters, quiet):
 @kernel
 def apply_told(tap, store, event, counters, quiet):
     """Applies an event and tells of it. What was applied before, or moves nothing, is not told."""
-    scanning = load_u32(tap + TAP.phase) != IDLE
+    scanning, arrivals = load_u32(tap + TAP.phase) != IDLE, load_u32(store + STORE.arrivals)
     if scanning:
         look_before(tap, event)
     changed = apply_event(store, event, counters)
@@ -77,7 +77,7 @@ def apply_told(tap, store, event, counters, quiet):
     if scanning:
         tell_while_scanning(tap, event, quiet)
     else:
-        tell_event(tap, event, RECORD, quiet, 0)
+        tell_event(tap, event, RECORD, quiet, arrivals, 0)
     return changed
 
 
@@ -95,7 +95,7 @@ def tell_opened(tap, store):
 def tell_news(tap, event):
     """An event that was told of without news is news now: its snapshot is complete."""
     if tap != 0:
-        tell_event(tap, event, RECORD, NEWS, 0)
+        tell_event(tap, event, RECORD, NEWS, load_u32(load_i64(tap + TAP.store) + STORE.arrivals), 0)
 
 
 @kernel

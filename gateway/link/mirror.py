@@ -27,6 +27,7 @@ class Mirror:
         self._writer = records.RecordWriter(instance.writer("link_core"))
         self._taken = taken
         self._waiting: deque[tuple[np.ndarray, Item | None]] = deque()
+        self._waiting.append((records.own_word(records.LOST), None))  # another life of ours told core of another join
         self._head = instance.rings["link_core"].view("ring_header")[0]
         self._places: deque[tuple[int, int]] = deque(maxlen=PLACES_MAX)  # place in the ring, source's position there
         self.silent = True  # core was told that the source is not heard

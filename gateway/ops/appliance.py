@@ -43,10 +43,11 @@ from gateway.ops.limit_block import (
     instrument_limits,
     named_limits,
 )
+from gateway.ops.link_ends import attach_link
 from gateway.sections import MICROSECOND_NS, PRICE_EXPONENT, endpoint, mac
 from gateway.stages import Io, Stage
 from gateway.venues.definition_file import load_definition
-from gateway.venues.feed import Feed, itch50
+from gateway.venues.feed import LINK_FEED, Feed, itch50, link_feed
 from gateway.venues.sbe_feed import sbe, schema_of
 from gateway.venues.websocket import VENUES, websocket_feed
 
@@ -254,6 +255,7 @@ class CoreStage:
         core.report_counters = instance.address("counters") + layout.offsets("counters").reports
         core.account = instance.address("gate")
         core.quality = self._make_quality(configuration)
+        self._keep += attach_link(core, instance, configuration)
         core.gate_rows = instance.body("gate")
         unattended, kept = make_unattended(configuration.watch.control_stale_ms * MILLISECOND_NS)
         self._keep += kept
@@ -286,6 +288,8 @@ def feed_of(configuration: Configuration) -> Feed:
     """The feed that the configuration names. Raises ConfigurationError."""
     feed = configuration.feed
     window_ns = feed.reorder_window_us * MICROSECOND_NS
+    if feed.name == LINK_FEED and not feed.definition:
+        return link_feed()
     if feed.name in VENUES and not feed.definition:
         return websocket_feed(feed.name)
     definition = load_definition(feed.definition or feed.name)

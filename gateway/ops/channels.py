@@ -24,7 +24,7 @@ class Channels:
 
     def __init__(self, feed: Feed, reports: Destination, counters: int, instruments: int = 0):
         listed, most = len(feed.channels), limits.CHANNELS_MAX
-        if listed > most or not (listed or feed.rules or feed.messages):
+        if listed > most or not (listed or feed.rules or feed.messages or feed.mirrored):
             raise ConfigurationError(f"feed {feed.name}: {listed} channels; list 1 to {most} of them")
         self._keep: list[Any] = [feed]
         self.decoder = self._make_decoder(feed, feed.context, counters, instruments)

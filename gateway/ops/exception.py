@@ -24,7 +24,7 @@ from gateway.protocols.udp import checksum
 from gateway.sections import endpoint
 from gateway.stages import Io
 from gateway.venues.definition_file import load_definition
-from gateway.venues.feed import Destination
+from gateway.venues.feed import LINK_FEED, Destination
 
 COMMAND_SECONDS = 3.0
 TAKEN_SECONDS = 1.0  # a predecessor that was just killed takes its TAP along
@@ -150,6 +150,8 @@ def open_beside(io: Io, configuration: Configuration) -> None:
 def lines_of(configuration: Configuration) -> list[Destination]:
     """Where the feed's datagrams go, as core lists them; none: by rules, or anywhere. Compiles nothing."""
     feed = configuration.feed
+    if feed.name == LINK_FEED and not feed.definition:
+        return []  # what is mirrored comes by a ring
     definition = load_definition(feed.definition or feed.name)
     if definition.decoder == "itch50":
         named = [feed.line_a, feed.line_b, feed.snapshot_line]

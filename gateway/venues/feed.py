@@ -15,6 +15,7 @@ from gateway.protocols.itch50_decode import itch50_decoder, make_table
 from gateway.protocols.moldudp64 import moldudp64_format
 
 Destination = tuple[int, int]  # IPv4 in host order, UDP port
+LINK_FEED = "link"  # the feed of an appliance that mirrors another region
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Feed:
     instruments_file: str = ""
     type_names: dict[int, str] = field(default_factory=dict)  # of messages by the low byte of their number; none: letters
     snapshots: bool = False  # snapshots may come, in band or on a channel that is found while it runs
+    mirrored: bool = False  # the books of another region: no lines, no decoder
     messages: bool = False  # a session over TCP: its messages have no packets and no numbers
     keep: list[Any] = field(default_factory=list)
 
@@ -72,3 +74,8 @@ def itch50(lines: tuple[Destination, ...], window_ns: int, snapshots: Destinatio
         keep=[table, of_snapshots, decoder],
         **options,
     )
+
+
+def link_feed() -> Feed:
+    """The books of another region: their events come by link_core as they were decoded there."""
+    return Feed(LINK_FEED, 0, mirrored=True)

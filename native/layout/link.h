@@ -17,12 +17,12 @@
  *
  * core_link   writer core, reader link. When full, records are shed and counted, a scan is given up (it begins anew), and
  *             before the next record stands LINK_LOST with how many: readers then wait for a SCAN_BEGIN.
- * link_core   writer link, reader core: the same records of one source, in its order; when full, the link waits. A record
- *             that comes twice (the link was started again) is passed over by its source_sequence. Numbers are left out: of
- *             scans that others asked for, of what who reads so does not apply; what was lost, a LINK_LOST before the next
- *             record says. LINK_LOST with source_sequence 0 is the link's own: the source is another one, or
- *             another life of it, and its numbers begin anew. LINK_DOWN says that the source is not heard: books are stale
- *             until LINK_UP, or until a scan has ended.
+ * link_core   writer link, reader core: the same records of one source, in its order; when full, the link waits. Numbers are
+ *             left out: of scans that others asked for, of what who reads so does not apply. What was lost, a LINK_LOST says
+ *             before the next record. A record that comes twice (the link was started again) is passed over by its
+ *             source_sequence. LINK_LOST with source_sequence 0 is the link's own: the source is another one, or another
+ *             life of it, and its numbers begin anew. A SCAN_BEGIN there always begins the books anew. LINK_DOWN says that
+ *             the source is not heard: books are stale until LINK_UP, until its next record, or until a scan has ended.
  * region link writer link, readers all. Core reads `snapshot_wanted` alone: where it rises, a scan begins.
  */
 enum link_kind {
@@ -56,7 +56,7 @@ struct link_slot {
     uint16_t kind;     /* enum link_kind */
     uint16_t flags;    /* enum link_flag */
     uint32_t channel;  /* of the events that come: book_store.channel */
-    uint32_t arrivals; /* book_store.arrivals behind it: what the reader's is then, even if it passes over the record */
+    uint32_t arrivals; /* book_store.arrivals before it was applied: orders here have the places they have there */
     uint64_t source_sequence; /* link_core: what `sequence` was in the source's core_link; 0: the link itself says it */
     int64_t time_ns;   /* core's: receive time of the record it was working on */
     uint64_t count;
