@@ -8,7 +8,6 @@
 Hard rule: what cannot be had is one line at the start; nothing here is made later.
 """
 
-import base64
 import os
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from gateway import clock
 from gateway.config import Configuration
 from gateway.errors import CapabilityError, ConfigurationError
 from gateway.instance import Instance
-from gateway.link import static_key
+from gateway.link import signed_file, static_key
 from gateway.link.acceptor import Acceptor
 from gateway.link.access_files import FOLDER, AccessFiles, AccessPaths
 from gateway.link.counter_file import ProcessCounter
@@ -56,7 +55,7 @@ class Composition:
         self.refresher = KeyringRefresher(self.keyring)
         keys = DerivedKeys(self.keyring)
         paths = AccessPaths(configuration.state_folder, _path(self.settings.roles_file), _path(self.settings.addresses_file))
-        self.files = AccessFiles(self.settings.node, paths, keys, _signer(self.settings.signer), self.now_ns())
+        self.files = AccessFiles(self.settings.node, paths, keys, _signer(self.settings.signers_file), self.now_ns())
         self.access = self.files.access
         self._counter = ProcessCounter(self.boot_id)
         self._keys = keys
@@ -134,4 +133,7 @@ def _path(text: str) -> Path:
 
 def _signer(text: str) -> bytes:
     """Whose signature the files of roles and addresses carry."""
-    return base64.b64decode(text) if text else b""
+    try:
+        return signed_file.public_key_of(_path(text).read_bytes())
+    except OSError as problem:
+        raise ConfigurationError(f"link.signers_file = {text!r}: {problem}") from None

@@ -92,7 +92,7 @@ def control_beside_a_snapshot(places, megabytes, kbit):
     far.until(lambda account: account["seen"].get(str(SNAPSHOT)) == count, "the snapshot", bound)
     account = near.ask()
     print(json.dumps({"megabytes": megabytes, "round_trips_us": account["round_trips"], "took": far.ask()["took"]}))
-    assert account["round_trips"]["count"] > 100
+    assert account["round_trips"]["count"] > 50
     assert account["round_trips"]["p99"] <= 100_000
     wholly(far.ask(), SNAPSHOT, count)
 
@@ -118,7 +118,7 @@ def test_bits_flipped_under_a_repaired_crc_are_refused_with_an_alarm_within_a_se
     forged = relay.set(forge=0.0)["forged"]
     assert forged >= 1
     assert found["alarms"][0][0].lower() == "tag"
-    assert found["alarms"][0][1] - before < 4_000_000_000
+    assert found["alarms"][0][1] - before < 1_000_000_000
     account = far.until(lambda account: account["seen"].get(str(MARKET)) == 2_000, "everything, in another session")
     wholly(account, MARKET, 2_000)
     assert account["events"].get("Down", 0) + account["events"].get("Parted", 0) >= 1
@@ -194,7 +194,7 @@ def test_ten_thousand_half_handshakes_do_not_keep_the_peer_out_for_a_second(plac
         print(json.dumps({"opened": opened, "connected_after_s": round(took, 3), "process": round(started - began, 3)}))
         assert took < 1.0
         both_up(again, far)
-        assert far.ask()["acceptor"].get("rate", 0) + far.ask()["acceptor"].get("crowded", 0) > 0
+        assert far.ask()["acceptor"]["full"] > 9_000
     finally:
         for one in held:
             one.close()
