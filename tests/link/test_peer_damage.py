@@ -161,7 +161,7 @@ def test_a_good_crc_with_a_bad_tag_closes_the_session_with_an_alarm_at_once(conn
     assert pair.peers[1].counters["tag"] == 1
 
 
-@pytest.mark.parametrize("offset", range(0, 32))
+@pytest.mark.parametrize("offset", range(32))
 def test_a_header_that_was_changed_ends_the_connection_and_the_channels_go_on(offset: int):
     pair = Pair().up()
     Damage(pair, 0, BULK, lambda seen: seen == 1, lambda frame: flipped(frame, offset))
