@@ -89,6 +89,7 @@ class Way:
     faults: Faults
     counts: Counts
     _leaves_ns: int = 0
+    last_datagram: bytes = b""
     datagram_delivers: Callable[[bytes], None] = lambda data: None
 
     def leaves_ns(self, size_bytes: int) -> int:
@@ -102,6 +103,7 @@ class Way:
     def send(self, datagram: bytes) -> None:
         """A datagram: it has no rights. What finds a full line is dropped."""
         self.counts.datagrams += 1
+        self.last_datagram = datagram
         random, faults = self.random, self.faults
         if faults.cut or random.random() < faults.loss or self._leaves_ns > self.clock.now_ns + SECOND:
             self.counts.lost += 1

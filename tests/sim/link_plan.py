@@ -8,7 +8,7 @@ from random import Random
 
 from tests.sim.link_network import MICROSECOND, MILLISECOND, SECOND, Faults
 
-BREAKS = ("cut", "cut_one_way", "pause", "reset", "half_open", "restart", "replay", "slow_reader")
+BREAKS = ("cut", "cut_one_way", "pause", "reset", "half_open", "restart", "replay", "forge", "echo", "slow_reader")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Plan:
     breaks: list[Break] = field(default_factory=list)
     sendings: list[Sending] = field(default_factory=list)
     rekey_frames: int = 1 << 22
+    capacity_bytes: int = 1 << 23  # of every channel
     healed_ns: int = SECOND  # from here on the network is whole
     end_ns: int = 40 * SECOND
 
@@ -63,6 +64,7 @@ def draw(seed: int) -> Plan:
     plan = Plan(seed, (draw_way(random), draw_way(random)))
     plan.healed_ns = random.randrange(SECOND // 2, 3 * SECOND // 2)
     plan.rekey_frames = random.choice([1 << 22, 5, 30])
+    plan.capacity_bytes = random.choice([1 << 23, 1 << 16])
     for _ in range(random.choice([0, 1, 2, 3, 5])):
         kind = random.choice(BREAKS)
         at_ns = random.randrange(20 * MILLISECOND, plan.healed_ns)

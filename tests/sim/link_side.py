@@ -112,6 +112,7 @@ class Side:
         self._serve(now_ns)
         self._write(now_ns)
         self._serve(now_ns)
+        self.world.look_at_bounds(self)
         self._wake(self._deadline_ns())
 
     def _deadline_ns(self) -> int:

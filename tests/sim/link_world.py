@@ -9,10 +9,13 @@ channel's order; whatever may not be lost must have arrived when the run ends; n
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from random import Random
 from typing import Any
 
+from gateway.link import wire
+from gateway.link.channel import CHANNELS
 from gateway.link.peer import Peer
 from gateway.link.peer_settings import PeerSettings, RekeySettings
 from tests.sim.link_keys import PAIR, private_key, public_key
@@ -22,6 +25,7 @@ from tests.sim.link_plan import Break, Plan, Sending
 from tests.sim.link_referee import Referee
 from tests.sim.link_side import Side, Socket
 
+ENDS = {"closed", "damage", "header_crc", "length", "replaced", "retries", "silence", "deadline"}  # a network's doing
 BEGIN_NS = 1_760_000_000 * SECOND + 500 * MILLISECOND
 
 
@@ -44,11 +48,14 @@ class World:
         self.referee = Referee()
         self.problems = self.referee.problems
         self.packets = Counts()
+        self.channels = tuple(replace(row, capacity_bytes=plan.capacity_bytes) for row in CHANNELS)
         self.dialling: set[int] = set()
         self.ways = tuple(Way(self.clock, self.random, faults, self.packets) for faults in plan.ways)
         self.flows: list[Flow] = []
         self.slow_until_ns = [0, 0]
-        self._recorded: list[bytes] = []
+        self._mended_ns = 0
+        self._recorded: list[bytes] = []  # what A wrote to its first connection
+        self._recorded_life = 0
         self.sides = [Side(self, "a", self._maker(0), False), Side(self, "b", self._maker(1), True)]
         self.ways[0].datagram_delivers = lambda data: self.sides[1].bring(None, data)
         self.ways[1].datagram_delivers = lambda data: self.sides[0].bring(None, data)
@@ -67,6 +74,7 @@ class World:
                 boot_id=self.random.randbytes(16),
                 private_key=private_key(PAIR[index]),
                 remote_public_key=public_key(PAIR[1 - index]),
+                channels=self.channels,
                 rekey=RekeySettings(frames=self.plan.rekey_frames),
             )
             return Peer(settings, OneSecret(), self.random.randbytes, self.nonces.unpack)
@@ -102,6 +110,7 @@ class World:
             return
         ours, theirs = self.join()
         if not self._recorded:
+            self._recorded_life = self.sides[1].lives
             record = ours.out.write
             ours.out.write = lambda data: (self._recorded.append(bytes(data)), record(data))[1]  # type: ignore[method-assign]
         self.sides[1].accepted(theirs)
@@ -142,11 +151,16 @@ class World:
                 side.work()
             case "replay":
                 self._replay()
+            case "forge":
+                self._forge(fault.side)
+            case "echo":
+                self._cut_and_echo(fault.side, end_ns)
             case "slow_reader":
                 self.slow_until_ns[fault.side] = end_ns
 
     def mend(self) -> None:
         """No way is cut any more."""
+        self._mended_ns = self.now_ns
         for way in self.ways:
             way.faults.cut = False
         for flow in self.flows:
@@ -180,10 +194,41 @@ class World:
             for data in [*self._recorded]:
                 self.clock.at(self.now_ns + MILLISECOND, self._play, theirs, data)
 
+    def _forge(self, index: int) -> None:
+        """Somebody without a key sends a heartbeat from the future: all is right but the tag."""
+        datagram = self.ways[index].last_datagram
+        if datagram:
+            header = wire.HEAD.unpack_from(datagram)
+            head = wire.HEAD.pack(*header[:-2], header[-2] + 1_000_000, header[-1])
+            sealed = datagram[wire.HEADER_BYTES : -wire.CRC_BYTES]
+            crcs = wire.CRC.pack(wire.crc32c(head)), wire.CRC.pack(wire.crc32(sealed))
+            self.sides[1 - index].bring(None, head + crcs[0] + sealed + crcs[1])
+
+    def _cut_and_echo(self, index: int, end_ns: int) -> None:
+        """Nothing gets through any more; somebody plays the last heartbeat again and again, so that nobody notices."""
+        for way in self.ways:
+            way.faults.cut = True
+        heartbeat = self.ways[index].last_datagram
+        if heartbeat:
+            for time_ns in range(self.now_ns, end_ns, 10 * MILLISECOND):
+                self.clock.at(time_ns, self.sides[1 - index].bring, None, heartbeat)
+        listener = self.sides[1 - index]
+        self.clock.at(end_ns - 1, self._look_whether_noticed, listener, listener.lives, self.now_ns)
+        self.clock.at(end_ns, self.mend)
+
+    def _look_whether_noticed(self, side: Side, life: int, since_ns: int) -> None:
+        """Half a second of recordings is half a second of silence, if the way was cut all the time."""
+        silent = self._mended_ns < since_ns and self.now_ns - since_ns > SECOND // 2
+        if silent and side.lives == life and side.asleep_until_ns <= since_ns and not side.peer.suspected:
+            self.problems.append(f"{side.name} took recorded heartbeats for the other")
+
     def _play(self, socket: Socket, data: bytes) -> None:
         self.sides[1].bring(socket, data)
         if socket.number >= 0:
             self.problems.append("a replayed connection was adopted")
+        heard = self.sides[1].lives == self._recorded_life and self.sides[1].application.ups
+        if socket.out.held_bytes and heard:
+            self.problems.append("a first message was answered twice")
 
     # ---- the applications ------------------------------------------------------------------------------------------
 
@@ -239,7 +284,29 @@ class World:
     def _judge(self) -> None:
         if not self.problems and self.referee.missing():
             self.problems.append(f"{self.referee.missing()} messages never came")
+        if not self.problems:
+            self._look_at_ends()
         if not self.problems and not self._settled():
             states = [(side.peer.state, side.peer.resting) for side in self.sides]
             self.problems.append(f"the sides never came to rest: {states}")
         self.problems += self.nonces.problems
+
+    def _look_at_ends(self) -> None:
+        """Every session ended for a reason that the network gave, and half a second later both hear each other."""
+        for side in self.sides:
+            ended = {name.removeprefix("ended_") for name, count in side.peer.counters.items() if name.startswith("ended_")}
+            if ended - ENDS:
+                self.problems.append(f"{side.name}: a session ended by {sorted(ended - ENDS)}")
+        end_ns = self.now_ns + SECOND // 2
+        while self.clock.turn(end_ns):
+            pass
+        self.problems += [f"{side.name} suspects the other" for side in self.sides if side.peer.suspected]
+
+    def look_at_bounds(self, side: Side) -> None:
+        """No channel holds more than it may, in either direction."""
+        exchange = side.peer._exchange
+        for row in self.channels:
+            held = exchange.outbound[row.number].held_bytes
+            waiting = sum(len(message.body) for message in exchange.inbound[row.number]._held.values())
+            if held > row.capacity_bytes or waiting > row.capacity_bytes:
+                self.problems.append(f"{side.name}: channel {row.number} holds {held} and {waiting} bytes")
