@@ -77,6 +77,7 @@ class Keyring:
             return key_certificate.check(certificate, authority, source, day, keys.generation)
         except KeyRefused as refused:
             self.counters[refused.reason.name] += 1
+            self._authority_day = -1  # it may have been signed with a key that is newer than what we know
             return None
 
     # Beside the hot path -----------------------------------------------------------------------------------------
@@ -106,6 +107,7 @@ class Keyring:
         if gone is not None:
             self.counters["revoked"] += 1
             self.changes += 1
+            self._authority_day = -1
 
     def close(self) -> None:
         """Forgets everything."""
@@ -162,7 +164,7 @@ class Keyring:
         return not refused.reason.passing
 
     def _read_authority(self, day: int) -> None:
-        """Once a day: the service's own keys change rarely, and a new version must not wait for a restart."""
+        """Once a day, and after what may have been a change of the service's own keys."""
         if self._authority_day == day and len(self._authority) == len(set(self._sources)):
             return
         try:

@@ -13,6 +13,7 @@ import hmac
 import json
 import os
 import re
+import ssl
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,7 +64,7 @@ class Version:
 class FakeVault:
     """Listens on loopback from the moment it is made."""
 
-    def __init__(self, transit: str = "transit", store: str = "secret"):
+    def __init__(self, transit: str = "transit", store: str = "secret", context: ssl.SSLContext | None = None):
         self.transit, self.store = transit, store
         self.keys: dict[str, TransitKey] = {}
         self.values: dict[str, list[Version]] = {}
@@ -82,7 +83,9 @@ class FakeVault:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        if context is not None:
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"http{'s' if context else ''}://127.0.0.1:{self.server.server_address[1]}"
         self._thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 

@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import ipaddress
 import ssl
 from pathlib import Path
 from typing import NamedTuple
@@ -41,6 +42,8 @@ def make(folder: Path, name: str, signer: "Pair | None" = None) -> Pair:
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
     builder = builder.serial_number(x509.random_serial_number()).not_valid_before(FIRST).not_valid_after(LAST)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    builder = builder.add_extension(address, critical=False)
     pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
     pair.certificate.write_bytes(builder.sign(issuer_key, None).public_bytes(serialization.Encoding.PEM))
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

@@ -239,6 +239,35 @@ def test_a_revoked_day_makes_its_certificates_worthless(service: Unsteady):
     assert paris.risk_allowed(NOW_NS)
 
 
+def test_a_new_root_takes_over_when_what_is_held_is_revoked(tmp_path: Path, service: Unsteady, clock: Clock):
+    paris, lyon = Keyring(service, 1), Keyring(service, 2, (1,))
+    for keyring in (paris, lyon):
+        keyring.refresh(NOW_NS)
+    old = [paris.hourly(HOUR + n) for n in range(-1, 3)]
+    (tmp_path / "new").mkdir()
+    service.service = vault_in(tmp_path / "new", clock)
+    for n in range(-1, 3):
+        service.revoke(HOURLY, HOUR + n)
+    for n in range(-1, 1):
+        service.revoke(DAILY, DAY + n)
+    for keyring in (paris, lyon, late := Keyring(service, 3)):
+        keyring.refresh(NOW_NS + SECOND_NS)
+    for n in range(-1, 3):
+        assert paris.hourly(HOUR + n) == lyon.hourly(HOUR + n) == late.hourly(HOUR + n) not in (old[n + 1], None)
+    keys = paris.day_keys(DAY)
+    assert keys is not None and lyon.verified_key(keys.certificate, 1, DAY) == keys.public_key
+
+
+def test_a_new_key_of_the_service_is_learnt_after_the_first_certificate_that_needs_it(service: Unsteady):
+    lyon = Keyring(service, 2, (1,))
+    lyon.refresh(NOW_NS)
+    lyon.refresh(NOW_NS + SECOND_NS)
+    assert service.calls["authority"] == 2, "once for each source, not at each refresh"
+    assert lyon.verified_key(bytes(112), 1, DAY) is None
+    lyon.refresh(NOW_NS + SECOND_NS)
+    assert service.calls["authority"] == 4
+
+
 def test_a_clock_that_is_set_back_leaves_a_keyring_that_works(service: Unsteady, clock: Clock):
     keyring = Keyring(service, 1)
     keyring.refresh(NOW_NS)

@@ -1,6 +1,7 @@
 """The adapter for Vault and OpenBao, through hvac, against a Vault that answers as the real one does (fake_vault.py)."""
 
 import base64
+import ssl
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ from gateway.link.key_address import open_key_service
 from gateway.link.key_service import DAILY, HOURLY, KeyRefusal, KeyRefused, Wrapped
 from gateway.link.keyring import Keyring
 from gateway.link.vault import VaultKeyService
+from tests.link import key_certificates
 from tests.link.fake_vault import TOKEN, FakeVault, TransitKey, Version
 from tests.link.key_desk import DAY, HOUR, NOW_NS, SECOND_NS, Clock
 
@@ -336,6 +338,26 @@ def test_a_proxy_that_the_environment_names_never_sees_the_token(connect: Connec
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     assert connect().wrapped(HOURLY, HOUR)
+
+
+def test_vaults_certificate_is_checked_whatever_the_environment_says(
+    tmp_path: Path, token_file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    own = key_certificates.make(tmp_path, "vault")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*own)
+    fake = FakeVault(context=context)
+    fake.keys["gateway-link-node-1"] = TransitKey("ed25519")
+    for name in ("VAULT_SKIP_VERIFY", "VAULT_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, "true" if name.endswith("VERIFY") else str(own.certificate))
+    try:
+        stranger = open_key_service(f"vault:{fake.url},token={token_file}")
+        assert refusal(lambda: stranger.authority(1)).reason is KeyRefusal.UNREACHABLE
+        pinned = open_key_service(f"vault:{fake.url},token={token_file},authority={own.certificate}")
+        assert pinned.authority(1).keys() == {1}
+        assert fake.requests == ["GET transit/keys/gateway-link-node-1"]
+    finally:
+        fake.close()
 
 
 def test_a_token_leaves_this_host_over_tls_only(token_file: Path):
