@@ -256,7 +256,7 @@ ACCESS_LINES_PER_SECOND = 64  # written in full, refusals of all addresses toget
 ACCESS_SOURCES_MAX = 1024  # addresses told apart within a second
 ACCESS_JOURNAL_BYTES_MAX = 64 << 20  # of one file; the next one goes on with its chain
 ACCESS_SYNC_NS = 1_000_000_000
-ACCESS_FILES_NS = 500_000_000  # signed files are looked at again this often
+ACCESS_FILES_NS = 500_000_000  # signed files, and the keys of grants, are looked at again this often
 assert TOKEN_COUNTERS_AHEAD < TOKEN_WINDOW
 assert TOKEN_MARK_AHEAD_NS < TOKEN_EARLY_NS < TOKEN_TTL_NS_MAX
 assert ACCESS_LINES_PER_SOURCE <= ACCESS_LINES_PER_SECOND <= ACCESS_SOURCES_MAX

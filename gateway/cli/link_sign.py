@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", metavar="FILE", help="private key to sign with; others must not be able to read it")
     parser.add_argument("--check", action="store_true", help="sign nothing: say whether FILE holds")
     parser.add_argument("--public", metavar="FILE", help="public key to check with")
-    parser.add_argument("--new-key", metavar="FILE", help="make a key: FILE, and FILE.pub for link.signers_file")
+    parser.add_argument("--new-key", metavar="FILE", help="make a key: FILE, and FILE.pub with what link.signer says")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -54,7 +54,7 @@ def _new_key(path: Path) -> dict[str, Any]:
         public_path.write_text(public + "\n", encoding="ascii")
     except OSError as problem:
         raise GatewayError(f"{public_path}: {problem.strerror}; the public key is {public}") from None
-    text = f"wrote {path}; keep it off the gateways. Public key {public}, in {public_path}: write it as link.signers_file"
+    text = f"wrote {path}; keep it off the gateways. Public key {public}, in {public_path}: write it as link.signer"
     return {"ok": True, "file": str(path), "public_key": public, "public_file": str(public_path), "text": text}
 
 

@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--issue", metavar="FILE", help="write the principal's keys of the next days to FILE, mode 0600")
     whence = parser.add_mutually_exclusive_group(required=True)
     whence.add_argument("--keys", metavar="FILE", help="keys of one principal, as --issue wrote them")
-    whence.add_argument("--service", metavar="unix:PATH", help="key service to ask for the keys")
+    whence.add_argument("--service", metavar="ADDRESS", help="key service to ask for them, written as link.key_service is")
     parser.add_argument("--principal", metavar="NAME", help="in whose name; --keys already says")
     parser.add_argument("--stream", metavar="NAME", help="market_data, snapshots, executions or quotes")
     parser.add_argument("--node", type=_number, metavar="N", help="node of the gateway that is asked")
@@ -72,17 +72,10 @@ def _issue(arguments: argparse.Namespace) -> int:
 
 def _asked(arguments: argparse.Namespace, principal: str, first_day: int, days: int) -> "CarriedKeys":
     """A principal's keys from the key service."""
-    from gateway.link.keyd_client import KeydClient, unix_connector
+    from gateway.link.key_address import open_key_service
     from gateway.link.token_keys import issued_by
 
-    kind, _, path = arguments.service.partition(":")
-    if kind != "unix" or not path:
-        raise UsageError(f"--service {arguments.service}: write unix:PATH, the socket of gateway keyd")
-    client = KeydClient(unix_connector(Path(path)))
-    try:
-        return issued_by(client, principal, range(first_day, first_day + days))
-    finally:
-        client.close()
+    return issued_by(open_key_service(arguments.service), principal, range(first_day, first_day + days))
 
 
 def _mint(arguments: argparse.Namespace) -> int:

@@ -23,12 +23,24 @@ SOURCE = slice(6, 8)  # of a frame's header
 class Pending:
     """A connection that has not proved itself. Hand it bytes, send its output, look at `adopted` and `refused`."""
 
-    __slots__ = ("address", "serial", "deadline_ns", "refused", "adopted", "_acceptor", "_collected", "_peer", "_lane")
+    __slots__ = (
+        "address",
+        "serial",
+        "deadline_ns",
+        "refused",
+        "adopted",
+        "node",
+        "_acceptor",
+        "_collected",
+        "_peer",
+        "_lane",
+    )
 
     def __init__(self, acceptor: "Acceptor", address: str, serial: int, deadline_ns: int):
         self.address, self.serial, self.deadline_ns = address, serial, deadline_ns
         self.refused: str | None = None  # close the socket
         self.adopted: tuple[Peer, int] | None = None  # from now on the socket is this peer's connection of that number
+        self.node = 0  # whom it says it is; 0: not yet
         self._acceptor = acceptor
         self._collected = b""
         self._peer: Peer | None = None
@@ -62,6 +74,7 @@ class Pending:
         if isinstance(prefix, Refusal):
             self.refuse(prefix)
             return
+        self.node = prefix.initiator
         peer = self._acceptor.peers.get(prefix.initiator)
         if peer is None:
             self.refuse(Refusal.NODE)
@@ -88,6 +101,7 @@ class Pending:
             self.refused = reason.word
             self._acceptor.count(reason)
             self._acceptor.forget(self)
+            self._acceptor.tell(self, reason)
 
     def closed(self) -> None:
         """The socket is gone."""
@@ -101,9 +115,12 @@ class Acceptor:
     under that number is to be closed without a word to the peer.
     """
 
-    def __init__(self, peers: Mapping[int, Peer], allowed: Callable[[str], str | None]):
+    def __init__(
+        self, peers: Mapping[int, Peer], allowed: Callable[[str], str | None], tell: Callable[[Pending], None] | None = None
+    ):
+        """`tell` hears of every connection that is refused for anything but what `allowed` said."""
         self.peers = peers
-        self._allowed = allowed
+        self._allowed, self._tell = allowed, tell
         self._pending: dict[int, Pending] = {}  # by serial number: the oldest first
         self._of_address: dict[str, dict[int, Pending]] = {}
         self._initiations: OrderedDict[str, tuple[int, int]] = OrderedDict()  # what is left × 1 s, and when
@@ -179,6 +196,11 @@ class Acceptor:
     def count(self, reason: Refusal) -> None:
         """Something was refused before it was a peer's."""
         self._counts[reason] += 1
+
+    def tell(self, pending: Pending, reason: Refusal) -> None:
+        """It was refused: the journal of access wants to know, unless it was asked itself."""
+        if self._tell is not None and reason != Refusal.ADDRESS:
+            self._tell(pending)
 
     def forget(self, pending: Pending) -> None:
         """It is pending no more."""

@@ -10,6 +10,7 @@ Hard rule: everything is refused that nothing allows. No files, no key, no disk,
 from collections import Counter
 from typing import NamedTuple
 
+from gateway import limits
 from gateway.link.addresses import Addresses
 from gateway.link.addresses import load as load_addresses
 from gateway.link.grants import Asked, Denied, Ended, Grant, Grants, Held
@@ -42,6 +43,7 @@ class Access:
         self._roles: Roles | None = None
         self._addresses: Addresses | None = None
         self._grants = Grants()
+        self._look_ns = 0  # when grants are compared with addresses and keys next
         self.counters: Counter[str] = Counter()  # granted, ended, and every reason
 
     # signed files
@@ -55,6 +57,7 @@ class Access:
     def load_addresses(self, data: bytes) -> Addresses:
         """Takes a signed addresses file. Raises FileRefused, and the old one stays."""
         self._addresses = load_addresses(data, self._means.signer, self._means.floors)
+        self._look_ns = 0
         return self._addresses
 
     def raise_roles_floor(self, version: int) -> None:
@@ -176,8 +179,15 @@ class Access:
         return held is not None and not self._why_over(held, now_ns)
 
     def ended(self, now_ns: int) -> list[Ended]:
-        """Grants that no longer hold, each once; call it at least every second. Writes what the journal held back, too."""
-        found = [Ended(held.grant.token_id, why) for held in self._grants if (why := self._why_ended(held, now_ns))]
+        """Grants that no longer hold, each once; every turn may ask. Writes what the journal held back, too.
+
+        Time and floor are looked at in every call; addresses at once when they change, keys every half second.
+        """
+        look = not now_ns < self._look_ns <= now_ns + limits.ACCESS_FILES_NS
+        if look:
+            self._look_ns = now_ns + limits.ACCESS_FILES_NS
+        why = self._why_ended if look else self._why_over
+        found = [Ended(held.grant.token_id, reason) for held in self._grants if (reason := why(held, now_ns))]
         for token_id, reason in found:
             self._end(token_id, reason, now_ns)
         self._means.journal.tick(now_ns)

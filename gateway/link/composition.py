@@ -16,10 +16,11 @@ from gateway.config import Configuration
 from gateway.errors import CapabilityError, ConfigurationError
 from gateway.instance import Instance
 from gateway.link import signed_file, static_key
-from gateway.link.acceptor import Acceptor
+from gateway.link.acceptor import Acceptor, Pending
 from gateway.link.access_files import FOLDER, AccessFiles, AccessPaths
 from gateway.link.counter_file import ProcessCounter
 from gateway.link.incoming import Incoming
+from gateway.link.journal import REFUSED, Attempt
 from gateway.link.key_address import open_key_service
 from gateway.link.keyring import Keyring
 from gateway.link.keyring_refresher import KeyringRefresher
@@ -61,7 +62,7 @@ class Composition:
         self._keys = keys
         private = static_key.read_private(_path(self.settings.key_file))
         self.peers = {peer.node: self._peer(peer, private) for peer in self.known.values()}
-        self.acceptor = Acceptor(self.peers, lambda address: self.access.admit(address, self.now_ns()))
+        self.acceptor = Acceptor(self.peers, lambda address: self.access.admit(address, self.now_ns()), self._refused)
         self.transport = self._transport()
         self.source = InstanceSource(instance, self.settings.node)
         self.server = StreamServer(self.source, self.access)
@@ -90,6 +91,11 @@ class Composition:
             self.keyring,
             os.urandom,
         )
+
+    def _refused(self, pending: Pending) -> None:
+        """A handshake that failed is an attempt, too."""
+        attempt = Attempt("handshake", REFUSED, pending.refused or "", pending.node, pending.address)
+        self.access.attempted(attempt, self.now_ns())
 
     def _transport(self) -> Transport:
         called = {peer.node: host_and_port(peer.address) for peer in self.known.values() if self.settings.calls(peer)}
