@@ -41,6 +41,11 @@ class ChannelSettings:
     capacity_frames: int
     manual_credit: bool = False
 
+    @property
+    def message_bytes_max(self) -> int:
+        """The charge of one message, fragments together: a receiver speaks of credit once a quarter of it has come back."""
+        return self.capacity_bytes * 3 // 4
+
 
 MIB = 1 << 20
 CHANNELS = (

@@ -154,7 +154,7 @@ class Peer:
             raw_bytes = size
             if size > BODY_BYTES_MAX:
                 return self._send_fragments(channel, body, type, schema, token_id, flags, now_ns)
-        if raw_bytes + limits.LINK_FRAME_CHARGE > outbound.settings.capacity_bytes:
+        if raw_bytes + limits.LINK_FRAME_CHARGE > outbound.settings.message_bytes_max:
             raise ValueError(f"a body of {raw_bytes} bytes is more than channel {channel} may hold")
         return outbound.send(Entry(0, type, flags, schema, token_id, raw_bytes, body, body_crc, key, now_ns))
 
@@ -165,7 +165,7 @@ class Peer:
         outbound = self._exchange.sender(channel)
         count = -(-len(body) // BODY_BYTES_MAX)
         charge = len(body) + count * limits.LINK_FRAME_CHARGE
-        if outbound.latest or len(body) > limits.LINK_MESSAGE_BYTES_MAX or charge > outbound.settings.capacity_bytes:
+        if outbound.latest or len(body) > limits.LINK_MESSAGE_BYTES_MAX or charge > outbound.settings.message_bytes_max:
             raise ValueError(f"a body of {len(body)} bytes is more than channel {channel} takes; cut it")
         if not outbound.takes(len(body), count):
             return 0
