@@ -4,6 +4,8 @@ import argparse
 import base64
 import os
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from gateway.cli.output import print_json, print_note
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, GatewayError, UsageError
 
 if TYPE_CHECKING:
+    from gateway.link.counter_file import Counter
     from gateway.link.token_keys import CarriedKeys
     from gateway.link.tokens import Token
 
@@ -80,7 +83,6 @@ def _asked(arguments: argparse.Namespace, principal: str, first_day: int, days: 
 
 def _mint(arguments: argparse.Namespace) -> int:
     from gateway.link import token_keys, tokens
-    from gateway.link.counter_file import BOOT_BYTES, CounterFile, ProcessCounter
     from gateway.link.token_source import Issuer, TokenSource
 
     missing = [name for name in ("stream", "node", "binding") if getattr(arguments, name) is None]
@@ -90,17 +92,30 @@ def _mint(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--node {arguments.node}: 1 to 65535")
     now_ns = time.time_ns()
     keys = _keys(arguments, arguments.principal, token_keys.day_of(now_ns))
-    fresh = os.urandom(BOOT_BYTES)
-    counter = CounterFile(Path(arguments.counter), fresh) if arguments.counter else ProcessCounter(fresh)
-    source = TokenSource(Issuer(keys.principal, arguments.role_bits, arguments.ttl * SECOND_NS), keys, counter)
-    method = tokens.Method[arguments.method.upper()]
-    data = source.token(arguments.stream, arguments.node, _binding(arguments.binding), now_ns, method)
+    issuer, method = Issuer(keys.principal, arguments.role_bits, arguments.ttl * SECOND_NS), arguments.method.upper()
+    with _counter(arguments.counter) as counter:
+        source = TokenSource(issuer, keys, counter)
+        binding = _binding(arguments.binding)
+        data = source.token(arguments.stream, arguments.node, binding, now_ns, tokens.Method[method])
     text = base64.b64encode(data).decode()
     if arguments.json:
         print_json({"token": text, **_shown(tokens.parse(data))})
     else:
         print(text)
     return EXIT_DONE
+
+
+@contextmanager
+def _counter(path: str | None) -> "Iterator[Counter]":
+    """The counter of a file, or one of this process's own."""
+    from gateway.link.counter_file import BOOT_BYTES, CounterFile, ProcessCounter
+
+    fresh = os.urandom(BOOT_BYTES)
+    if not path:
+        yield ProcessCounter(fresh)
+        return
+    with closing(CounterFile(Path(path), fresh)) as counter:
+        yield counter
 
 
 def _keys(arguments: argparse.Namespace, principal: str | None, day: int) -> "CarriedKeys":

@@ -9,7 +9,8 @@ import pytest
 
 from gateway import limits
 from gateway.errors import GatewayError
-from gateway.link import journal_file
+from gateway.link import journal_file, wire
+from gateway.link.acceptor import Acceptor, Pending
 from gateway.link.access import Access, Means
 from gateway.link.access_files import AccessFiles, AccessPaths
 from gateway.link.grants import Denied, Ended, Grant
@@ -233,6 +234,26 @@ def test_what_cannot_be_journalled_is_not_granted() -> None:
     assert access.admit_peer(desk.PEER, desk.ADDRESS, desk.NOW) == Reason.JOURNAL
     sink.failing = False
     assert ask(access, desk.minted()) == Denied(Reason.REPLAYED), "it is used up all the same"
+
+
+def test_a_connection_that_never_proves_itself_is_an_attempt_that_is_told(house: desk.Gatehouse) -> None:
+    access = house.access
+
+    def tell(pending: Pending) -> None:
+        attempt = Attempt("handshake", REFUSED, pending.refused or "", pending.node, pending.address)
+        access.attempted(attempt, desk.NOW)
+
+    door = Acceptor({}, lambda address: access.admit(address, desk.NOW), tell)
+    door.connection("203.0.113.1", desk.NOW)
+    door.connection(desk.ADDRESS, desk.NOW).received(bytes(wire.HANDSHAKE_BYTES), desk.NOW)
+    door.connection(desk.ADDRESS, desk.NOW)
+    door.tick(desk.NOW + limits.LINK_HANDSHAKE_NS)
+    told = [(line["event"], line["reason"], line["address"]) for line in map(json.loads, house.journal())]
+    assert told == [
+        ("connect", "ADDRESS", "203.0.113.1"),
+        ("handshake", "magic", desk.ADDRESS),
+        ("handshake", "deadline", desk.ADDRESS),
+    ]
 
 
 def test_the_journal_tells_the_whole_story(house: desk.Gatehouse) -> None:
