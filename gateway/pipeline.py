@@ -85,7 +85,7 @@ RINGS = (
 )
 
 REGIONS = (
-    Region("control", "REGION_CONTROL", "control_block", 0, "control_block", writers=(*OWNERS, "io", "session")),
+    Region("control", "REGION_CONTROL", "control_block", 0, "control_block", writers=(*OWNERS, "io", "session", "link")),
     Region("counters", "REGION_COUNTERS", "counters", 0, "counters", writers=(*OWNERS, "io")),
     Region("session_counters", "REGION_COUNTERS", "counters", 0, "counters", writers=("session",)),
     Region("session", "REGION_SESSION", "session_state", 0, "session_state", writers=("session",)),
