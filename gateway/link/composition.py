@@ -58,6 +58,7 @@ class Composition:
         paths = AccessPaths(configuration.state_folder, _path(self.settings.roles_file), _path(self.settings.addresses_file))
         self.files = AccessFiles(self.settings.node, paths, keys, _signer(self.settings.signers_file), self.now_ns())
         self.access = self.files.access
+        self.refused_files = self.files.poll(self.now_ns())  # before anybody can call
         self._counter = ProcessCounter(self.boot_id)
         self._keys = keys
         private = static_key.read_private(_path(self.settings.key_file))

@@ -14,6 +14,7 @@ from typing import Any
 from gateway.instance import Instance
 from gateway.link.event import Delivered, Down, Event, Restarted, Up
 from gateway.link.execution_log import RemoteExecutions
+from gateway.link.join import Phase
 from gateway.link.mirror import Mirror
 from gateway.link.peer import Peer
 from gateway.link.quotes import Confirmation
@@ -63,11 +64,21 @@ class Incoming:
             self._needs_mark = False
         self.mirror.hear(self.peer.state == "up" and not self.peer.suspected and not self._needs_mark)
         worked = self.mirror.turn()
-        self._state["time_confirmed_ns"] = self.confirmation.follow(self.mirror.applied)
+        self._confirm()
         if worked:
             self._state["position_received"] = self.mirror.position
             self._state["records_received"] += worked
         return worked
+
+    def _confirm(self) -> None:
+        """Until when the books here are known to be the source's: only while its stream is whole."""
+        assert self.mirror is not None
+        market = self.reader.market
+        if market is None or market.join.phase is not Phase.LIVE:
+            self.confirmation.forget()
+            self._state["time_confirmed_ns"] = 0
+        else:
+            self._state["time_confirmed_ns"] = self.confirmation.follow(self.mirror.applied)
 
     def close(self) -> None:
         """Core is told that nobody is heard any more; the file is closed."""

@@ -21,6 +21,7 @@ from gateway.instance import Instance
 from gateway.link.composition import Composition
 from gateway.link.event import Alarm, Delivered, Down, Event, Restarted, Suspect, Trusted, Up
 from gateway.link.status import Status
+from gateway.link.warming import warm
 from gateway.native import ffi, lib
 from gateway.ops.log import Log
 from gateway.ops.notification import Notification
@@ -55,6 +56,7 @@ class LinkStage:
                 signal.signal(number, self._on_stop)
             signal.signal(signal.SIGUSR1, self._on_kill)
         self._beat["pid"], self._beat["turns"], self._beat["turns_busy"] = os.getpid(), 0, 0
+        warm()
         self.parts.refresher.start()
         self._live(self.parts.now_ns(), 0)
         self._beat["state"] = layout.value("PROCESS_RUNNING")
@@ -143,8 +145,9 @@ class LinkStage:
     def _look(self, now_ns: int) -> None:
         """At signed files that have changed, grants that no longer hold, and keys."""
         parts = self.parts
-        for line in parts.files.poll(now_ns):
+        for line in [*parts.refused_files, *parts.files.poll(now_ns)]:
             self.log.error("file_refused", line)
+        parts.refused_files.clear()
         ended = {grant.token_id: str(grant.reason) for grant in parts.access.ended(now_ns)}
         for subscriber in list(parts.server.subscribers.values()) if ended else []:
             for stream, grant in list(subscriber.grants.items()):

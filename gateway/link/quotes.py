@@ -97,6 +97,7 @@ class Confirmation:
     def forget(self) -> None:
         """The source began anew, or records were lost."""
         self._marks.clear()
+        self.time_ns = 0
 
 
 class QuoteCache:
