@@ -20,6 +20,7 @@ from gateway.link.event import Event, Suspect, Trusted
 from gateway.link.lane import OPEN, Lane
 from gateway.link.outbound import Entry
 from gateway.link.peer_settings import PeerSettings, Secrets
+from gateway.link.reader import read
 from gateway.link.session import Session
 from gateway.link.wire import Flag, Refused, Type
 
@@ -122,7 +123,7 @@ class Peer:
 
         The socket that the peer had under that number is to be closed in silence. `lane.refused` says why it cannot be.
         """
-        self._session.read(lane, data, now_ns)
+        read(self._session, lane, data, now_ns)
 
     # ---- for the application ---------------------------------------------------------------------------------------
 

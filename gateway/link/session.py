@@ -8,25 +8,24 @@ connection that has not proved, by a frame, that it holds this hour's secret.
 """
 
 from gateway import limits
-from gateway.link import bodies, wire
-from gateway.link.back_off import BackOff
+from gateway.link import wire
 from gateway.link.damage import DamageRule
+from gateway.link.dialling import Dialling
 from gateway.link.event import Down, Event, Joined, Parted, Restarted, Up
 from gateway.link.exchange import Exchange
 from gateway.link.greeting import Greeting
 from gateway.link.handshake import Entropy, Established
 from gateway.link.heartbeat import Heartbeats
-from gateway.link.lane import ANSWERED, OPEN, WAITING, Lane
+from gateway.link.lane import OPEN, WAITING, Lane
 from gateway.link.news import News
 from gateway.link.peer_settings import PeerSettings, Secrets
 from gateway.link.protection import Unpack
+from gateway.link.reader import read
 from gateway.link.tally import Tally
-from gateway.link.wire import Damaged, Message, Refusal, Refused, Stale, Type
+from gateway.link.wire import Refusal, Refused
 from gateway.link.writer import has_output, write
 
 CONTROL, BULK = wire.CONTROL, wire.BULK
-NEVER_NS = limits.LINK_NEVER_NS
-GOAWAY = int(Type.GOAWAY)
 
 
 class Session:
@@ -44,8 +43,8 @@ class Session:
         self.session_id = self.remote_boot_id = b""
         self.tally = Tally()
         self.fence_seen = 0
-        self._damage = DamageRule()
-        self._back_offs = [BackOff(settings.retry_first_ns, settings.retry_last_ns, entropy) for _ in range(2)]
+        self.damage = DamageRule()
+        self.dialling = Dialling(settings, entropy, self.lanes)
         self._now_ns = 0
 
     # ---- connections -----------------------------------------------------------------------------------------------
@@ -64,7 +63,7 @@ class Session:
         if isinstance(lane, Refused):
             self._count(lane.reason, f"no first message to node {self.settings.remote_node}", now_ns)
             self.wants_close[connection] = True
-            self._back_offs[connection].failed(now_ns)
+            self.dialling.failed(connection, now_ns)
             return
         self.arriving[connection] = lane
 
@@ -75,8 +74,8 @@ class Session:
         if self.lanes[connection] is not None or self.arriving[connection] is not None:
             self._drop(connection, "closed", now_ns)
             self.wants_close[connection] = False
-        elif self.settings.initiator:
-            self._back_offs[connection].failed(now_ns)
+        else:
+            self.dialling.failed(connection, now_ns)
 
     # ---- bytes in --------------------------------------------------------------------------------------------------
 
@@ -97,7 +96,7 @@ class Session:
             if refusal is not None:
                 self.refuse(lane, refusal, now_ns)
                 return
-        self.read(lane, data, now_ns)
+        read(self, lane, data, now_ns)
 
     def _greeted(self, lane: Lane, data: bytes, now_ns: int) -> Refusal | None:
         """A whole handshake message."""
@@ -119,52 +118,6 @@ class Session:
             self._count(found.reason, f"a first message of node {self.settings.remote_node}", now_ns)
             return found
         return lane
-
-    def read(self, lane: Lane, data: bytes | memoryview, now_ns: int) -> None:
-        """Frames of a lane that stands, or stands once its first frame has opened."""
-        stream = lane.stream
-        assert stream is not None
-        stream.feed(data)
-        while (found := stream.next()) is not None:
-            if isinstance(found, Message):
-                lane.frames_in += 1
-                if not lane.heard_any and not self._proved(lane, now_ns):
-                    return
-                self._damage.whole()
-                if found.fence > self.fence_seen:
-                    self.saw_fence(found.fence)
-                refusal = self.exchange.arrived(lane, found, now_ns)
-                if found.type == GOAWAY:
-                    self._on_goaway(found, now_ns)
-            else:
-                refusal = self._unusual(lane, found, now_ns)
-            if refusal is not None:
-                self.refuse(lane, refusal, now_ns)
-                return
-
-    def _proved(self, lane: Lane, now_ns: int) -> bool:
-        """The first frame of a lane has opened: whoever sent it holds the secret of this hour."""
-        lane.heard_any = True
-        if lane.state != ANSWERED:
-            return True
-        return self.adopt(lane, now_ns)
-
-    def _unusual(self, lane: Lane, found: Damaged | Stale | Refused, now_ns: int) -> Refusal | None:
-        if lane.state == ANSWERED and not isinstance(found, Refused):
-            return None  # nobody has proved anything here: it says nothing about the line
-        if isinstance(found, Damaged):
-            self.exchange.acknowledger.damaged(lane)
-            return Refusal.DAMAGE if self._damage.damaged(now_ns) else None
-        if isinstance(found, Stale):
-            self.exchange.answer_stale(max(self.fence_seen, self.exchange.fence), now_ns)
-            return None
-        return found.reason
-
-    def _on_goaway(self, message: Message, now_ns: int) -> None:
-        goaway = bodies.read_goaway(message.body)
-        pause_ns = min(goaway.retry_ms * 1_000_000, limits.LINK_SILENCE_NS) if goaway else limits.LINK_GOAWAY_NS
-        for back_off in self._back_offs:
-            back_off.pause(now_ns + pause_ns)
 
     # ---- a connection stands, a session begins ---------------------------------------------------------------------
 
@@ -193,7 +146,7 @@ class Session:
             self.arriving[connection] = None
         self.wants_close[connection] = False
         self.exchange.resume(connection, expected, now_ns)
-        self._back_offs[connection].succeeded(now_ns)
+        self.dialling.succeeded(connection, now_ns)
         lane.must_speak = True  # the initiator's first frame is its proof, and the responder's tells that it was taken
         self.news.tell(Joined(connection))
         if connection == CONTROL:
@@ -203,7 +156,7 @@ class Session:
 
     def _begin(self, established: Established, resumed: bool, now_ns: int) -> None:
         self.session_id = established.session_id
-        self._damage = DamageRule()
+        self.damage = DamageRule()
         self.tally.sessions += 1
         self.heartbeats.begin(established, now_ns)
         self.heartbeats.raise_fence(self.fence_seen)
@@ -260,11 +213,12 @@ class Session:
         self.lanes[connection] = self.arriving[connection] = None
         self.wants_close[connection] = True
         self.tally.fold(lane)
-        if self.settings.initiator:
-            self._back_offs[connection].failed(now_ns)
+        self.dialling.failed(connection, now_ns)
         if not stood:
             return
         self.news.tell(Parted(connection, reason))
+        if connection == BULK and self.lanes[CONTROL] is not None:
+            self.exchange.acknowledger.ask()  # where the other side is gone, control will tell
         if connection == CONTROL:
             if self.lanes[BULK] is not None or self.arriving[BULK] is not None:
                 self._drop(BULK, reason, now_ns)
@@ -294,13 +248,8 @@ class Session:
 
     def wants(self, connection: int, now_ns: int) -> bool:
         """Whether the initiator should connect."""
-        if not self.settings.initiator or self.lanes[connection] is not None or self.arriving[connection] is not None:
-            return False
-        if connection == BULK:
-            control = self.lanes[CONTROL]
-            if control is None or not control.heard_any:
-                return False
-        return not self.wants_close[connection] and now_ns >= self._back_offs[connection].retry_ns
+        missing = self.lanes[connection] is None and self.arriving[connection] is None
+        return missing and not self.wants_close[connection] and self.dialling.wants(connection, now_ns)
 
     # ---- time, fences, news ----------------------------------------------------------------------------------------
 
@@ -320,11 +269,7 @@ class Session:
         due_ns = self.exchange.acknowledger.deadline_ns
         for connection in (CONTROL, BULK):
             lane = self.lanes[connection] or self.arriving[connection]
-            if lane is not None:
-                due_ns = min(due_ns, lane.due_ns)
-            elif self.settings.initiator:
-                retry_ns = self._back_offs[connection].retry_ns
-                due_ns = min(due_ns, retry_ns if retry_ns > self._now_ns else NEVER_NS)
+            due_ns = min(due_ns, lane.due_ns if lane is not None else self.dialling.due_ns(connection, self._now_ns))
         return due_ns
 
     @property
