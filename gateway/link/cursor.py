@@ -9,7 +9,10 @@ Hard rule: sequences of two boot ids have nothing to do with each other; a curso
 import re
 from typing import NamedTuple
 
+import numpy as np
+
 from gateway.errors import UsageError
+from gateway.link import records
 
 BOOT_ID_BYTES = 16
 NODE_LAST, SEQUENCE_LAST = (1 << 16) - 1, (1 << 63) - 1
@@ -42,3 +45,28 @@ def parse(text: str) -> Cursor:
     if node > NODE_LAST or sequence > SEQUENCE_LAST:
         raise UsageError(f"{text[:64]!r}: a node is at most {NODE_LAST}, a sequence at most {SEQUENCE_LAST}")
     return Cursor(node, bytes.fromhex(found[2]), sequence, found[4] is None)
+
+
+class Place:
+    """Where a reader stands behind the rows that it has taken; `cursor` is None while it has nothing to go on from.
+
+    `joined`: its books are whole from a SCAN_END on, until a LOST.
+    """
+
+    def __init__(self, cursor: Cursor | None = None, joined: bool = True):
+        self.cursor, self._joined = cursor, joined
+
+    def take(self, rows: np.ndarray, source: tuple[int, bytes]) -> None:
+        """These rows of that source were taken, the last ones of link records or executions."""
+        if len(rows) == 0:
+            return
+        before = self.cursor
+        whole = not self._joined or (before is not None and before.synchronised and before[:2] == source)
+        known = not self._joined or (before is not None and before[:2] == source)
+        if self._joined:
+            kinds = rows["kind"]
+            marks = kinds[(kinds == records.LOST) | (kinds == records.SCAN_BEGIN) | (kinds == records.SCAN_END)]
+            if len(marks):
+                known, whole = int(marks[-1]) != records.LOST, int(marks[-1]) == records.SCAN_END
+        last = int(rows[-1]["sequence"])
+        self.cursor = Cursor(*source, last + 1, whole) if known and last else None

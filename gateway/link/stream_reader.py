@@ -34,6 +34,7 @@ from gateway.link.stream_request import (
 from gateway.link.subscription import Subscription
 
 STREAM_OF = {channel: stream for stream, channel in CHANNELS.items()}
+NOBODY = (0, b"")
 
 
 class Item(NamedTuple):
@@ -43,6 +44,7 @@ class Item(NamedTuple):
     rows: np.ndarray
     credits: tuple[tuple[int, int], ...] = ()  # channel, bytes
     era: int = 0  # of the peer's other process; credit of another one is none
+    source: tuple[int, bytes] = (0, b"")  # node and boot id that the sequences are of
 
 
 class Notice(NamedTuple):
@@ -179,7 +181,8 @@ class StreamReader:
         if stream == EXECUTIONS and self.executions is not None:
             rows = self.executions.on_delivered(message)
             self._retry(stream, self.executions.failed, now_ns)
-            return [Item(stream, rows, (), self._era)] if len(rows) else []
+            source = self.executions.source or NOBODY
+            return [Item(stream, rows, (), self._era, source)] if len(rows) else []
         if stream == QUOTES:
             return self._quotes(channel, message)
         subscription = self._subscription_of(stream)
@@ -191,7 +194,7 @@ class StreamReader:
             self._retry(MARKET_DATA, subscription.failed, now_ns)
         elif subscription.failed:
             self._again(subscription.failed, now_ns)
-        return self._items(stream or "", found)
+        return self._items(stream or "", subscription, found)
 
     def _subscription_of(self, stream: str | None) -> Subscription | None:
         """Whose rows a channel brings: snapshots are joined with market data, or stand for themselves."""
@@ -201,16 +204,17 @@ class StreamReader:
             return None
         return self.market if stream in (MARKET_DATA, SNAPSHOTS) else None
 
-    def _items(self, stream: str, found: list[np.ndarray]) -> list[Item]:
+    def _items(self, stream: str, subscription: Subscription, found: list[np.ndarray]) -> list[Item]:
         """Items of rows; the credit of everything they bring stands behind the last one."""
-        if self.snapshot is not None and stream == SNAPSHOTS and self.snapshot.join.phase is Phase.COMPLETE:
+        if subscription is self.snapshot and subscription.join.phase is Phase.COMPLETE:
             self.snapshot = None
         if not found:
             self._give_back()
             return []
         credits, self._credits = tuple(self._credits), []
-        last = len(found) - 1
-        return [Item(stream, rows, credits if index == last else (), self._era) for index, rows in enumerate(found)]
+        source = subscription.source or NOBODY
+        items = [Item(stream, rows, (), self._era, source) for rows in found]
+        return [*items[:-1], items[-1]._replace(credits=credits)]
 
     def _quotes(self, channel: int, message: Any) -> list[Item]:
         body = message.body

@@ -109,6 +109,10 @@ class Transport:
             self._listener.close()
         self._epoll.close()
 
+    def fileno(self) -> int:
+        """Readable when a turn has something to do: for another loop to wait on."""
+        return self._epoll.fileno()
+
     def port(self) -> int:
         """Where we listen, or where our datagrams come from."""
         return int(self._udp.getsockname()[1])
