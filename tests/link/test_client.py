@@ -195,7 +195,7 @@ def test_executions_and_quotes_come_beside_market_data(core, gateways):
                     gateway.do(lambda: publish(6, 5))
             elif item.stream == "quotes":
                 quotes |= dict(zip(item.rows["instrument"].tolist(), item.rows["bid_price"].tolist(), strict=True))
-            if len(got) >= 10 and set(quotes.values()) == {6}:
+            if len(got) >= 10 and quotes == {1: 6, 2: 6, 3: 6}:
                 break
         assert client.cursor("executions").sequence == 11
     assert got == list(range(1, 11)) and quotes == {1: 6, 2: 6, 3: 6}
