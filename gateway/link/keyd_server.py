@@ -27,7 +27,7 @@ from gateway.link.keyd_access import Access, Caller
 from gateway.link.keyd_desk import KeydDesk
 from gateway.link.timed_socket import TimedSocket
 
-BACKLOG = 1024  # a burst of strangers must not make a listed client wait for its next SYN, a second later
+BACKLOG = 4096  # a burst of strangers must not make a listed client wait for its next SYN, a second later
 SAY_NS = 1_000_000_000  # between two lines about strangers
 STOP_SECONDS = 3.0
 LISTED, OWN_USER = 0o666, 0o600  # of the socket: who may connect; the list decides who is heard
