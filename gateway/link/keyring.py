@@ -57,15 +57,10 @@ class Keyring:
         """The keys of a day (since 1970); None where none are held."""
         return self._days.get(day)
 
-    def usable_hour(self, now_ns: int) -> int | None:
-        """The hour whose secret a new session or epoch takes: this one, or the next where this one's is gone."""
-        hour = period_of(HOURLY, now_ns)
-        return next((hour for hour in (hour, hour + 1) if hour in self._hours), None)
-
     def risk_allowed(self, now_ns: int) -> bool:
-        """Whether new risk may be taken: a usable hourly secret, and certified keys of today."""
+        """Whether new risk may be taken: this hour's secret is held, and keys of today that are certified."""
         today = self._days.get(period_of(DAILY, now_ns))
-        return self.usable_hour(now_ns) is not None and today is not None and today.certified
+        return period_of(HOURLY, now_ns) in self._hours and today is not None and today.certified
 
     def verified_key(self, certificate: bytes, source: int, day: int) -> bytes | None:
         """The public key that node `source` signs with on `day`, when its certificate holds; else None, and counted."""

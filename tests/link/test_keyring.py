@@ -36,7 +36,7 @@ def test_the_hour_before_this_one_and_two_ahead_are_held(service: Unsteady):
     assert held_hours(keyring) == [HOUR - 1, HOUR, HOUR + 1, HOUR + 2]
     secrets = {keyring.hourly(hour) for hour in held_hours(keyring)}
     assert len(secrets) == 4 and all(len(secret or b"") == 32 for secret in secrets)
-    assert keyring.risk_allowed(NOW_NS) and keyring.usable_hour(NOW_NS) == HOUR and keyring.problem == ""
+    assert keyring.risk_allowed(NOW_NS) and keyring.problem == ""
 
 
 def test_three_days_of_hours_pass_without_an_hour_that_is_missing(service: Unsteady, clock: Clock):
@@ -90,7 +90,7 @@ def test_an_outage_of_two_hours_is_harmless_and_a_longer_one_allows_no_new_risk(
     over_ns = clock.advance(MINUTE_NS)
     keyring.refresh(over_ns)
     assert over_ns == (HOUR + 3) * HOUR_NS
-    assert not keyring.risk_allowed(over_ns) and keyring.usable_hour(over_ns) is None
+    assert not keyring.risk_allowed(over_ns)
     assert keyring.hourly(HOUR + 2) is not None, "sessions that are there may still be read"
     service.down = False
     keyring.refresh(over_ns)
@@ -112,7 +112,6 @@ def test_reading_asks_nobody(service: Unsteady):
     for hour in range(HOUR - 5, HOUR + 5):
         keyring.hourly(hour)
     keyring.risk_allowed(NOW_NS)
-    keyring.usable_hour(NOW_NS + 50 * HOUR_NS)
     keyring.verified_key(bytes(112), 2, DAY)
     assert service.calls == before
 
@@ -133,19 +132,21 @@ def test_a_revoked_secret_is_gone_although_its_successor_cannot_be_had(service: 
     service.revoke(HOURLY, HOUR)
     service.refusals["unwrap"] = KeyRefusal.FAULT
     keyring.refresh(NOW_NS + SECOND_NS)
-    assert keyring.hourly(HOUR) is None
-    assert keyring.usable_hour(NOW_NS) == HOUR + 1 and keyring.risk_allowed(NOW_NS), "the next hour's stands in"
+    assert keyring.hourly(HOUR) is None and not keyring.risk_allowed(NOW_NS)
+    del service.refusals["unwrap"]
+    keyring.refresh(NOW_NS + 2 * SECOND_NS)
+    assert keyring.hourly(HOUR) is not None and keyring.risk_allowed(NOW_NS)
 
 
 def test_what_a_peer_says_is_revoked_is_dropped_without_the_service(service: Unsteady):
     keyring = Keyring(service, 1)
     keyring.refresh(NOW_NS)
     service.down = True
-    for hour in (HOUR, HOUR + 1):
-        keyring.drop(HOURLY, hour)
+    keyring.drop(HOURLY, HOUR)
     keyring.drop(HOURLY, HOUR)  # told twice
     assert keyring.hourly(HOUR) is None and not keyring.risk_allowed(NOW_NS)
-    assert keyring.counters["revoked"] == 2 == keyring.changes
+    assert keyring.counters["revoked"] == 1 == keyring.changes
+    assert keyring.risk_allowed(NOW_NS + HOUR_NS), "the next hour's secret is another"
 
 
 def test_a_service_that_goes_back_to_a_revoked_generation_is_not_believed(tmp_path: Path, service: Unsteady, clock: Clock):
