@@ -15,6 +15,9 @@ codec.py, column_*.py      batches of fixed records, packed by columns, unpacked
 
 key_service.py            what a key service gives: wrapped secrets, certificates, revocation (docs/protocols/link-keys.md)
 keyring.py, day_keys.py   the keys a process holds: read at once, fetched beside the hot path by keyring_refresher.py
+key_address.py            unix:, tls:, vault: in the configuration → keyd_client.py, or vault.py over vault_connection.py
+keyd_server.py            gateway keyd: who is heard (keyd_access.py), one request (keyd_desk.py), its answer (keyd_vault.py)
+sealed_root.py            what keyd derives all from, keyd_revocations.py beside it; static_key.py, secret_file.py: mode 0600
 
 peer.py                   one side of a session, sans I/O: what transport below and streams above call
 peer_settings.py event.py channel.py acceptor.py    what it is given, what it tells, its channels, who may begin

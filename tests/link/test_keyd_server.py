@@ -1,6 +1,7 @@
 """keyd's sockets in this process: who is heard, and that the hostile keep nobody who is listed from being served."""
 
 import os
+import random
 import resource
 import socket
 import ssl
@@ -130,17 +131,17 @@ def test_who_runs_keyd_may_revoke_and_every_reason_comes_through(tmp_path: Path,
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("listed", [False, True])
 def test_the_kernel_says_who_connects_and_who_is_not_listed_hears_nothing(tmp_path: Path, start: Start, listed: bool):
     server = start({65_534: Caller("nobody", frozenset((3,)))} if listed else {1: Caller("daemon", frozenset((1,)))})
     tmp_path.chmod(0o755)
-    for folder in list(tmp_path.parents)[:2]:
-        folder.chmod(0o755)
     child = os.fork()
     if child == 0:
+        os.chdir(tmp_path)  # the folders above are root's
         os.setresuid(65_534, 65_534, 65_534)
         try:
-            connection = raw(tmp_path)
+            connection = raw(Path())
             connection.sendall(keyd_wire.encode_request("authority", source=1))
             os._exit(2 if connection.recv(1) else 3)
         except OSError:
@@ -307,6 +308,24 @@ def test_a_caller_above_its_rate_is_refused_and_others_are_not(tmp_path: Path, s
     assert len(remote(server, pairs["paris"], pairs["keyd"]).wrapped(HOURLY, HOUR)) == 72
     time.sleep(0.1)
     assert greedy.authority(1)
+
+
+def test_the_desk_has_an_answer_to_every_message(tmp_path: Path):
+    now_ns = 0
+    desk = KeydDesk(vault_in(tmp_path, Clock()), lambda: now_ns)
+    chance = random.Random(7)
+    good = keyd_wire.encode_request("unwrap", wrapped=bytes(72))[4:]
+    seen = set()
+    for seed in range(3000):
+        now_ns += 10**9
+        data = bytearray(good) if seed % 2 else bytearray(chance.randbytes(chance.randint(0, 300)))
+        for _ in range(chance.randint(0, 3)):
+            if data:
+                data[chance.randrange(len(data))] = chance.randrange(256)
+        answer = msgpack.unpackb(desk.answer(Caller("fuzzer", None), bytes(data))[4:])
+        assert answer["ok"] is False, seed
+        seen.add(answer["reason"])
+    assert seen == {"MALFORMED", "DAMAGED"}
 
 
 def test_a_flood_of_strangers_is_a_line_a_second_and_takes_no_memory(start: Start):
