@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gateway.link.keyd_desk import KeydDesk
     from gateway.link.keyd_server import KeydServer
     from gateway.link.keyd_vault import KeydVault
-    from gateway.link.sealed_root import passphrase_of
+    from gateway.link.sealed_root import held, passphrase_of
     from gateway.ops import privileges
 
     listen = _checked(arguments)
@@ -63,15 +63,16 @@ def run(arguments: argparse.Namespace) -> int:
         signal.signal(number, lambda number, frame: stop.set())
     privileges.hide()  # before there is anything to see
     access, context = _access(arguments)
-    vault = KeydVault.open(arguments.root, passphrase_of(arguments.passphrase_file))
-    desk = KeydDesk(vault)
-    server = KeydServer(desk, access, arguments.socket, listen, context, lambda text: print_note(f"gateway keyd: {text}"))
-    try:
-        _tell(arguments, server)
-        stop.wait()
-    finally:
-        server.close()
-        vault.close()
+    with held(arguments.root):
+        vault = KeydVault.open(arguments.root, passphrase_of(arguments.passphrase_file))
+        desk = KeydDesk(vault)
+        server = KeydServer(desk, access, arguments.socket, listen, context, _say)
+        try:
+            _tell(arguments, server)
+            stop.wait()
+        finally:
+            server.close()
+            vault.close()
     _account(server, desk)
     return EXIT_DONE
 
@@ -115,6 +116,10 @@ def _tell(arguments: argparse.Namespace, server: "KeydServer") -> None:
         told = [str(arguments.socket)] if arguments.socket else []
         told += [f"{arguments.listen.rpartition(':')[0]}:{server.port}"] if server.port else []
         print_note(f"gateway keyd: listens at {' and '.join(told)}; Ctrl-C or SIGTERM ends it")
+
+
+def _say(text: str) -> None:
+    print_note(f"gateway keyd: {text}")
 
 
 def _account(server: "KeydServer", desk: "KeydDesk") -> None:

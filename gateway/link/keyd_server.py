@@ -224,8 +224,7 @@ def _listen_unix(path: Path, mode: int) -> socket.socket:
 
 def _listen_tcp(address: tuple[str, int]) -> socket.socket:
     try:
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        return socket.create_server(address, family=family, backlog=BACKLOG)
+        return socket.create_server(address, backlog=BACKLOG)
     except OSError as problem:
         raise CapabilityError(f"listen: {address[0]}:{address[1]}: {problem.strerror}; choose another address") from None
 

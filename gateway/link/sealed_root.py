@@ -8,8 +8,11 @@ The key that seals comes from a passphrase by scrypt (RFC 7914). The passphrase 
 never from the command line. Hard rule: a wrong passphrase and a changed file look alike and give nothing.
 """
 
+import fcntl
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -51,6 +54,22 @@ def open_sealed(path: Path, passphrase: bytes) -> bytearray:
         return bytearray(AESGCM(_stretch(head, passphrase)).decrypt(head[-12:], data[HEAD.size :], head))
     except InvalidTag:
         raise GatewayError(f"{WHAT}: wrong passphrase for {path}, or the file was changed") from None
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """This process alone serves the root: two would write each other's revocations over. Raises GatewayError."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as problem:
+        raise ConfigurationError(f"{WHAT}: {path}: {problem.strerror}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise GatewayError(f"{WHAT}: another keyd serves {path} already") from None
+    finally:
+        os.close(file)
 
 
 def passphrase_of(path: Path | None, remove: bool = True) -> bytes:

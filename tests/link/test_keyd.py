@@ -188,6 +188,12 @@ def test_nobody_looks_into_keyd_from_before_it_has_its_passphrase(root: Path, tm
     assert done.stdout.split() == ["1", "0"], done.stderr
 
 
+def test_one_keyd_serves_a_root(root: Path, tmp_path: Path):
+    with keyd("--root", root, "--socket", tmp_path / "one.sock"):
+        second = gateway("keyd", "--root", root, "--socket", tmp_path / "two.sock")
+        assert second.returncode == 5 and "another keyd serves" in second.stderr and second.stderr.count("\n") == 1
+
+
 def test_every_mistake_is_one_line_and_its_exit_code(root: Path, tmp_path: Path):
     sock = tmp_path / "keyd.sock"
     loose = tmp_path / "loose"
