@@ -77,6 +77,11 @@ def _first(peer_name: str, problem: ValidationError) -> str:
     return f"{peer_name}.{key} = {error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
 
 
+def _optional_key_text(text: str) -> str:
+    return _key_text(text) if text else text
+
+
+OptionalKey = Annotated[str, AfterValidator(_optional_key_text), Field(json_schema_extra={"range": "base64, or empty"})]
 Peers = Annotated[
     dict[str, dict[str, Any]], AfterValidator(_peers), Field(json_schema_extra={"range": "tables by name of the peer"})
 ]
@@ -100,8 +105,8 @@ class Link(Section):
     )
     roles_file: str = Field("", description="Signed file that says which principal may read which stream.")
     addresses_file: str = Field("", description="Signed file of the networks that peers may call from.")
-    signers_file: str = Field(
-        "", description="File of the public key that both are signed with; `gateway link-sign --new-key` makes it."
+    signer: OptionalKey = Field(
+        "", description="Public key (base64) that both files are signed with: what FILE.pub of `gateway link-sign` says."
     )
     principal: str = name("", r"^[!-~]{0,32}$", "up to 32 characters", "In whose name we ask our peers for streams.")
     staleness_ms: int = Field(
@@ -136,7 +141,7 @@ class Link(Section):
     @model_validator(mode="after")
     def whole(self) -> "Link":
         """What runs knows who it is and where its keys are."""
-        needed = ("node", "key_file", "key_service", "roles_file", "addresses_file", "signers_file")
+        needed = ("node", "key_file", "key_service", "roles_file", "addresses_file", "signer")
         missing = [key for key in needed if not getattr(self, key)]
         if self.enabled and missing:
             raise ValueError(f"enabled = true needs {', '.join(missing)}")

@@ -15,7 +15,7 @@ from gateway import clock
 from gateway.config import Configuration
 from gateway.errors import CapabilityError, ConfigurationError
 from gateway.instance import Instance
-from gateway.link import signed_file, static_key
+from gateway.link import static_key
 from gateway.link.acceptor import Acceptor, Pending
 from gateway.link.access_files import FOLDER, AccessFiles, AccessPaths
 from gateway.link.counter_file import ProcessCounter
@@ -56,7 +56,7 @@ class Composition:
         self.refresher = KeyringRefresher(self.keyring)
         keys = DerivedKeys(self.keyring)
         paths = AccessPaths(configuration.state_folder, _path(self.settings.roles_file), _path(self.settings.addresses_file))
-        self.files = AccessFiles(self.settings.node, paths, keys, _signer(self.settings.signers_file), self.now_ns())
+        self.files = AccessFiles(self.settings.node, paths, keys, key_of(self.settings.signer), self.now_ns())
         self.access = self.files.access
         self.refused_files = self.files.poll(self.now_ns())  # before anybody can call
         self._counter = ProcessCounter(self.boot_id)
@@ -136,11 +136,3 @@ class Composition:
 
 def _path(text: str) -> Path:
     return Path(text).expanduser()
-
-
-def _signer(text: str) -> bytes:
-    """Whose signature the files of roles and addresses carry."""
-    try:
-        return signed_file.public_key_of(_path(text).read_bytes())
-    except OSError as problem:
-        raise ConfigurationError(f"link.signers_file = {text!r}: {problem}") from None

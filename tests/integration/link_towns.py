@@ -62,7 +62,7 @@ class Keys:
         self.socket = folder / "keyd.sock"
         self.public = {town: static_key.create(folder / f"{town}.key") for town in ("paris", "frankfurt")}
         signer = Ed25519PrivateKey.generate()
-        (folder / "signer.pub").write_text(static_key.format_public(signer.public_key().public_bytes_raw()))
+        self.signer = static_key.format_public(signer.public_key().public_bytes_raw())
         for kind, text in (("roles", ROLES), ("addresses", ADDRESSES)):
             (folder / f"{kind}.toml").write_bytes(signed_file.sign(kind, text.encode(), signer))
         (folder / "passphrase").write_text("correct horse battery staple\n")
@@ -94,7 +94,7 @@ class Keys:
         words = {"ENABLED": "true", "NODE": str(node), "LISTEN": f"{PARIS if node == 1 else FRANKFURT}:{PORT}"}
         words |= {"KEY_FILE": str(self.folder / f"{town}.key"), "KEY_SERVICE": f"unix:{self.socket}"}
         words |= {"ROLES_FILE": str(self.folder / "roles.toml"), "ADDRESSES_FILE": str(self.folder / "addresses.toml")}
-        words |= {"SIGNERS_FILE": str(self.folder / "signer.pub"), "PRINCIPAL": town, "PEERS": json.dumps({other: peer})}
+        words |= {"SIGNER": self.signer, "PRINCIPAL": town, "PEERS": json.dumps({other: peer})}
         return {f"LINK__{key}": text for key, text in words.items()}
 
 

@@ -1,10 +1,11 @@
-"""Two gateways in two network namespaces: the demo's market data, executions and snapshots in the second region, under faults.
+"""Two gateways in two network namespaces: the demo's market data, executions and snapshots in the second region.
 
 Checkpoints stop the venue for a moment (SIGSTOP): what is under way arrives, and then both regions' books must be the same,
 order by order summed to levels, flags included.
 """
 
 import json
+import os
 import signal
 import time
 from contextlib import ExitStack, contextmanager
@@ -181,8 +182,6 @@ def test_a_link_that_is_killed_comes_again_and_the_region_goes_on_alone_meanwhil
             beat = both.frankfurt.instance.control[0]["heartbeats"][layout.value("PROCESS_LINK")]
             before = int(beat["pid"])
             assert before
-            import os
-
             os.kill(before, signal.SIGKILL)
             both.until(lambda: int(beat["pid"]) not in (0, before), "another link", 60)
 

@@ -1,0 +1,101 @@
+"""Quotes of another region: their age is that of the last moment they were known to be true, and stale says so."""
+
+import numpy as np
+import pytest
+
+from gateway import layout
+from gateway.instance import Instance
+from gateway.link import records
+from gateway.link.quotes import EVERY_NS, MARK, Confirmation, QuoteCache, QuoteTops
+from tests.stage_bench import unique_name
+
+MILLISECOND_NS = 1_000_000
+NOW_NS = 1_700_000_000_000_000_000
+GOOD = layout.value("BOOK_VALID") | layout.value("BOOK_KNOWN") | layout.value("BOOK_NAMED")
+
+
+@pytest.fixture
+def instance():
+    made = Instance.create(unique_name("quotes"))
+    rows = made.rows("books")
+    for number, symbol in ((1, b"AAPL    "), (2, b"MSFT    ")):
+        rows[number]["symbol"], rows[number]["flags"] = symbol, GOOD
+        rows[number]["bid_price"], rows[number]["bid_quantity"] = 100 * number, 10
+        rows[number]["ask_price"], rows[number]["ask_quantity"] = 101 * number, 20
+    yield made
+    made.close(remove=True)
+
+
+def confirm(instance, time_ns):
+    instance.regions["link"].view("link_state")[0]["time_confirmed_ns"] = time_ns
+
+
+def events(*rows):
+    """Live records: (sequence, instrument)."""
+    batch = records.rows(len(rows))
+    batch["kind"] = records.EVENT
+    for index, (sequence, instrument) in enumerate(rows):
+        batch[index]["sequence"], batch[index]["event"]["instrument"] = sequence, instrument
+    return batch
+
+
+def marks(*sequences):
+    rows = np.zeros(len(sequences), records.QUOTE)
+    rows["instrument"], rows["sequence"] = MARK, sequences
+    return rows
+
+
+def test_a_quote_within_the_bound_is_not_stale_and_tells_its_age(instance):
+    confirm(instance, NOW_NS - 40 * MILLISECOND_NS)
+    quote = QuoteCache(instance, 50 * MILLISECOND_NS).find("AAPL", NOW_NS)
+    assert (quote.bid_price, quote.ask_price, quote.symbol) == (100, 101, "AAPL")
+    assert quote.age_ns == 40 * MILLISECOND_NS and not quote.stale
+
+
+@pytest.mark.parametrize("over_ns", [1, 10**9, NOW_NS])
+def test_no_read_beyond_the_bound_is_unmarked(instance, over_ns):
+    confirm(instance, NOW_NS - 50 * MILLISECOND_NS - over_ns if over_ns < NOW_NS else 0)
+    assert all(quote.stale for quote in QuoteCache(instance, 50 * MILLISECOND_NS).all(NOW_NS))
+
+
+@pytest.mark.parametrize("flag", ["BOOK_STALE", "BOOK_FAULT", "BOOK_SNAPSHOT"])
+def test_a_doubtful_book_is_stale_however_young(instance, flag):
+    confirm(instance, NOW_NS)
+    instance.rows("books")[1]["flags"] |= layout.value(flag)
+    cache = QuoteCache(instance, 50 * MILLISECOND_NS)
+    assert cache.find("AAPL", NOW_NS).stale and not cache.find("MSFT", NOW_NS).stale
+
+
+def test_a_symbol_that_nobody_knows_has_no_quote(instance):
+    assert QuoteCache(instance, 1).find("ZZZZ", NOW_NS) is None
+
+
+def test_the_source_tells_of_what_moved_and_how_far_it_has_come(instance):
+    tops = QuoteTops(instance)
+    tops.note(events((7, 1), (8, 1), (9, 2)))
+    rows = tops.take(NOW_NS)
+    assert rows["instrument"].tolist() == [1, 2, MARK] and rows["sequence"].tolist() == [9, 9, 9]
+    assert rows["bid_price"].tolist()[:2] == [100, 200] and rows["time_ns"][2] == NOW_NS
+    assert len(tops.take(NOW_NS + EVERY_NS - 1)) == 0
+    quiet = tops.take(NOW_NS + EVERY_NS)
+    assert quiet["instrument"].tolist() == [MARK] and quiet["sequence"].tolist() == [9]
+
+
+def test_records_of_a_scan_move_no_mark(instance):
+    tops = QuoteTops(instance)
+    tops.note(events((7, 1)))
+    scan = records.rows(1)
+    scan["kind"], scan["sequence"] = records.SCAN_BEGIN, 8
+    tops.note(scan)
+    assert tops.take(NOW_NS)["sequence"].tolist() == [7, 7]
+
+
+def test_books_are_confirmed_when_core_has_applied_the_marks_record_and_not_before():
+    confirmation = Confirmation()
+    confirmation.on_quotes(marks(5), NOW_NS, 2 * MILLISECOND_NS)
+    confirmation.on_quotes(marks(9), NOW_NS + 10, 2 * MILLISECOND_NS)
+    assert confirmation.follow(4) == 0
+    assert confirmation.follow(8) == NOW_NS - 2 * MILLISECOND_NS
+    assert confirmation.follow(9) == NOW_NS + 10 - 2 * MILLISECOND_NS
+    confirmation.forget()
+    assert confirmation.follow(9) == 0
