@@ -62,11 +62,11 @@ class Pending:
             lane.heard_ns = now_ns
             lane.bytes_in += len(data)
             peer.prove(lane, bytes(data), now_ns)
-            if lane.state == OPEN:
+            if lane.refused is not None:
+                self.refuse(lane.refused)
+            elif lane.state == OPEN:
                 self.adopted = (peer, lane.connection)
                 self._acceptor.forget(self)
-            elif lane.refused is not None:
-                self.refuse(lane.refused)
 
     def _answer(self, now_ns: int) -> None:
         data, self._collected = self._collected, b""

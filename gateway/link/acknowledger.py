@@ -161,9 +161,11 @@ class Acknowledger:
     @property
     def _ask_ns(self) -> int:
         """When an acknowledgement is asked for, since nobody has sent one."""
-        if self._lanes[wire.CONTROL] is None or not any(outbound.flying for outbound in self._sending):
-            return NEVER_NS
-        return self._heard_ns + self._ask_wait_ns
+        if self._lanes[wire.CONTROL] is not None:
+            for outbound in self._sending:
+                if outbound.flying:
+                    return self._heard_ns + self._ask_wait_ns
+        return NEVER_NS
 
     @property
     def deadline_ns(self) -> int:

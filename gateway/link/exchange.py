@@ -10,6 +10,7 @@ Beside the corridor, inside a peer; outlives connections. Hard rule: what is ack
 from gateway import limits
 from gateway.link import bodies, wire
 from gateway.link.acknowledger import Acknowledger, unsequenced
+from gateway.link.bodies import Heartbeat
 from gateway.link.event import Delivered, Event, Fenced, Writable
 from gateway.link.fragments import Fragments
 from gateway.link.inbound import Inbound
@@ -122,7 +123,7 @@ class Exchange:
 
     def heartbeat(self, now_ns: int) -> Message:
         """A frame that says nothing but that we are here."""
-        return unsequenced(Type.HEARTBEAT, 0, b"", self.fence, now_ns)
+        return unsequenced(Type.HEARTBEAT, 0, bodies.pack_heartbeat(Heartbeat(0, 0, now_ns)), self.fence, now_ns)
 
     # ---- what comes ------------------------------------------------------------------------------------------------
 
@@ -132,10 +133,14 @@ class Exchange:
         if kind in UNSEQUENCED:
             if kind == ACK:
                 return self.acknowledger.on_acknowledgement(lane, message, now_ns)
-            return self.acknowledger.on_missing(message) if kind == NAK else None
+            if kind == NAK:
+                return self.acknowledger.on_missing(message)
+            return Refusal.BODY if bodies.read_heartbeat(message.body) is None else None
         inbound = self.inbound[message.channel]
-        if inbound is None or inbound.settings.connection != lane.connection or message.sequence == 0:
+        if inbound is None or inbound.settings.connection != lane.connection:
             return Refusal.CHANNEL
+        if not inbound.possible(message.sequence):
+            return Refusal.SEQUENCE
         if message.sequence > inbound.highest + 1:
             self.acknowledger.lacks(message.channel, *inbound.hole(message.sequence))
         self._cadence.heard(now_ns)
@@ -146,18 +151,23 @@ class Exchange:
             whole = self._fragments[message.channel].join(following)
             if whole is False:
                 return Refusal.FRAGMENT
-            if isinstance(whole, Message):
-                self._deliver(inbound, whole)
+            refusal = self._deliver(inbound, whole) if isinstance(whole, Message) else None
+            if refusal is not None:
+                return refusal
         return None
 
-    def _deliver(self, inbound: Inbound, message: Message) -> None:
+    def _deliver(self, inbound: Inbound, message: Message) -> Refusal | None:
         if not inbound.queued:
             inbound.queued = True
             self._untaken.append(inbound)
         self._delivered += 1
         self._events.append(Delivered(message.channel, message))
         if message.type == FENCE:
-            self.saw_fence(bodies.read_fence(message.body) or 0)
+            fence = bodies.read_fence(message.body)
+            if fence is None:
+                return Refusal.BODY
+            self.saw_fence(fence)
+        return None
 
     # ---- connections -----------------------------------------------------------------------------------------------
 

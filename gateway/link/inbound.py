@@ -37,6 +37,7 @@ class Inbound:
         self.queued = False  # among those whose messages stand in `events`
         self.dirty = True  # the next acknowledgement speaks of this channel
         self._held: dict[int, Message] = {}
+        self._lowest = 0  # of those
         self._untaken_frames = self._untaken_bytes = 0  # delivered, still in `events`
         self._taken_bytes = 0  # bodies the application has not consumed
 
@@ -55,9 +56,8 @@ class Inbound:
         if sequence > self.highest:
             self.highest = sequence
         if sequence != self.in_order + 1:
+            self._lowest = min(sequence, self._lowest) if self._held else sequence
             self._held[sequence] = message
-            if sequence > self.highest:
-                self.highest = sequence
             return ()
         self._untaken_frames += 1
         self._untaken_bytes += message.raw_bytes
@@ -72,7 +72,13 @@ class Inbound:
             self.in_order += 1
             self._untaken_frames += 1
             self._untaken_bytes += following.raw_bytes
+        if self._held:
+            self._lowest = min(self._held)
         return run
+
+    def possible(self, sequence: int) -> bool:
+        """Whether the other side can have got so far: each frame beyond the last in order was charged to the window."""
+        return 0 < sequence <= self.in_order + self.settings.capacity_bytes // CHARGE + 1
 
     def hole(self, sequence: int) -> tuple[int, int]:
         """(first, count) of what is newly known to be missing, now that `sequence` has arrived. Call it once for each."""
@@ -87,7 +93,7 @@ class Inbound:
     @property
     def gap(self) -> int:
         """How many are missing behind the last delivered one; 0 where nothing is held."""
-        return min(self._held) - self.in_order - 1 if self._held else 0
+        return self._lowest - self.in_order - 1 if self._held else 0
 
     def taken(self) -> bool:
         """The application has taken every delivered message from `events`. Whether credit grew enough to say so."""

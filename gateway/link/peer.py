@@ -130,7 +130,7 @@ class Peer:
     def send(
         self,
         channel: int,
-        body: bytes,
+        body: bytes | bytearray | memoryview,
         *,
         now_ns: int,
         type: int = Type.DATA,
@@ -147,6 +147,7 @@ class Peer:
         if it is compressed). A compressed body says its `raw_bytes` and the CRC-32 of the uncompressed body.
         """
         outbound = self._exchange.sender(channel)
+        body = bytes(body)  # what is kept for a retransmission is nobody else's; bytes are not copied
         size = len(body)
         if flags & COMPRESSED:
             if raw_bytes is None or body_crc is None or size > wire.BODY_BYTES_MAX:

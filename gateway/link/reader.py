@@ -31,8 +31,8 @@ def read(session: "Session", lane: Lane, data: bytes | memoryview, now_ns: int) 
             if found.fence > session.fence_seen:
                 session.saw_fence(found.fence)
             refusal = session.exchange.arrived(lane, found, now_ns)
-            if found.type == GOAWAY:
-                session.dialling.pause(now_ns + pause_ns(found))
+            if found.type == GOAWAY and refusal is None:
+                refusal = on_goaway(session, found, now_ns)
         else:
             refusal = unusual(session, lane, found, now_ns)
         if refusal is not None:
@@ -59,7 +59,10 @@ def unusual(session: "Session", lane: Lane, found: Damaged | Stale | Refused, no
     return None
 
 
-def pause_ns(message: Message) -> int:
-    """How long a GOAWAY asks to stay away; no longer than a silence."""
+def on_goaway(session: "Session", message: Message, now_ns: int) -> Refusal | None:
+    """The other side is about to close: how long to stay away, at most as long as a silence."""
     goaway = bodies.read_goaway(message.body)
-    return min(goaway.retry_ms * 1_000_000, limits.LINK_SILENCE_NS) if goaway else limits.LINK_GOAWAY_NS
+    if goaway is None:
+        return Refusal.BODY
+    session.dialling.pause(now_ns + min(goaway.retry_ms * 1_000_000, limits.LINK_SILENCE_NS))
+    return None

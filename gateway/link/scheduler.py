@@ -15,6 +15,7 @@ class Scheduler:
     """The channels of one connection."""
 
     def __init__(self, channels: list[Outbound]):
+        self._all = channels
         self._strict = [channel for channel in channels if channel.settings.weight == 0]
         self._shared = [channel for channel in channels if channel.settings.weight > 0]
         self._quantum = [channel.settings.weight * limits.LINK_QUANTUM_BYTES for channel in self._shared]
@@ -56,9 +57,10 @@ class Scheduler:
     @property
     def ready(self) -> bool:
         """Whether `next` would give anything."""
-        return any(channel.head() is not None for channel in self._strict) or any(
-            channel.head() is not None for channel in self._shared
-        )
+        for channel in self._all:  # noqa: SIM110 a generator costs more than the loop, and this is asked every turn
+            if channel.head() is not None:
+                return True
+        return False
 
     def starvation_bound_bytes(self, number: int) -> int:
         """What the other sharing channels may send at most while the head of channel `number` waits."""

@@ -111,9 +111,9 @@ class Session:
         return self._greeting.answer(lane, data, self.remote_boot_id, *fences, self.session_id, now_ns)
 
     def answer(self, connection: int, data: bytes, now_ns: int) -> Lane | Refused:
-        """A whole first message on a connection that is nobody's yet."""
+        """A whole first message on a connection that is nobody's yet; whom we call does not call us."""
         lane = Lane(connection, WAITING, now_ns, self.settings)
-        found = self._answer(lane, data, now_ns)
+        found = Refused(Refusal.NODE) if self.settings.initiator else self._answer(lane, data, now_ns)
         if found is not None:
             self._count(found.reason, f"a first message of node {self.settings.remote_node}", now_ns)
             return found
@@ -190,6 +190,7 @@ class Session:
                 self._drop(connection, reason.word, now_ns)
             else:
                 lane.refused = reason
+                self.tally.fold(lane)
         elif connection == BULK and reason in (Refusal.HEADER_CRC, Refusal.LENGTH):
             self._drop(connection, reason.word, now_ns)
         else:

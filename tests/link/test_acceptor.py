@@ -255,6 +255,36 @@ def test_a_newer_connection_of_the_same_node_takes_the_place_of_one_that_hangs()
     assert [event.reason for event in events if isinstance(event, Down)] == ["replaced"]
 
 
+def test_a_node_that_we_call_is_not_answered_when_it_calls():
+    caller, called = make(1, 9, True), make(9, 1, True)
+    acceptor = Acceptor({1: called}, lambda address: None)
+    pending = acceptor.connection("10.0.0.1", BEGIN_NS)
+    caller.opened(CONTROL, BEGIN_NS)
+    pending.received(caller.output(CONTROL, 1000, BEGIN_NS), BEGIN_NS)
+    assert pending.refused == "node" and called.state == "idle"
+
+
+def test_what_a_connection_says_before_it_has_proved_itself_touches_no_session():
+    door = Door()
+    caller = make(1, 9, True)
+    door.carry(caller)
+    double = make(1, 9, True)
+    door.now_ns += MILLISECOND
+    double.opened(CONTROL, door.now_ns)
+    pending = door.acceptor.connection("10.0.0.2", door.now_ns)
+    pending.received(double.output(CONTROL, 1000, door.now_ns), door.now_ns)
+    double.received(CONTROL, pending.output(), door.now_ns)
+    frame = bytearray(double.output(CONTROL, 1 << 20, door.now_ns))
+    frame[40] ^= 1
+    frame[-4:] = wire.crc32(bytes(frame[32:-4])).to_bytes(4, "little")
+    pending.received(bytes(frame), door.now_ns)
+    assert pending.refused == "tag" and pending.adopted is None
+    assert door.own[1].state == "up" and door.own[1].counters["tag"] == 1
+    caller.send(channel.CONTROL, b"still here", now_ns=door.now_ns)
+    door.carry(caller)
+    assert [event.message.body for event in door.own[1].events() if isinstance(event, Delivered)] == [b"still here"]
+
+
 def test_a_bulk_connection_of_another_session_is_refused():
     pair = Pair().up()
     other = make(1, 2, True)

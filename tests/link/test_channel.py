@@ -201,6 +201,13 @@ def test_more_than_the_credit_given_is_refused_and_credit_comes_with_consumption
     assert inbound.accept(message(sequence + 1, 100))
 
 
+def test_a_sequence_that_no_window_reaches_is_impossible():
+    inbound = Inbound(settings(size=1000))
+    assert [inbound.possible(sequence) for sequence in (0, 1, 13, 14, (1 << 64) - 1)] == [False, True, True, False, False]
+    inbound.accept(message(1))
+    assert inbound.possible(14) and inbound.possible(1)
+
+
 def test_a_channel_without_manual_credit_is_consumed_when_it_is_taken():
     inbound = Inbound(settings(size=1000, manual=False))
     inbound.accept(message(1, 500))
