@@ -287,4 +287,4 @@ LINK_ASK_DOUBLINGS_MAX = 8
 LINK_EFFECTS_HELD_MAX = 1 << 20  # side effects of an early state that wait for the end mark
 LINK_CLIENT_QUEUE_BYTES = 64 << 20  # of rows that an application has not taken
 assert LINK_BATCH_RECORDS <= LINK_BATCH_RECORDS_MAX
-assert 16 + 120 * LINK_BATCH_RECORDS_MAX <= CODEC_RAW_BYTES_MAX
+assert 120 * LINK_BATCH_RECORDS_MAX <= CODEC_RAW_BYTES_MAX

@@ -1,10 +1,11 @@
-"""A batch of link records as it travels: sixteen bytes of head, then slots without their sequence words. SCHEMA_LINK
+"""A batch of link records as it travels: slots without their sequence words, what numbers them in the first one. SCHEMA_LINK
 
-    [ first: u64 | previous: u64 ][ slot 0 without sequence: 120 ][ slot 1 ] …
+    [ slot 0: … size = first − previous … source_sequence = first … ][ slot 1 ] …                120 bytes each
 
-`first` numbers slot 0, the others follow by 1. `previous` is the last live record of the source before `first`, whatever
-scans stand in between: who is synchronised sees from it that nothing live is missing. Hard rule: a batch is of one stream
-only.
+Both words say nothing in a source's own ring (always 64 and 0), so the batch stays a whole number of slots, as the codec
+wants it. `first` numbers slot 0, the others follow by 1. `previous` is the last live record of the source before `first`,
+whatever scans stand in between: who is synchronised sees from it that nothing live is missing. Hard rule: a batch is of one
+stream only.
 """
 
 import struct
@@ -12,11 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gateway import limits
+from gateway import layout, limits
 from gateway.link import records
 
-HEAD = struct.Struct("<QQ")
+FIRST, GAP = struct.Struct("<Q"), struct.Struct("<I")
+FIRST_AT = layout.offsets("link_slot").source_sequence - records.SEQUENCE_BYTES
+GAP_AT = layout.offsets("link_slot").size - records.SEQUENCE_BYTES
+GAP_MAX = (1 << 32) - 1
 ROW_BYTES = records.SLOT_BYTES - records.SEQUENCE_BYTES
+SIZE = records.SLOT_BYTES - records.HEAD_BYTES
 
 
 class Batch(NamedTuple):
@@ -42,24 +47,28 @@ class Batch(NamedTuple):
 
 def encode(batch: Batch) -> bytes:
     """The bytes of a batch that is not empty and whose sequences follow one another."""
-    return HEAD.pack(batch.first, batch.previous) + records.without_sequences(batch.rows).tobytes()
+    body = bytearray(records.without_sequences(batch.rows))
+    FIRST.pack_into(body, FIRST_AT, batch.first)
+    GAP.pack_into(body, GAP_AT, min(batch.first - batch.previous, GAP_MAX))
+    return bytes(body)
 
 
 def decode(body: bytes, scan: bool, mixed: bool = False) -> Batch:
     """The batch of a body of stream snapshots (`scan`) or market_data; `mixed`: either. Raises ValueError(reason)."""
-    count, rest = divmod(len(body) - HEAD.size, ROW_BYTES)
+    count, rest = divmod(len(body), ROW_BYTES)
     if rest or not 0 < count <= limits.LINK_BATCH_RECORDS_MAX:
         raise ValueError("LENGTH")
-    first, previous = HEAD.unpack_from(body)
-    if not 0 <= previous < first or first + count >= 1 << 63:
+    (first,), (gap,) = FIRST.unpack_from(body, FIRST_AT), GAP.unpack_from(body, GAP_AT)
+    if not 0 < gap <= first or first + count >= 1 << 63:
         raise ValueError("SEQUENCE")
-    rows = records.with_sequences(memoryview(body)[HEAD.size :], first)
+    rows = records.with_sequences(body, first)
+    rows["size"][0], rows["source_sequence"][0] = SIZE, 0
     kinds = rows["kind"]
     if np.any((kinds == 0) | (kinds > records.SCAN_END)):
         raise ValueError("KIND")
     if np.any(records.is_scan(rows) != (bool(records.is_scan(rows[:1])[0]) if mixed else scan)):
         raise ValueError("STREAM")
-    return Batch(previous, rows)
+    return Batch(first - gap, rows)
 
 
 def cut(rows: np.ndarray, previous: int) -> tuple[list[Batch], int]:

@@ -21,6 +21,7 @@ from gateway.link.stream_reader import Item, Notice, StreamReader
 from gateway.link.stream_request import STREAMS
 from gateway.link.tokens import Method
 from gateway.link.transport import Transport
+from gateway.link.warming import warm
 from gateway.native import address, ffi
 
 BOOT_BYTES = 16
@@ -54,6 +55,7 @@ class ClientSession:
     """One client's end of the link."""
 
     def __init__(self, settings: ClientSettings):
+        warm()
         self.settings = settings
         self._calibration = ffi.new("struct clock_calibration *")
         clock.calibrate(address(self._calibration))

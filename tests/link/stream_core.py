@@ -1,7 +1,7 @@
 """A naive core for tests of the streams: a book of orders in rows that never move, told as records, with scans.
 
-What gateway/core does in kernels, in the plainest way; and Book, the twin that applies what a reader is given. Hard rule: the
-source remembers its whole book behind every record, so that a reader's book is compared record by record.
+What gateway/core does in kernels, in the plainest way; and Book, the twin that applies what a reader is given. Hard rule:
+the source remembers its whole book behind every record, so that a reader's book is compared record by record.
 """
 
 import random

@@ -17,6 +17,7 @@ from gateway.link.peer import Peer
 from gateway.link.peer_settings import PeerSettings
 from gateway.link.stream_server import StreamServer
 from gateway.link.transport import Transport
+from gateway.link.warming import warm
 from gateway.native import address, ffi
 from tests.link.stream_access import Desk
 from tests.link.stream_world import World
@@ -44,7 +45,8 @@ class Gateway:
     ):
         self.channels = channels
         self.core, self.desk = core, desk or Desk()
-        self.events, self.scanned, self.rows_of_core = events, scanned, rows_of_core
+        warm()
+        self.events, self.scanned = events, scanned
         self.calibration = ffi.new("struct clock_calibration *")
         clock.calibrate(address(self.calibration))
         self.peer = Peer(
@@ -66,7 +68,7 @@ class Gateway:
         self.server = StreamServer(core, self.desk, bytes_max=bytes_max)
         self.server.retained.next_sequence = core.sequence + 1
         self.server.attach(self.peer, CLIENT, "127.0.0.1")
-        self.ups, self.downs, self.orders, self.paused = 0, 0, deque(), False
+        self.ups, self.downs, self.orders = 0, 0, deque()
         self._end = threading.Event()
         self.problem = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -133,11 +135,10 @@ class Gateway:
             self.ups += isinstance(event, Up)
             self.downs += isinstance(event, Down)
             self.server.on_event(CLIENT, event, now_ns)
-        if self.rows_of_core:
-            self.core.step(0 if self.paused else self.events, self.scanned)
-            rows = self.core.take()
-            if len(rows):
-                self.server.publish(rows, now_ns)
+        self.core.step(self.events, self.scanned)
+        rows = self.core.take()
+        if len(rows):
+            self.server.publish(rows, now_ns)
         self.server.tick(now_ns)
 
 

@@ -113,7 +113,8 @@ class World:
         """What stands where, for a failure."""
         market = self.reader.market
         return (
-            f"phase {market and market.join.phase}, next {market and market.next_sequence}, failed {market and market.failed}, "
+            f"phase {market and market.join.phase}, next {market and market.next_sequence}, "
+            f"failed {market and market.failed}, "
             f"core {self.core.sequence}, book {self.book.last}, whole {self.book.whole}, notices {self.notices[-4:]}, "
             f"waiting {self.server.scans.waiting}, counters {self.server.counters}"
         )
