@@ -11,14 +11,15 @@ from collections import Counter
 from typing import NamedTuple
 
 from gateway import limits
+from gateway.link import addresses as addresses_file
+from gateway.link import roles as roles_file
+from gateway.link import signed_file
 from gateway.link.addresses import Addresses
-from gateway.link.addresses import load as load_addresses
 from gateway.link.grants import Asked, Denied, Ended, Grant, Grants, Held
 from gateway.link.journal import ENDED, GRANTED, REFUSED, Attempt, Journal
 from gateway.link.reasons import Reason
 from gateway.link.roles import KIND as ROLES_KIND
 from gateway.link.roles import Roles
-from gateway.link.roles import load as load_roles
 from gateway.link.signed_file import Floors
 from gateway.link.token_keys import TokenKeys
 from gateway.link.tokens import SIZE_BYTES, STREAMS, Expected, Method, Replays, Token, parse, verify
@@ -44,21 +45,28 @@ class Access:
         self._addresses: Addresses | None = None
         self._grants = Grants()
         self._look_ns = 0  # when grants are compared with addresses and keys next
+        self._floor = 0  # that they were compared with last
         self.counters: Counter[str] = Counter()  # granted, ended, and every reason
 
     # signed files
 
-    def load_roles(self, data: bytes) -> Roles:
-        """Takes a signed roles file; grants of a lower version end. Raises FileRefused, and the old one stays."""
-        roles = load_roles(data, self._means.signer, self._means.floors)
-        self._roles = roles
-        return roles
+    def load_roles(self, data: bytes) -> None:
+        """Takes a signed roles file; grants of a lower version end. Raises GatewayError, and the old one stays."""
+        self.take_roles(roles_file.verified(data, self._means.signer))
 
-    def load_addresses(self, data: bytes) -> Addresses:
-        """Takes a signed addresses file. Raises FileRefused, and the old one stays."""
-        self._addresses = load_addresses(data, self._means.signer, self._means.floors)
-        self._look_ns = 0
-        return self._addresses
+    def load_addresses(self, data: bytes) -> None:
+        """Takes a signed addresses file. Raises GatewayError, and the old one stays."""
+        self.take_addresses(addresses_file.verified(data, self._means.signer))
+
+    def take_roles(self, roles: Roles) -> None:
+        """The same of one whose signature has passed."""
+        signed_file.raise_floor(self._means.floors, roles_file.KIND, roles.version)
+        self._roles = roles
+
+    def take_addresses(self, addresses: Addresses) -> None:
+        """The same of one whose signature has passed."""
+        signed_file.raise_floor(self._means.floors, addresses_file.KIND, addresses.version)
+        self._addresses, self._look_ns = addresses, 0
 
     def raise_roles_floor(self, version: int) -> None:
         """From now on only roles of that version or a higher one count: revokes at once. Raises OSError."""
@@ -183,14 +191,19 @@ class Access:
 
         Time and floor are looked at in every call; addresses at once when they change, keys every half second.
         """
+        self._means.journal.tick(now_ns)
         look = not now_ns < self._look_ns <= now_ns + limits.ACCESS_FILES_NS
+        floor = self._means.floors.floor(ROLES_KIND)
+        if not look and floor == self._floor and now_ns < self._grants.expires_ns:
+            return []
         if look:
             self._look_ns = now_ns + limits.ACCESS_FILES_NS
+        self._floor = floor
         why = self._why_ended if look else self._why_over
         found = [Ended(held.grant.token_id, reason) for held in self._grants if (reason := why(held, now_ns))]
         for token_id, reason in found:
             self._end(token_id, reason, now_ns)
-        self._means.journal.tick(now_ns)
+        self._grants.find_first()
         return found
 
     def close(self, token_id: int, now_ns: int) -> None:

@@ -7,21 +7,27 @@
 Hard rule: a signed file that is refused, or gone, leaves the one in force; revocation is a higher version, never an absence.
 """
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from gateway import limits
 from gateway.errors import GatewayError
-from gateway.link import signed_file
+from gateway.link import addresses, roles, signed_file
 from gateway.link.access import Access, Means
+from gateway.link.addresses import Addresses
 from gateway.link.durable_floors import DurableFloors
 from gateway.link.journal import Journal
 from gateway.link.journal_file import JournalFile
+from gateway.link.roles import Roles
+from gateway.link.signed_file import FileRefused
 from gateway.link.token_keys import TokenKeys
 from gateway.link.token_store import TokenStore
 
 FOLDER = "link"
 KINDS_MAX = 16
+TAKEN: dict[str, Callable[[bytes, bytes], Roles | Addresses]] = {"roles": roles.verified, "addresses": addresses.verified}
 
 
 class AccessPaths(NamedTuple):
@@ -32,6 +38,23 @@ class AccessPaths(NamedTuple):
     addresses: Path
 
 
+class Reading(threading.Thread):
+    """Reads, verifies and parses files; nothing is in force by that."""
+
+    def __init__(self, paths: AccessPaths, kinds: list[str], signer: bytes):
+        super().__init__(name="access files", daemon=True)
+        self._paths, self._kinds, self._signer = paths, kinds, signer
+        self.found: dict[str, Roles | Addresses | GatewayError] = {}
+
+    def run(self) -> None:
+        """The work of the thread."""
+        for kind in self._kinds:
+            try:
+                self.found[kind] = TAKEN[kind](signed_file.read(_path_of(self._paths, kind)), self._signer)
+            except GatewayError as problem:
+                self.found[kind] = problem
+
+
 class AccessFiles:
     """The open files of one process's access."""
 
@@ -40,8 +63,11 @@ class AccessFiles:
         folder = paths.state / FOLDER
         self._paths = paths
         self._opened: list[DurableFloors | JournalFile] = []
-        self._stamps: dict[str, tuple[int, int, int]] = {}
-        self._next_ns = now_ns
+        self._reading: Reading | None = None
+        self._stamps: dict[str, tuple[int, int, int, int]] = {}
+        self._said: dict[str, str] = {}  # about a file as it stands
+        self._again: set[str] = set()
+        self._signer, self._next_ns = signer, 0
         try:
             marks = DurableFloors(folder / "token_marks.json", limits.PRINCIPALS_MAX, least=now_ns)
             self._opened.append(marks)
@@ -55,34 +81,65 @@ class AccessFiles:
         self.journal = Journal(file)
         self.access = Access(node, Means(keys, TokenStore(marks), floors, self.journal, signer))
 
-    def poll(self, now_ns: int) -> list[str]:
-        """Takes signed files that are new or changed; returns a line for each that was refused, once per change."""
-        if not now_ns >= self._next_ns and self._next_ns - now_ns <= limits.ACCESS_FILES_NS:
-            return []
-        self._next_ns = now_ns + limits.ACCESS_FILES_NS
-        takers = {"roles": self.access.load_roles, "addresses": self.access.load_addresses}
-        problems = []
-        for kind, take in takers.items():
-            path: Path = getattr(self._paths, kind)
-            try:
-                if self._changed(kind, path):
-                    take(signed_file.read(path))
-            except GatewayError as problem:
-                problems.append(f"{path}: {problem}" if str(path) not in str(problem) else str(problem))
-        return problems
+    def poll(self, now_ns: int, wait: bool = False) -> list[str]:
+        """Takes signed files that are new or changed; returns a line for each that is refused, once while it is the same.
 
-    def _changed(self, kind: str, path: Path) -> bool:
+        Signature and parsing are a thread's work: thousands of networks would hold the sessions up. A later call takes what
+        it found; with `wait`, and the first time, this one does.
+        """
+        due = not now_ns < self._next_ns <= now_ns + limits.ACCESS_FILES_NS
+        if due and self._reading is None:
+            first = self._next_ns == 0
+            self._next_ns = now_ns + limits.ACCESS_FILES_NS
+            changed = [kind for kind in TAKEN if self._changed(kind)]
+            if changed:
+                self._reading = Reading(self._paths, changed, self._signer)
+                self._reading.start()
+            wait = wait or first
+        if self._reading is None or (self._reading.is_alive() and not wait):
+            return []
+        self._reading.join()
+        found, self._reading = self._reading.found, None
+        return [line for kind, one in found.items() if (line := self._take(kind, one))]
+
+    def _take(self, kind: str, found: Roles | Addresses | GatewayError) -> str:
+        """Puts a file in force; why not, unless that was said before."""
         try:
-            status = path.stat()
-            stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+            if isinstance(found, Roles):
+                self.access.take_roles(found)
+            elif isinstance(found, Addresses):
+                self.access.take_addresses(found)
+            else:
+                raise found
+        except GatewayError as problem:
+            if not isinstance(problem, FileRefused):
+                self._again.add(kind)  # not the file's fault: once more at the next look
+            path = f"{_path_of(self._paths, kind)}: "
+            text = path + str(problem).removeprefix(path)
+            new = text != self._said.get(kind)
+            self._said[kind] = text
+            return text if new else ""
+        self._said.pop(kind, None)
+        return ""
+
+    def _changed(self, kind: str) -> bool:
+        try:
+            status = _path_of(self._paths, kind).stat()
+            stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         except OSError as problem:
-            stamp = (0, 0, problem.errno or 0)
-        changed = stamp != self._stamps.get(kind)
+            stamp = (0, 0, 0, problem.errno or 0)
+        again = kind in self._again
+        self._again.discard(kind)
+        if stamp == self._stamps.get(kind):
+            return again
         self._stamps[kind] = stamp
-        return changed
+        self._said.pop(kind, None)
+        return True
 
     def close(self) -> None:
         """Writes and syncs what is left; a second call does nothing."""
+        if self._reading is not None:
+            self._reading.join()
         if self._opened:
             self.journal.close()
         self._release()
@@ -90,3 +147,7 @@ class AccessFiles:
     def _release(self) -> None:
         while self._opened:
             self._opened.pop().close()
+
+
+def _path_of(paths: AccessPaths, kind: str) -> Path:
+    return paths.roles if kind == "roles" else paths.addresses

@@ -10,7 +10,6 @@ without a valid file nobody is let in.
 """
 
 import ipaddress
-from pathlib import Path
 from typing import Annotated, Generic, NamedTuple, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
@@ -166,16 +165,13 @@ def parse(content: bytes) -> Addresses:
         raise FileRefused("no addresses: every key is a name") from None
 
 
+def verified(data: bytes, public_key: bytes) -> Addresses:
+    """The addresses of a signed file; nothing is in force yet. Raises FileRefused."""
+    return parse(signed_file.content_of(KIND, data, public_key))
+
+
 def load(data: bytes, public_key: bytes, floors: Floors) -> Addresses:
-    """The addresses of a signed file; raises the floor to its version, on disk. Raises FileRefused, nothing has changed."""
-    addresses = parse(signed_file.content_of(KIND, data, public_key))
+    """The same, and its version is the floor now, on disk. Raises GatewayError, and nothing has changed."""
+    addresses = verified(data, public_key)
     signed_file.raise_floor(floors, KIND, addresses.version)
     return addresses
-
-
-def load_file(path: Path, public_key: bytes, floors: Floors) -> Addresses:
-    """The same from a file. Raises GatewayError; a refusal names the file."""
-    try:
-        return load(signed_file.read(path), public_key, floors)
-    except FileRefused as problem:
-        raise FileRefused(f"{path}: {problem}") from None

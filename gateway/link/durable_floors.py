@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from gateway.errors import GatewayError
@@ -46,14 +47,21 @@ class DurableFloors:
         """The floor of a name."""
         return self._floors.get(name, self._least)
 
-    def raise_to(self, name: str, value: int) -> None:
-        """Raises a floor; a lower value changes nothing. Raises OSError, and then the floor is what it was.
+    def as_they_stand(self) -> Callable[[str], int]:
+        """The floors of now by name, whatever is raised later."""
+        floors, least = self._floors, self._least  # raising makes new ones
+        return lambda name: floors.get(name, least)
+
+    def raise_to(self, name: str, value: int, others: int = 0) -> None:
+        """Raises a floor, and with it those of all other names to `others`; a lower value changes nothing.
+
+        Raises OSError, and then every floor is what it was.
 
         Of too many names the lowest gives way, and `least` becomes its floor: nothing that was forbidden is allowed again.
         """
         if value <= self.floor(name):
             return
-        least, floors = self._least, {**self._floors, name: value}
+        least, floors = self._least, {other: max(floor, others) for other, floor in self._floors.items()} | {name: value}
         while len(floors) > self._names_max:
             lowest = min((other for other in floors if other != name), key=floors.__getitem__)
             least = max(least, floors.pop(lowest))

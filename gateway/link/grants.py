@@ -61,6 +61,7 @@ class Grants:
         self._held: dict[int, Held] = {}
         self._of_peer: Counter[int] = Counter()
         self._last = 0
+        self.expires_ns = limits.LINK_NEVER_NS  # no grant expires before
 
     def __len__(self) -> int:
         return len(self._held)
@@ -86,8 +87,13 @@ class Grants:
 
     def _put(self, token_id: int, token: Token, asked: Asked, roles_version: int) -> Grant:
         grant = Grant(token_id, token.name, token.role_bits, token.expires_ns, asked.stream)
+        self.expires_ns = min(self.expires_ns, grant.expires_ns)
         self._held[token_id] = Held(grant, asked, token.principal, token.key_id, roles_version)
         return grant
+
+    def find_first(self) -> None:
+        """Looks for the first that expires."""
+        self.expires_ns = min((held.grant.expires_ns for held in self._held.values()), default=limits.LINK_NEVER_NS)
 
     def _free(self) -> int:
         """The next number that is not in use: one that was is not used again for long."""

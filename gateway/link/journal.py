@@ -29,8 +29,8 @@ class Sink(Protocol):
 
     chain: str
 
-    def append(self, line: bytes, chain: str, sync: bool) -> None:
-        """Takes a line; with `sync` the disk has it on return. Raises OSError."""
+    def append(self, line: bytes, chain: str) -> None:
+        """Takes a line: a process that dies no longer loses it. Raises OSError."""
 
     def sync(self) -> None:
         """The disk has everything on return. Raises OSError."""
@@ -71,7 +71,7 @@ class Journal:
             self.aggregated += 1
             return True
         words: dict[str, Any] = {**attempt._asdict(), "address": attempt.address[: limits.ADDRESS_TEXT_MAX]}
-        return self._write({name: value for name, value in words.items() if value != ""}, now_ns, attempt.outcome == GRANTED)
+        return self._write({name: value for name, value in words.items() if value != ""}, now_ns)
 
     def _in_full(self, address: str) -> bool:
         """Whether a refusal of this address still has its own line in this second."""
@@ -110,23 +110,23 @@ class Journal:
                 "addresses": len(self._sources),
                 "from_other_addresses": self._held_untold,
             }
-            if not self._write(words, self._second * SECOND_NS + SECOND_NS - 1, False):
+            if not self._write(words, self._second * SECOND_NS + SECOND_NS - 1):
                 self.unwritten += self._held.total() - 1
         self._held.clear()
         self._sources.clear()
         self._written = self._held_untold = 0
 
-    def _write(self, words: dict[str, Any], now_ns: int, sync: bool) -> bool:
+    def _write(self, words: dict[str, Any], now_ns: int) -> bool:
         body = json.dumps({"time": _text(now_ns), **words}).encode()[:-1]
         chain = next_chain(self._sink.chain, body)
         try:
-            self._sink.append(body + _MARK + chain.encode() + b'"}\n', chain, sync)
+            self._sink.append(body + _MARK + chain.encode() + b'"}\n', chain)
         except OSError as problem:
             self.unwritten += 1
             self.problem = str(problem.strerror)
             return False
         self.lines += 1
-        if not sync and self._sync_ns is None:
+        if self._sync_ns is None:
             self._sync_ns = now_ns + limits.ACCESS_SYNC_NS
         return True
 

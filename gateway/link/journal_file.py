@@ -2,7 +2,8 @@
 
     access.jsonl ── 64 MiB ──► access-1.jsonl, access-2.jsonl, …          the chain goes on across files
 
-On the disk: a grant before it is given, everything else within a second (fdatasync); a process that dies loses nothing.
+A line is in the file before what it says is done, so a process that dies loses nothing; the disk has it within a second
+(fdatasync), which a power cut may cost.
 Hard rule: a line that the disk took in part is ended, counted as not written, and stays out of the chain.
 """
 
@@ -36,8 +37,8 @@ class JournalFile:
             raise GatewayError(f"{self.path}: {problem.strerror}; nobody is let in without a journal") from None
         self._torn = False
 
-    def append(self, line: bytes, chain: str, sync: bool) -> None:
-        """Takes a line. Raises OSError: not taken, and the chain is what it was; or taken, but not synced."""
+    def append(self, line: bytes, chain: str) -> None:
+        """Takes a whole line. Raises OSError, and the chain is what it was."""
         if self._size >= self._bytes_max:
             self._turn()
         if self._torn:
@@ -48,8 +49,6 @@ class JournalFile:
             self._torn = True
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._torn, self.chain = False, chain
-        if sync:
-            os.fdatasync(self._file)
 
     def sync(self) -> None:
         """The disk has everything on return."""

@@ -9,7 +9,6 @@ Revocation is a file with a higher version: the floor rises with it, on disk, an
 what the file does not name is refused: principal, node, role, stream.
 """
 
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from pydantic import Field, ValidationError, model_validator
@@ -88,7 +87,7 @@ class Roles:
 
     def bits_of(self, principal: str) -> int:
         """All role bits of a principal; 0 for one that is not named."""
-        rights = self._rights.get(principal_bytes(principal))
+        rights = self._rights.get(principal_bytes(principal)) if principal else None
         return rights.role_bits if rights else 0
 
     def refuses(self, token: Token, peer_node: int, stream: Stream) -> Reason | None:
@@ -121,16 +120,13 @@ def parse(content: bytes) -> Roles:
         raise FileRefused("no roles: every key is a name") from None
 
 
+def verified(data: bytes, public_key: bytes) -> Roles:
+    """The roles of a signed file; nothing is in force yet. Raises FileRefused."""
+    return parse(signed_file.content_of(KIND, data, public_key))
+
+
 def load(data: bytes, public_key: bytes, floors: Floors) -> Roles:
-    """The roles of a signed file; raises the floor to its version, on disk. Raises FileRefused, and nothing has changed."""
-    roles = parse(signed_file.content_of(KIND, data, public_key))
+    """The same, and its version is the floor now, on disk. Raises GatewayError, and nothing has changed."""
+    roles = verified(data, public_key)
     signed_file.raise_floor(floors, KIND, roles.version)
     return roles
-
-
-def load_file(path: Path, public_key: bytes, floors: Floors) -> Roles:
-    """The same from a file. Raises GatewayError; a refusal names the file."""
-    try:
-        return load(signed_file.read(path), public_key, floors)
-    except FileRefused as problem:
-        raise FileRefused(f"{path}: {problem}") from None

@@ -100,14 +100,14 @@ def words_of(content: bytes) -> dict[str, Any]:
 
 
 def raise_floor(floors: Floors, kind: str, version: int) -> None:
-    """Makes a file's version the lowest that counts. Raises FileRefused: it is below the floor, or cannot be kept."""
+    """Makes a file's version the lowest that counts. Raises FileRefused: it is below; GatewayError: it cannot be kept."""
     floor = floors.floor(kind)
     if version < floor:
         raise FileRefused(f"version {version} is below {floor}, which was in force already; sign a higher one")
     try:
         floors.raise_to(kind, version)
     except OSError as problem:
-        raise FileRefused(f"version {version} cannot be kept as the floor ({problem.strerror}); free the disk") from None
+        raise GatewayError(f"version {version} cannot be kept as the floor ({problem.strerror}); free the disk") from None
 
 
 def first_problem(problem: ValidationError) -> str:

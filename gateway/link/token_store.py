@@ -9,6 +9,7 @@ The same line is on disk (durable_floors.py), written some 250 ms ahead of what 
 Hard rule: a token is accepted once, whatever restarts, clock steps and full disks lie between; in doubt it is refused.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from gateway import limits
@@ -22,10 +23,13 @@ class Marks(Protocol):
     """Times that only rise, by principal, kept across restarts: durable_floors.DurableFloors."""
 
     def floor(self, name: str) -> int:
-        """What was issued up to then may have been used in an earlier life of ours."""
+        """What was issued up to then may have been used."""
 
-    def raise_to(self, name: str, value: int) -> None:
-        """Raises OSError when it cannot be kept."""
+    def as_they_stand(self) -> Callable[[str], int]:
+        """The floors of now, whatever is raised later."""
+
+    def raise_to(self, name: str, value: int, others: int = 0) -> None:
+        """Raises this one, and those of all other names to `others`. Raises OSError when that cannot be kept."""
 
 
 class Window:
@@ -63,6 +67,8 @@ class TokenStore:
 
     def __init__(self, marks: Marks):
         self._marks = marks
+        self._before = marks.as_they_stand()  # what an earlier life of ours may have accepted
+        self._dropped_ns = 0  # the latest of what was accepted of principals that gave way to others
         self._lives: dict[bytes, dict[bytes, Window]] = {}
         self._forgotten_ns: dict[bytes, int] = {}
         self.accepted = 0
@@ -80,7 +86,7 @@ class TokenStore:
         refused = Reason.FORGOTTEN if token.issued_ns <= window.after_ns else window.refuses(token.counter)
         if not refused and fresh and len(lives) >= limits.TOKEN_BOOTS_MAX:
             refused = Reason.FULL
-        refused = refused or self._keep(token)
+        refused = refused or self._keep(token, now_ns)
         if refused:
             return refused
         window.use(token)
@@ -93,16 +99,17 @@ class TokenStore:
         found = self._lives.get(principal)
         if found is None and self._room(now_ns):
             found = self._lives[principal] = {}
-            self._forgotten_ns[principal] = self._marks.floor(_mark(principal))
+            self._forgotten_ns[principal] = max(self._before(_mark(principal)), self._dropped_ns)
         return found
 
     def _room(self, now_ns: int) -> bool:
-        """Whether there is room for another principal; those whose lives have all expired give way to their marks."""
+        """Whether there is room for another principal; those whose lives have all expired give way."""
         if len(self._lives) >= limits.PRINCIPALS_MAX:
             for principal, lives in list(self._lives.items()):
                 self._forget(principal, lives, now_ns)
                 if not lives:
-                    del self._lives[principal], self._forgotten_ns[principal]
+                    self._dropped_ns = max(self._dropped_ns, self._forgotten_ns.pop(principal))
+                    del self._lives[principal]
         return len(self._lives) < limits.PRINCIPALS_MAX
 
     def _forget(self, principal: bytes, lives: dict[bytes, Window], now_ns: int) -> None:
@@ -111,12 +118,17 @@ class TokenStore:
             gone = lives.pop(boot_id)
             self._forgotten_ns[principal] = max(self._forgotten_ns[principal], gone.issued_ns)
 
-    def _keep(self, token: Token) -> Reason | None:
+    def _keep(self, token: Token, now_ns: int) -> Reason | None:
+        """Writes the mark ahead of a token; in the same write everybody else's, so that many at once are one write.
+
+        Others are moved by what both clocks say at least: no issuer's clock, nor ours alone, shuts them out.
+        """
         name = _mark(token.principal)
         if token.issued_ns <= self._marks.floor(name):
             return None
+        others = min(token.issued_ns, now_ns) + limits.TOKEN_MARK_AHEAD_NS
         try:
-            self._marks.raise_to(name, token.issued_ns + limits.TOKEN_MARK_AHEAD_NS)
+            self._marks.raise_to(name, token.issued_ns + limits.TOKEN_MARK_AHEAD_NS, others)
         except OSError:
             return Reason.STORE
         return None

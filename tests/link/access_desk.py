@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,15 @@ class Marks:
     def floor(self, name: str) -> int:
         return self.floors.get(name, self.least)
 
-    def raise_to(self, name: str, value: int) -> None:
+    def as_they_stand(self) -> Callable[[str], int]:
+        floors, least = dict(self.floors), self.least
+        return lambda name: floors.get(name, least)
+
+    def raise_to(self, name: str, value: int, others: int = 0) -> None:
         if self.failing:
             raise OSError(errno.ENOSPC, "No space left on device")
         self.writes += 1
+        self.floors = {other: max(floor, others) for other, floor in self.floors.items()}
         self.floors[name] = max(value, self.floor(name))
 
 
@@ -95,13 +101,11 @@ class Lines:
     def __init__(self) -> None:
         self.chain, self.lines, self.synced, self.failing = CHAIN_BEGIN, [], 0, False
 
-    def append(self, line: bytes, chain: str, sync: bool) -> None:
+    def append(self, line: bytes, chain: str) -> None:
         if self.failing:
             raise OSError(errno.ENOSPC, "No space left on device")
         self.lines.append(line)
         self.chain = chain
-        if sync:
-            self.sync()
 
     def sync(self) -> None:
         self.synced = len(self.lines)
@@ -181,7 +185,12 @@ class Gatehouse:
         paths = AccessPaths(self.folder / "state", self.roles, self.addresses)
         self.files = AccessFiles(NODE, paths, DerivedKeys(self.ring), SIGNER_PUBLIC, now_ns)
         self.access = self.files.access
-        return self.files.poll(now_ns)
+        return self.poll(now_ns)
+
+    def poll(self, now_ns: int) -> list[str]:
+        """Reads files that have changed, to the end."""
+        assert self.files is not None
+        return self.files.poll(now_ns, wait=True)
 
     def close(self) -> None:
         """Closes it."""

@@ -2,12 +2,14 @@
 
 import random
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway import limits
+from gateway.errors import GatewayError
 from gateway.link import addresses, roles, signed_file
 from gateway.link.reasons import Reason
 from gateway.link.signed_file import FileRefused
@@ -90,8 +92,17 @@ def test_a_lower_version_than_ever_seen_is_refused() -> None:
 def test_a_floor_that_cannot_be_kept_takes_no_file() -> None:
     floors = desk.Marks()
     floors.failing = True
-    with pytest.raises(FileRefused, match="cannot be kept"):
+    with pytest.raises(GatewayError, match="cannot be kept"):
         roles.load(desk.signed("roles", desk.ROLES), desk.SIGNER_PUBLIC, floors)
+
+
+def test_the_files_in_the_handbook_are_taken() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "operating" / "link-access.md").read_text()
+    first, second = (block.split("```")[0].encode() for block in page.split("```toml")[1:])
+    known = roles.parse(first)
+    assert (known.bits_of("desk-7"), known.bits_of("frankfurt"), known.bits_of("nobody"), known.bits_of("")) == (1, 2, 0, 0)
+    where = addresses.parse(second)
+    assert where.refuses("192.0.2.20", 2) is None and where.refuses("192.0.2.66") is Reason.ADDRESS
 
 
 # Signed files of either kind

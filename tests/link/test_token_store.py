@@ -147,6 +147,22 @@ def test_a_replay_writes_nothing() -> None:
     assert set(burst) == {None} and marks.writes == 1, "250 ms are written ahead"
 
 
+def test_many_principals_at_once_are_one_write_and_no_clock_shuts_others_out() -> None:
+    marks = desk.Marks()
+    some = [desk.token(principal=principal_bytes(f"p{number}")) for number in range(50)]
+    TokenStore(marks).accept(some[0], desk.NOW)
+    for token in some[1:]:
+        marks.raise_to(token.name, 1)
+    before, store = marks.writes, TokenStore(marks)
+    fresh = [token._replace(issued_ns=desk.NOW + number * 10**6) for number, token in enumerate(some)]
+    assert all(store.accept(token, desk.NOW + 60 * 10**6) is None for token in fresh) and marks.writes == before + 1
+    early = desk.NOW + 10**9
+    store.accept(some[0]._replace(issued_ns=early + limits.TOKEN_EARLY_NS, counter=9), early)
+    store = TokenStore(marks)
+    honest = some[1]._replace(issued_ns=early + limits.TOKEN_MARK_AHEAD_NS + 1, counter=9)
+    assert store.accept(honest, early) is None, "another's clock is 2 s ahead, and ours may be"
+
+
 # On disk
 
 
@@ -202,14 +218,14 @@ def test_floors_rise_only_and_outlive_the_process(tmp_path: Path) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(raises=st.lists(st.tuples(st.sampled_from("abcdefg"), st.integers(0, 99)), max_size=25))
+@given(raises=st.lists(st.tuples(st.sampled_from("abcdefg"), st.integers(0, 99), st.integers(0, 40)), max_size=25))
 def test_floors_of_too_many_names_never_fall(
-    tmp_path_factory: pytest.TempPathFactory, raises: list[tuple[str, int]]
+    tmp_path_factory: pytest.TempPathFactory, raises: list[tuple[str, int, int]]
 ) -> None:
     folder = tmp_path_factory.mktemp("floors")
     floors, highest = DurableFloors(folder / "floors.json", 3), dict.fromkeys("abcdefg", 0)
-    for name, value in raises:
-        floors.raise_to(name, value)
+    for name, value, others in raises:
+        floors.raise_to(name, value, others)
         highest[name] = max(highest[name], value)
         assert all(floors.floor(other) >= highest[other] for other in highest)
     assert len(json.loads((folder / "floors.json").read_text())["floors"]) <= 3

@@ -94,13 +94,13 @@ def window_forgets_itself(patch: Patch, folder: Path) -> None:
 
 def marks_not_kept(patch: Patch, folder: Path) -> None:
     """What was used is not on disk."""
-    patch.setattr(TokenStore, "_keep", lambda store, token: None)
+    patch.setattr(TokenStore, "_keep", lambda store, token, now_ns: None)
 
 
 def marks_behind_the_tokens(patch: Patch, folder: Path) -> None:
     """The mark is written up to the first token only, as if it were also ahead of those that follow."""
     right = TokenStore._keep
-    patch.setattr(TokenStore, "_keep", lambda store, token: None if store.accepted else right(store, token))
+    patch.setattr(TokenStore, "_keep", lambda store, token, now_ns: None if store.accepted else right(store, token, now_ns))
 
 
 def new_life_begins_at_zero(patch: Patch, folder: Path) -> None:

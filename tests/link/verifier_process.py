@@ -15,7 +15,7 @@ def main(folder: Path, now_ns: int) -> None:
     """Answers until stdin ends or somebody kills it; it never closes its files by itself."""
     paths = AccessPaths(folder / "state", folder / "roles.toml", folder / "addresses.toml")
     files = AccessFiles(desk.NODE, paths, desk.keys(), desk.SIGNER_PUBLIC, now_ns)
-    assert files.poll(now_ns) == []
+    assert files.poll(now_ns, wait=True) == []
     for line in sys.stdin:
         data = bytes.fromhex(line)
         found = files.access.open_stream(desk.PEER, desk.ADDRESS, "snapshots", data, desk.SESSION, now_ns)
