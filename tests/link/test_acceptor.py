@@ -5,76 +5,11 @@ from random import Random
 import pytest
 
 from gateway import limits
-from gateway.link import channel, greeting, wire
-from gateway.link.acceptor import Acceptor, Pending
-from gateway.link.event import Alarm, Delivered, Down, Up
+from gateway.link import channel, greeting
+from gateway.link.event import Alarm, Delivered
 from gateway.link.peer import Peer
-from gateway.link.peer_settings import PeerSettings
-from tests.link.pair import BEGIN_NS, MILLISECOND, SECOND, Hours, Pair, private_key, public_key
-
-CONTROL, BULK = wire.CONTROL, wire.BULK
-
-
-def make(node: int, remote: int, initiator: bool, key: int | None = None) -> Peer:
-    random = Random(node * 1000 + remote)
-    settings = PeerSettings(
-        node=node,
-        remote_node=remote,
-        initiator=initiator,
-        boot_id=random.randbytes(16),
-        private_key=private_key(key or node),
-        remote_public_key=public_key(remote),
-    )
-    return Peer(settings, Hours(), random.randbytes)
-
-
-class Door:
-    """An acceptor at node 9 for nodes 1 to 3, and one caller's sockets by connection."""
-
-    def __init__(self) -> None:
-        self.now_ns = BEGIN_NS
-        self.own = {node: make(9, node, False) for node in (1, 2, 3)}
-        self.allowed: dict[str, str] = {}
-        self.acceptor = Acceptor(self.own, self.allowed.get)
-        self.sockets: dict[tuple[int, int], Pending] = {}
-
-    def call(self, caller: Peer, connection: int, address: str = "10.0.0.1") -> Pending:
-        pending = self.acceptor.connection(address, self.now_ns)
-        self.sockets[caller.settings.node, connection] = pending
-        caller.opened(connection, self.now_ns)
-        return pending
-
-    def carry(self, caller: Peer) -> None:
-        """Everything between this caller and the door moves until it rests."""
-        own = self.own.get(caller.settings.node)
-        for _ in range(50):
-            for connection in (CONTROL, BULK):
-                if caller.wants(connection, self.now_ns):
-                    self.call(caller, connection)
-                pending = self.sockets.get((caller.settings.node, connection))
-                if pending is None:
-                    continue
-                data = caller.output(connection, 1 << 20, self.now_ns)
-                back = b""
-                if pending.adopted:
-                    assert own is not None
-                    own.received(connection, data, self.now_ns)
-                    back = own.output(connection, 1 << 20, self.now_ns)
-                else:
-                    if data:
-                        pending.received(data, self.now_ns)
-                    back = pending.output()
-                if pending.refused:
-                    caller.closed(connection, self.now_ns)
-                    del self.sockets[caller.settings.node, connection]
-                elif back:
-                    caller.received(connection, back, self.now_ns)
-
-    def wait(self, duration_ns: int) -> None:
-        self.now_ns += duration_ns
-        self.acceptor.tick(self.now_ns)
-        for peer in self.own.values():
-            peer.tick(self.now_ns)
+from tests.link.door import BULK, CONTROL, Door, caller_first, make
+from tests.link.pair import MILLISECOND, SECOND
 
 
 def test_several_nodes_come_through_one_door_each_to_its_own_peer():
@@ -194,21 +129,6 @@ def test_ten_thousand_half_handshakes_do_not_keep_the_real_peer_out():
     assert door.acceptor.pending == 0 and not door.acceptor._of_address
 
 
-def caller_first(door: Door) -> bytes:
-    """A genuine first message that somebody has recorded; its session came and went."""
-    caller = make(1, 9, True)
-    caller.opened(CONTROL, door.now_ns)
-    first = caller.output(CONTROL, 1000, door.now_ns)
-    pending = door.acceptor.connection("10.0.0.1", door.now_ns)
-    pending.received(first, door.now_ns)
-    caller.received(CONTROL, pending.output(), door.now_ns)
-    pending.received(caller.output(CONTROL, 1 << 20, door.now_ns), door.now_ns)
-    assert pending.adopted
-    door.own[1].closed(CONTROL, door.now_ns)
-    door.now_ns += MILLISECOND
-    return first
-
-
 def replaced(caller: Peer, door: Door) -> Peer:
     """The caller goes and comes again as another process."""
     for connection in (CONTROL, BULK):
@@ -217,84 +137,6 @@ def replaced(caller: Peer, door: Door) -> Peer:
     list(door.own[1].events())
     door.now_ns += MILLISECOND
     return make(1, 9, True)
-
-
-def test_a_first_message_that_was_replayed_takes_nothing_from_the_session_that_stands():
-    door = Door()
-    first = caller_first(door)
-    caller = make(1, 9, True)
-    door.carry(caller)
-    session_id = door.own[1].session_id
-    for peer in (door.own[1], make(9, 1, False)):  # the same process, and one that has just begun
-        door.acceptor.peers = {1: peer}
-        pending = door.acceptor.connection("10.0.0.3", door.now_ns)
-        pending.received(first, door.now_ns)
-        pending.received(bytes(200), door.now_ns)
-        assert pending.adopted is None and pending.refused in ("replayed", "length", "header_crc")
-        door.wait(MILLISECOND)
-    assert door.own[1].session_id == session_id and door.own[1].state == "up"
-    assert not [event for event in door.own[1].events() if isinstance(event, Down) and event.reason != "closed"]
-
-
-def test_a_newer_connection_of_the_same_node_takes_the_place_of_one_that_hangs():
-    door = Door()
-    caller = make(1, 9, True)
-    door.carry(caller)
-    caller.send(channel.EXECUTIONS, b"one", now_ns=door.now_ns)
-    door.carry(caller)
-    caller.closed(CONTROL, door.now_ns)  # it has heard of the loss; the door has not
-    door.sockets.clear()
-    caller.send(channel.EXECUTIONS, b"two", now_ns=door.now_ns)
-    for _ in range(40):
-        door.wait(10 * MILLISECOND)
-        caller.tick(door.now_ns)
-        door.carry(caller)
-    events = list(door.own[1].events())
-    assert [event.message.body for event in events if isinstance(event, Delivered)] == [b"one", b"two"]
-    assert [event.resumed for event in events if isinstance(event, Up)] == [False, True]
-    assert [event.reason for event in events if isinstance(event, Down)] == ["replaced"]
-
-
-def test_a_node_that_we_call_is_not_answered_when_it_calls():
-    caller, called = make(1, 9, True), make(9, 1, True)
-    acceptor = Acceptor({1: called}, lambda address: None)
-    pending = acceptor.connection("10.0.0.1", BEGIN_NS)
-    caller.opened(CONTROL, BEGIN_NS)
-    pending.received(caller.output(CONTROL, 1000, BEGIN_NS), BEGIN_NS)
-    assert pending.refused == "node" and called.state == "idle"
-
-
-def test_what_a_connection_says_before_it_has_proved_itself_touches_no_session():
-    door = Door()
-    caller = make(1, 9, True)
-    door.carry(caller)
-    double = make(1, 9, True)
-    door.now_ns += MILLISECOND
-    double.opened(CONTROL, door.now_ns)
-    pending = door.acceptor.connection("10.0.0.2", door.now_ns)
-    pending.received(double.output(CONTROL, 1000, door.now_ns), door.now_ns)
-    double.received(CONTROL, pending.output(), door.now_ns)
-    frame = bytearray(double.output(CONTROL, 1 << 20, door.now_ns))
-    frame[40] ^= 1
-    frame[-4:] = wire.crc32(bytes(frame[32:-4])).to_bytes(4, "little")
-    pending.received(bytes(frame), door.now_ns)
-    assert pending.refused == "tag" and pending.adopted is None
-    assert door.own[1].state == "up" and door.own[1].counters["tag"] == 1
-    caller.send(channel.CONTROL, b"still here", now_ns=door.now_ns)
-    door.carry(caller)
-    assert [event.message.body for event in door.own[1].events() if isinstance(event, Delivered)] == [b"still here"]
-
-
-def test_a_bulk_connection_of_another_session_is_refused():
-    pair = Pair().up()
-    other = make(1, 2, True)
-    other._session.session_id = bytes(range(16))
-    other.opened(BULK, pair.now_ns)
-    acceptor = Acceptor({1: pair.peers[1]}, lambda address: None)
-    pending = acceptor.connection("10.0.0.1", pair.now_ns)
-    pair.now_ns += MILLISECOND
-    pending.received(other.output(BULK, 1000, pair.now_ns), pair.now_ns)
-    assert pending.refused == "session"
 
 
 def test_datagrams_go_to_the_peer_of_the_node_they_name():
