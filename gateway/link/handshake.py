@@ -148,8 +148,8 @@ class Initiator:
 class Responder:
     """One attempt of the side that is connected to, for one TCP connection.
 
-    `accepted_ns`: time in the newest first message of this initiator on this connection that was accepted; at the start
-    of a process its own start, so that nothing said to an earlier life is accepted by this one.
+    `accepted_ns`: time in the newest first message of this initiator on this connection that was accepted; 0: none. What
+    was said to an earlier life of this process and is played again is answered at most, and never proved by a frame.
     """
 
     def __init__(self, pairing: Pairing, connection: int, statement: Statement, secrets: HourlySecret, accepted_ns: int):
