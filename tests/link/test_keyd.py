@@ -8,24 +8,27 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway import clock
+from gateway.cli import main
 from gateway.link import sealed_root, secret_file
 from gateway.link.key_address import open_key_service
 from gateway.link.key_service import DAILY, HOURLY, KeyRefused, Wrapped, period_of
 from gateway.link.keyd_vault import KeydVault
 from gateway.link.keyring import Keyring
 from gateway.link.keyring_refresher import KeyringRefresher
+from gateway.ops import privileges
 from tests.link import key_certificates
 from tests.link.key_desk import FAST, PASSPHRASE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GATEWAY = (sys.executable, "-m", "gateway.cli.main")
 START_SECONDS = 20
+Here = Callable[..., tuple[int, str, str]]  # exit code, stdout, stderr
 
 
 def environment(passphrase: bytes = PASSPHRASE) -> dict[str, str]:
@@ -100,8 +103,8 @@ def test_a_restart_even_after_a_kill_gives_equal_secrets_and_keeps_revocations(r
 def test_a_running_keyring_sees_a_revocation_and_an_outage_and_the_return(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gateway.limits.KEY_POLL_NS", 50_000_000)
-    monkeypatch.setattr("gateway.limits.KEY_RETRY_NS", 50_000_000)
+    monkeypatch.setattr("gateway.limits.KEY_POLL_NS", 250_000_000)  # below keyd's rate
+    monkeypatch.setattr("gateway.limits.KEY_RETRY_NS", 250_000_000)
     path = tmp_path / "keyd.sock"
     keyring = Keyring(open_key_service(f"unix:{path}"), 1)
     refresher = KeyringRefresher(keyring)
@@ -126,7 +129,7 @@ def test_a_running_keyring_sees_a_revocation_and_an_outage_and_the_return(
 
 
 def wait_until(condition) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + START_SECONDS
     while not condition():
         assert time.monotonic() < until, "it does not happen"
         time.sleep(0.02)
@@ -194,7 +197,23 @@ def test_one_keyd_serves_a_root(root: Path, tmp_path: Path):
         assert second.returncode == 5 and "another keyd serves" in second.stderr and second.stderr.count("\n") == 1
 
 
-def test_every_mistake_is_one_line_and_its_exit_code(root: Path, tmp_path: Path):
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Here]:
+    """A command line in this process: (exit code, stdout, stderr). The process stays as it was."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr(privileges, "hide", lambda: None)
+
+    def here(*words: object, passphrase: bytes = PASSPHRASE) -> tuple[int, str, str]:
+        monkeypatch.setenv(sealed_root.VARIABLE, passphrase.decode())
+        code = main.main([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    yield here
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_every_mistake_is_one_line_and_its_exit_code(root: Path, tmp_path: Path, here: Here):
     sock = tmp_path / "keyd.sock"
     loose = tmp_path / "loose"
     loose.write_bytes(root.read_bytes())
@@ -221,12 +240,12 @@ def test_every_mistake_is_one_line_and_its_exit_code(root: Path, tmp_path: Path)
         (("link-keys", "static", tmp_path / "x", "--day", "1"), 2, "belong to revoke"),
     )
     for words, code, text in mistakes:
-        done = gateway(*words)
-        assert (done.returncode, done.stdout) == (code, ""), (words, done)
-        assert text in done.stderr and done.stderr.count("\n") == 1, (words, done.stderr)
-    wrong = gateway("keyd", "--root", root, "--socket", sock, passphrase=b"not this passphrase")
-    assert wrong.returncode == 5 and "wrong passphrase" in wrong.stderr and wrong.stderr.count("\n") == 1
-    assert "not this passphrase" not in wrong.stderr
+        got, out, errors = here(*words)
+        assert (got, out) == (code, ""), (words, errors)
+        assert text in errors and errors.count("\n") == 1, (words, errors)
+    got, _, errors = here("keyd", "--root", root, "--socket", sock, passphrase=b"not this passphrase")
+    assert got == 5 and "wrong passphrase" in errors and errors.count("\n") == 1
+    assert "not this passphrase" not in errors
 
 
 def test_link_keys_makes_what_keyd_and_the_peers_need(tmp_path: Path):

@@ -1,16 +1,13 @@
 """The keyring: what it holds as hours pass, in an outage, behind a revocation; and that reading never asks the service."""
 
-import pickle
-import threading
 from pathlib import Path
 
 import pytest
 
 from gateway import limits
-from gateway.link.held_secret import HeldSecret
 from gateway.link.key_service import DAILY, HOURLY, KeyRefusal
 from gateway.link.keyring import Keyring
-from tests.link.key_desk import DAY, DAY_NS, HOUR, HOUR_NS, NOW_NS, SECOND_NS, Clock, Unsteady, vault_in
+from tests.link.key_desk import DAY, HOUR, HOUR_NS, NOW_NS, SECOND_NS, Clock, Unsteady, vault_in
 
 MINUTE_NS = 60 * SECOND_NS
 
@@ -177,69 +174,6 @@ def test_an_answer_for_another_hour_or_of_another_length_is_not_kept(service: Un
     assert keyring.counters["FAULT"] >= 1 and keyring.problem
 
 
-def test_the_keys_of_tomorrow_are_there_before_midnight(service: Unsteady, clock: Clock):
-    keyring = Keyring(service, 1)
-    evening_ns = DAY * DAY_NS + 20 * HOUR_NS
-    keyring.refresh(evening_ns)
-    assert keyring.day_keys(DAY + 1) is None
-    clock.now_ns = evening_ns + 2 * HOUR_NS
-    keyring.refresh(clock.now_ns)
-    tomorrow = keyring.day_keys(DAY + 1)
-    assert tomorrow is not None and tomorrow.certified
-    service.down = True
-    clock.now_ns = (DAY + 1) * DAY_NS
-    keyring.refresh(clock.now_ns)
-    assert keyring.risk_allowed(clock.now_ns)
-    yesterday = keyring.day_keys(DAY)
-    assert yesterday is not None and yesterday.token_key() is not None, "what was signed before midnight can be checked"
-
-
-def test_keys_that_nobody_certified_allow_no_risk(service: Unsteady):
-    service.refusals["certify"] = KeyRefusal.NOT_ALLOWED
-    keyring = Keyring(service, 1)
-    keyring.refresh(NOW_NS)
-    assert keyring.hourly(HOUR) is not None and not keyring.risk_allowed(NOW_NS)
-    del service.refusals["certify"]
-    keyring.refresh(NOW_NS + SECOND_NS)
-    assert keyring.risk_allowed(NOW_NS)
-
-
-def test_regions_share_transaction_and_token_keys_and_no_signing_key(service: Unsteady):
-    paris, lyon = Keyring(service, 1, (2,)), Keyring(service, 2, (1,))
-    for keyring in (paris, lyon):
-        keyring.refresh(NOW_NS)
-    of_paris, of_lyon = paris.day_keys(DAY), lyon.day_keys(DAY)
-    assert of_paris is not None and of_lyon is not None
-    assert of_paris.transaction_key(2) == of_lyon.transaction_key(2) != of_paris.transaction_key(1)
-    assert of_paris.token_key() == of_lyon.token_key()
-    assert len({of_paris.token_key(), of_paris.transaction_key(1), of_paris.transaction_key(2)}) == 3
-    assert of_paris.public_key != of_lyon.public_key
-    assert paris.verified_key(of_lyon.certificate, 2, DAY) == of_lyon.public_key
-    assert paris.verified_key(of_lyon.certificate, 1, DAY) is None, "lyon signs as paris"
-    assert paris.verified_key(of_lyon.certificate, 2, DAY + 1) is None
-    assert paris.verified_key(of_lyon.certificate[:-1] + b"\0", 2, DAY) is None
-    assert paris.counters["CERTIFICATE"] == 3
-
-
-def test_a_revoked_day_makes_its_certificates_worthless(service: Unsteady):
-    paris, lyon = Keyring(service, 1), Keyring(service, 2, (1,))
-    for keyring in (paris, lyon):
-        keyring.refresh(NOW_NS)
-    old = paris.day_keys(DAY)
-    assert old is not None
-    before, transaction = old.certificate, old.transaction_key(1)
-    service.revoke(DAILY, DAY)
-    for keyring in (paris, lyon):
-        keyring.refresh(NOW_NS + SECOND_NS)
-    fresh = paris.day_keys(DAY)
-    assert fresh is not None and fresh is not old
-    assert old.transaction_key(1) is None and old.token_key() is None, "who still holds the object holds nothing"
-    assert fresh.transaction_key(1) not in (transaction, None) and fresh.public_key != old.public_key
-    assert lyon.verified_key(before, 1, DAY) is None
-    assert lyon.verified_key(fresh.certificate, 1, DAY) == fresh.public_key
-    assert paris.risk_allowed(NOW_NS)
-
-
 def test_a_new_root_takes_over_when_what_is_held_is_revoked(tmp_path: Path, service: Unsteady, clock: Clock):
     paris, lyon = Keyring(service, 1), Keyring(service, 2, (1,))
     for keyring in (paris, lyon):
@@ -275,52 +209,3 @@ def test_a_clock_that_is_set_back_leaves_a_keyring_that_works(service: Unsteady,
     clock.now_ns = NOW_NS - 2 * HOUR_NS
     keyring.refresh(clock.now_ns)
     assert keyring.risk_allowed(clock.now_ns) and keyring.hourly(HOUR - 3) is not None
-
-
-def test_nothing_shows_or_copies_a_held_secret(service: Unsteady):
-    keyring = Keyring(service, 1)
-    keyring.refresh(NOW_NS)
-    secret, keys = keyring.hourly(HOUR), keyring.day_keys(DAY)
-    assert secret is not None and keys is not None
-    held = HeldSecret(bytearray(secret), 1)
-    for shown in (repr(held), str(held), repr(keyring), repr(keys), repr(service.service), repr(vars(keyring))):
-        assert secret.hex() not in shown and str(secret)[2:-1] not in shown
-    with pytest.raises(TypeError, match="not copied"):
-        pickle.dumps(held)
-
-
-def test_a_dropped_secret_is_overwritten(service: Unsteady):
-    words = bytearray(range(32))
-    held = HeldSecret(words, 1)
-    assert held.read() == bytes(range(32))
-    held.drop()
-    held.drop()
-    assert words == bytes(32) and held.read() is None
-    keyring = Keyring(service, 1)
-    keyring.refresh(NOW_NS)
-    keyring.close()
-    assert held_hours(keyring) == [] and keyring.day_keys(DAY) is None
-
-
-def test_no_thread_ever_reads_zeros_while_another_drops():
-    wrong: list[bytes] = []
-    rounds = 3000
-    current = [HeldSecret(bytearray(b"\xff" * 32), 1)]
-    done = threading.Event()
-
-    def read() -> None:
-        while not done.is_set():
-            secret = current[0].read()
-            if secret is not None and secret != b"\xff" * 32:
-                wrong.append(secret)
-
-    readers = [threading.Thread(target=read) for _ in range(2)]
-    for reader in readers:
-        reader.start()
-    for _ in range(rounds):
-        current[0].drop()
-        current[0] = HeldSecret(bytearray(b"\xff" * 32), 1)
-    done.set()
-    for reader in readers:
-        reader.join()
-    assert wrong == []
