@@ -4,6 +4,7 @@ import itertools
 import json
 import random
 import re
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -340,6 +341,7 @@ def test_damaged_tokens_are_refused_and_cost_nothing(seed: int) -> None:
     chance, ring = random.Random(seed), desk.Ring()
     store = TokenStore(desk.Marks())
     right, sought = desk.minted(), desk.keys(ring)
+    tracemalloc.start()
     for _ in range(2_000):
         data = bytearray(right)
         for _ in range(chance.randrange(1, 9)):
@@ -347,4 +349,6 @@ def test_damaged_tokens_are_refused_and_cost_nothing(seed: int) -> None:
         cut = bytes(data[: chance.choice([180, 180, 180, chance.randrange(180)])]) + bytes(chance.choice([0, 0, 0, 7]))
         if cut != right:
             assert isinstance(tokens.verify(cut, desk.expected(), sought, store, desk.NOW), Reason), f"seed {seed}"
-    assert store.accepted == 0
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert store.accepted == 0 and peak < 1 << 20, f"{peak} bytes"
