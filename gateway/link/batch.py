@@ -53,8 +53,11 @@ def encode(batch: Batch) -> bytes:
     return bytes(body)
 
 
-def decode(body: bytes, scan: bool, mixed: bool = False) -> Batch:
-    """The batch of a body of stream snapshots (`scan`) or market_data; `mixed`: either. Raises ValueError(reason)."""
+def decode(body: bytes, scan: bool, mixed: bool | None = False) -> Batch:
+    """The batch of a body of stream snapshots (`scan`) or market_data. Raises ValueError(reason).
+
+    `mixed`: of either; None: of both in one batch, as a capture has it.
+    """
     count, rest = divmod(len(body), ROW_BYTES)
     if rest or not 0 < count <= limits.LINK_BATCH_RECORDS_MAX:
         raise ValueError("LENGTH")
@@ -66,7 +69,7 @@ def decode(body: bytes, scan: bool, mixed: bool = False) -> Batch:
     kinds = rows["kind"]
     if np.any((kinds == 0) | (kinds > records.SCAN_END)):
         raise ValueError("KIND")
-    if np.any(records.is_scan(rows) != (bool(records.is_scan(rows[:1])[0]) if mixed else scan)):
+    if mixed is not None and np.any(records.is_scan(rows) != (bool(records.is_scan(rows[:1])[0]) if mixed else scan)):
         raise ValueError("STREAM")
     return Batch(first - gap, rows)
 

@@ -198,9 +198,10 @@ class StreamServer:
         """Time goes on: grants end, scans are asked for, what had no room is sent."""
         over = {ended.token_id: str(ended.reason) for ended in self.access.ended(now_ns)}
         for subscriber in self.subscribers.values():
-            for stream, grant in list(subscriber.grants.items()):
-                reason = over.get(grant.token_id) or subscriber.why_over(stream, now_ns)
-                if reason and stream in subscriber.grants:
+            for stream in list(subscriber.grants):
+                grant = subscriber.grants.get(stream)  # one that is joined with another ends with it
+                reason = "" if grant is None else over.get(grant.token_id) or subscriber.why_over(stream, now_ns)
+                if reason:
                     self.end(subscriber, stream, reason, now_ns)
         self.scans.ask(now_ns)
         self.serve(now_ns)
