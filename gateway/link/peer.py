@@ -43,7 +43,8 @@ class Peer:
         self._session = Session(settings, secrets, entropy, unpack, self._events)
         self._exchange = self._session.exchange
         self._heartbeats = self._session.heartbeats
-        self._leave_ns = limits.LINK_NEVER_NS
+        self._leaving = False
+        self._leave_ns = limits.LINK_NEVER_NS  # when the session ends, acknowledged or not
 
     # ---- from the transport ----------------------------------------------------------------------------------------
 
@@ -78,10 +79,9 @@ class Peer:
         silence_ns = self._heartbeats.liveness.tick(now_ns)
         if silence_ns:
             self._session.news.tell(Suspect(silence_ns))
-        if self._leave_ns != limits.LINK_NEVER_NS:
-            said = self._exchange.sender(CONTROL).held_frames == 0
-            if self.state == "up" and (said or now_ns >= self._leave_ns):
-                self.close("goaway", now_ns)
+        said = self._leave_ns != limits.LINK_NEVER_NS and self._exchange.sender(CONTROL).held_frames == 0
+        if said or now_ns >= self._leave_ns:
+            self.close("goaway", now_ns)
 
     # ---- to the transport ------------------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ class Peer:
 
     def wants(self, connection: int, now_ns: int) -> bool:
         """Whether to connect now (initiator only; back-off inside). True until `opened` or `closed` is called."""
-        return self._leave_ns == limits.LINK_NEVER_NS and self._session.wants(connection, now_ns)
+        return not self._leaving and self._session.wants(connection, now_ns)
 
     def wants_close(self, connection: int) -> bool:
         """Whether to close this socket; call `closed` afterwards."""
@@ -199,15 +199,15 @@ class Peer:
 
     def leave(self, now_ns: int) -> None:
         """Says GOAWAY, ends the session once it was acknowledged or after a second, and does not connect again."""
-        if self._leave_ns == limits.LINK_NEVER_NS:
+        if not self._leaving and self.state == "up":
             self._leave_ns = now_ns + limits.LINK_GOAWAY_NS
-            if self.state == "up":
-                body = bodies.pack_goaway(GoAway(0, limits.LINK_GOAWAY_NS // 1_000_000, ""))
-                self.send(CONTROL, body, now_ns=now_ns, type=Type.GOAWAY)
+            body = bodies.pack_goaway(GoAway(0, limits.LINK_GOAWAY_NS // 1_000_000, ""))
+            self.send(CONTROL, body, now_ns=now_ns, type=Type.GOAWAY)
+        self._leaving = True
 
     def close(self, reason: str, now_ns: int) -> None:
         """Ends the session at once: a revoked key, a token that lied. The initiator comes again after its back-off."""
-        self._leave_ns = limits.LINK_NEVER_NS if self._leave_ns == limits.LINK_NEVER_NS else now_ns + limits.LINK_GOAWAY_NS
+        self._leave_ns = limits.LINK_NEVER_NS
         self._session.end(reason, now_ns)
 
     # ---- what it is ------------------------------------------------------------------------------------------------

@@ -215,11 +215,11 @@ class Session:
         self.wants_close[connection] = True
         self.tally.fold(lane)
         self.dialling.failed(connection, now_ns)
+        if connection == BULK and self.lanes[CONTROL] is not None:
+            self.exchange.acknowledger.ask()  # where the other side is gone, control will tell
         if not stood:
             return
         self.news.tell(Parted(connection, reason))
-        if connection == BULK and self.lanes[CONTROL] is not None:
-            self.exchange.acknowledger.ask()  # where the other side is gone, control will tell
         if connection == CONTROL:
             if self.lanes[BULK] is not None or self.arriving[BULK] is not None:
                 self._drop(BULK, reason, now_ns)
@@ -297,5 +297,4 @@ class Session:
 
     def counted(self) -> dict[str, int]:
         """Everything countable."""
-        lanes = [lane for lane in (*self.lanes, *self.arriving) if lane is not None]
-        return self.tally.counted(lanes, self.exchange, self.heartbeats, self.news)
+        return self.tally.counted([*self.lanes, *self.arriving], self.exchange, self.heartbeats, self.news)

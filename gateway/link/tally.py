@@ -40,12 +40,13 @@ class Tally:
                 refusals[reason] += count
 
     def counted(
-        self, lanes: "Iterable[Lane]", exchange: "Exchange", heartbeats: "Heartbeats", news: "News"
+        self, lanes: "Iterable[Lane | None]", exchange: "Exchange", heartbeats: "Heartbeats", news: "News"
     ) -> dict[str, int]:
         """All of it by name."""
         counts, refusals = dict(self._lanes), [*self._of_streams]
         for lane in lanes:
-            self._add(lane, counts, refusals)
+            if lane is not None:
+                self._add(lane, counts, refusals)
         for reason, count in enumerate(self.refusals):
             refusals[reason] += count
         counts |= {reason.word: refusals[reason] for reason in Refusal}

@@ -240,6 +240,31 @@ def test_an_application_that_never_looks_gets_a_bounded_number_of_notices(monkey
     assert pair.peers[0].counters["notices_dropped"] > 0
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_nobody_is_woken_for_a_time_that_is_over(seed: int):
+    """Behind a tick, with everything written, the next deadline lies ahead: a transport that waits for it never spins."""
+    pair = Pair(seed=seed).up()
+    random = Random(seed)
+    for _ in range(1500):
+        match random.randrange(12):
+            case 0:
+                pair.send(random.randrange(2), random.randrange(6), random.randbytes(100), key=random.randrange(3))
+            case 1 if random.random() < 0.2:
+                pair.drop(random.randrange(2))
+            case 2 if random.random() < 0.1:
+                pair.cut = not pair.cut
+            case 3 if random.random() < 0.02:
+                pair.peers[random.randrange(2)].leave(pair.now_ns)
+        pair.now_ns += random.choice((1, 3, 10, 200)) * MILLISECOND
+        for peer in pair.peers:
+            peer.tick(pair.now_ns)
+        pair.settle()
+        for peer in pair.peers:
+            peer.tick(pair.now_ns)
+            blocked = any(peer.has_output(connection) for connection in pair.connected)
+            assert blocked or peer.deadline_ns > pair.now_ns, (peer.state, pair.now_ns - peer.deadline_ns)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_exactly_once_in_order_across_drops_reconnects_and_damage(seed: int):
     pair = Pair(seed=seed, retry_last_ns=10 * MILLISECOND, rekey=RekeySettings(frames=40)).up()
