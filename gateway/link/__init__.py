@@ -19,8 +19,13 @@ key_address.py            unix:, tls:, vault: in the configuration → keyd_clie
 keyd_server.py            gateway keyd: who is heard (keyd_access.py), one request (keyd_desk.py), its answer (keyd_vault.py)
 sealed_root.py            what keyd derives all from, keyd_revocations.py beside it; static_key.py, secret_file.py: mode 0600
 
-peer.py                   one side of a session, sans I/O: what transport below and streams above call
-peer_settings.py event.py channel.py acceptor.py    what it is given, what it tells, its channels, who may begin
+peer.py                   one side of the link to one node, sans I/O: what transport below and streams above call
+                          peer_settings.py: what it is given; event.py: what it tells; channel.py: its channels
+session.py                its connections: greeting.py, lane.py, writer.py, reader.py; when to call: dialling.py, back_off.py
+exchange.py               all that has a sequence: outbound.py, inbound.py, fragments.py, scheduler.py
+acknowledger.py           ACK and NAK (acknowledgement.py): a frame goes again where its record came and its sequence did not
+heartbeat.py, liveness.py datagrams both ways, suspicion; damage.py, news.py, tally.py: rules, alarms, counters
+acceptor.py               who may begin: address, rate and deadline before any key, a proof before a place
 
 access.py access_files.py  who is let in: open_stream, renew, admit; what it stands on, on disk (docs/protocols/link-tokens.md)
 tokens.py token_keys.py    180 bytes that say who asks for which stream in which session; token_store.py knows which were used
