@@ -27,14 +27,14 @@ acknowledger.py           ACK and NAK (acknowledgement.py): a frame goes again w
 heartbeat.py, liveness.py datagrams both ways, suspicion; damage.py, news.py, tally.py: rules, alarms, counters
 acceptor.py               who may begin: address, rate and deadline before any key, a proof before a place
 
-access.py access_files.py  who is let in: open_stream, renew, admit; what it stands on, on disk (docs/protocols/link-tokens.md)
-tokens.py token_keys.py    180 bytes that say who asks for which stream in which session; token_store.py knows which were used
-token_source.py            a client's own tokens; counter_file.py, durable_floors.py: numbers that outlive the process
-roles.py addresses.py      signed files (signed_file.py): who may read what, from where; reasons.py, grants.py, journal*.py
+access.py access_files.py who is let in: open_stream, renew, admit; what it stands on (docs/protocols/link-tokens.md)
+tokens.py token_keys.py   180 bytes that say who asks for which stream in which session; token_store.py knows those used
+token_source.py           a client's own tokens; counter_file.py, durable_floors.py: numbers that outlive the process
+roles.py addresses.py     signed files (signed_file.py): who may read what, from where; reasons.py, grants.py, journal*.py
 
 stream_server.py          the source's side of the streams: requests (stream_opening.py), subscribers (stream_subscriber.py,
                           stream_progress.py), scans for all who wait (stream_scans.py), quotes (stream_quotes.py)
-stream_request.py         requests, answers, marks; batch.py: records as they travel; packing.py, retained.py: packed once, kept
+stream_request.py         requests, answers, marks; batch.py: records as they travel; packing.py, retained.py: packed, kept
 stream_reader.py          the subscriber's side: asks, renews, resumes (stream_asking.py)
 subscription.py           market data and snapshots in one order, each record once; join.py: which of them a reader applies
 execution_subscription.py executions, each once
