@@ -159,6 +159,10 @@ class Endpoint:
             self.pings = {"sent": self.account.answered, "due": now_ns, "bytes": ping.get("bytes", 64)}
             self.pings |= {"interval": int(ping.get("interval_us", 0) * 1000), "open": ping.get("open", 0)}
             self.pings["count"] = self.account.answered + ping["count"]
+        if "realtime" in words:
+            policy, priority = (os.SCHED_FIFO, 50) if words["realtime"] else (os.SCHED_OTHER, 0)
+            os.sched_setaffinity(0, {words["cpu"]} if words["realtime"] else set(range(os.cpu_count() or 1)))
+            os.sched_setscheduler(0, policy, os.sched_param(priority))
         if words.get("clear"):
             self.account.clear()
         print(json.dumps(self.report()), flush=True)

@@ -48,6 +48,7 @@ class LinkStage:
         self._problem = ""
         self._risk = True
         self._stopping = False
+        warm()  # before anybody counts on our signs of life
 
     def run(self) -> None:
         """Turns until control or a signal says stop."""
@@ -56,7 +57,6 @@ class LinkStage:
                 signal.signal(number, self._on_stop)
             signal.signal(signal.SIGUSR1, self._on_kill)
         self._beat["pid"], self._beat["turns"], self._beat["turns_busy"] = os.getpid(), 0, 0
-        warm()
         self.parts.refresher.start()
         self._live(self.parts.now_ns(), 0)
         self._beat["state"] = layout.value("PROCESS_RUNNING")

@@ -19,14 +19,19 @@ from tests.link_spaces import Spaces
 ROUNDS, PINGS = 5, 3_000
 
 
-def round_trips(near, far, rounds=ROUNDS, pings=PINGS):
-    """Quantiles of each run in microseconds."""
+def round_trips(near, far, realtime, rounds=ROUNDS, pings=PINGS):
+    """Quantiles of each run in microseconds; a run lasts about half a second."""
     found = []
     for _ in range(rounds):
         near.ask(clear=True)
         before = near.ask()["answered"]
-        near.ask(ping={"count": pings, "bytes": 64})
+        if realtime:
+            far.ask(realtime=True, cpu=1)
+        near.ask(ping={"count": pings, "bytes": 64}, **({"realtime": True, "cpu": 0} if realtime else {}))
         near.until(lambda account, before=before: account["answered"] >= before + pings, "round trips")
+        if realtime:
+            near.ask(realtime=False)
+            far.ask(realtime=False)
         found.append(near.ask()["round_trips"])
     return found
 
@@ -60,12 +65,13 @@ def spread(rows, name):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--spaces", action="store_true")
+    parser.add_argument("--realtime", action="store_true", help="a processor and chrt -f 50 for each side, as bench latency")
     parser.add_argument("--megabytes", type=int, default=100)
     arguments = parser.parse_args()
     with ExitStack() as stack:
         near, far = direct(stack) if arguments.spaces else on_loopback(stack)
         both_up(near, far)
-        rows = round_trips(near, far)
+        rows = round_trips(near, far, arguments.realtime)
         found = {f"round_trip_us_{name}": spread(rows, name) for name in ("p50", "p99", "p999")}
         moved = [bulk(near, far, arguments.megabytes) for _ in range(3)]
         found["bulk_MB_per_second"] = {
