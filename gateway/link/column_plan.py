@@ -33,7 +33,8 @@ BITS = (
 )
 UNIT = BITS + 3 * 8  # of the stream read last: what its values were divided by
 HISTOGRAM = UNIT + 8
-VALUES = HISTOGRAM + 66 * 8  # four streams of a block
+LENGTH_PAIRS = HISTOGRAM + 66 * 8
+VALUES = LENGTH_PAIRS + 66 * 16  # four streams of a block
 HAVE = VALUES + 4 * BLOCK * 8  # a byte a record: whether PLAIN has a prediction (1), and it holds (2)
 PREDICTED = HAVE + BLOCK
 SYMBOLS = PREDICTED + BLOCK * 8

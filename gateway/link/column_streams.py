@@ -18,7 +18,7 @@ from gateway.core.memory import (
     trailing_zeros,
 )
 from gateway.link.column_codes import BOUNDS, CODES, COSTS, ENCODE, ESCAPE, FIXED, INVERSES, MIDDLE
-from gateway.link.column_plan import BITS, HISTOGRAM
+from gateway.link.column_plan import BITS, HISTOGRAM, LENGTH_PAIRS
 
 SMALLEST = -(1 << 63)
 COST_MAX = 1 << 40
@@ -27,6 +27,7 @@ NO_HEAD, HEAD = 0, 1
 UNSCALED, SCALED = 0, 1
 FLOOR_MAX = 63
 HEAD_BITS_MAX = 63  # in six bits: 63 stands for all 64
+DESCRIBED_BITS = 10  # of a code that is not the default
 DEFAULT_EXTRA_MAX = 3  # code bits for each value: with no more the default is taken without a look at the others
 
 
@@ -111,48 +112,58 @@ def scale_down(work, values, count, scale):
         store_i64(values + index * 8, (small ^ sign) - sign)
 
 
-@cached
-def count_lengths(work, values, count, signed):
-    """Folds signs in where `signed`, counts the lengths; returns (shortest, longest, their sum)."""
-    histogram = work + HISTOGRAM
-    shortest, longest, total = 64, 0, 0
+@cached_leaf
+def measure(work, values, count, signed, code, floor):
+    """Folds signs in where `signed`; returns (bits in this code, longest, sum of lengths)."""
+    costs, cost, longest, total = work + COSTS + code * 16, 0, 0, 0
     for index in range(count):
         value = load_i64(values + index * 8)
         if signed != 0:
             value = (value << 1) ^ (value >> 63)
             store_i64(values + index * 8, value)
         length = length_of(value)
-        shortest, longest, total = min(shortest, length), max(longest, length), total + length
-        slot = histogram + length * 8
-        store_i64(slot, load_i64(slot) + 1)
-    return shortest, longest, total
+        symbol = min(max(length - floor, 0), ESCAPE)
+        cost += load_u8(costs + symbol) + max(floor, length - 1)
+        longest, total = max(longest, length), total + length
+    return cost, longest, total
 
 
 @cached_leaf
-def cost_of(work, code, floor, shortest, longest):
-    """Bits that a code takes for the lengths counted, raw ones included."""
-    lengths, cost = work + COSTS + code * 16, 0
-    for length in range(shortest, longest + 1):
-        times = load_i64(work + HISTOGRAM + length * 8)
-        symbol = min(max(length - floor, 0), ESCAPE)
-        raw = floor if length <= floor else length - 1
-        cost += times * (load_u8(lengths + symbol) + raw)
-    return cost
+def _count_lengths(work, values, count):
+    """Which lengths there are, as pairs of length and times; returns how many pairs."""
+    times, pairs, many = work + HISTOGRAM, work + LENGTH_PAIRS, 0
+    for index in range(count):
+        slot = times + length_of(load_i64(values + index * 8)) * 8
+        seen = load_i64(slot)
+        if seen == 0:
+            store_i64(pairs + many * 16, (slot - times) >> 3)
+            many += 1
+        store_i64(slot, seen + 1)
+    for index in range(many):
+        slot = times + load_i64(pairs + index * 16) * 8
+        store_i64(pairs + index * 16 + 8, load_i64(slot))
+        store_i64(slot, 0)
+    return many
 
 
 @cached
-def choose(work, count, shortest, longest, total):
+def choose(work, values, count, longest, total):
     """(bits, code, floor) of what looks cheapest: each code where its middle meets the mean length, and one beside it."""
-    mean = total // max(count, 1)
+    pairs, many, mean = work + LENGTH_PAIRS, _count_lengths(work, values, count), total // count
     best, code, floor = COST_MAX, 0, 0
     if longest <= FLOOR_MAX:
         best, floor = count * longest, longest
     for other in range(1, CODES):
-        middle = load_u8(work + COSTS + other * 16 + MIDDLE)
-        for place in (max(mean - middle, 0), max(mean - middle, 0) + 1):
-            cost = cost_of(work, other, min(place, FLOOR_MAX), shortest, longest)
+        costs = work + COSTS + other * 16
+        place = max(mean - load_u8(costs + MIDDLE), 0)
+        for other_floor in range(place, min(place + 0, FLOOR_MAX) + 1):
+            cost = 0
+            for index in range(many):
+                length = load_i64(pairs + index * 16)
+                symbol = min(max(length - other_floor, 0), ESCAPE)
+                cost += load_i64(pairs + index * 16 + 8) * (load_u8(costs + symbol) + max(other_floor, length - 1))
             if cost < best:
-                best, code, floor = cost, other, min(place, FLOOR_MAX)
+                best, code, floor = cost, other, other_floor
     return best, code, floor
 
 
@@ -161,41 +172,43 @@ def write_stream(work, values, count, kind, scale, with_head, head, default):
     """One stream. `scale` is -1 for a column without, else two | five << 4, and the values are divided already."""
     pending, filled, cursor = load_i64(work + BITS), load_i64(work + BITS + 8), load_i64(work + BITS + 16)
     bits, negative = survey(values, count)
-    signed = negative & kind
     if bits == 0 and head == 0:
         pending, filled, cursor = put(pending, filled, cursor, 0, 1)
     else:
-        shortest, longest, total = count_lengths(work, values, count, signed)
-        code, floor, known = (
-            default >> 1 & 7,
-            default >> 4,
-            signed == default & 1 and (default >> 1 & 7 != FIXED or longest <= default >> 4),
-        )
-        cost = cost_of(work, code, floor, shortest, longest) if known else COST_MAX
-        if cost > total + count * DEFAULT_EXTRA_MAX:
-            other, other_code, other_floor = choose(work, count, shortest, longest, total)
-            if other + 10 < cost:
+        signed = negative & kind
+        known, code, floor = signed == default & 1, default >> 1 & 7, default >> 4
+        cost, longest, total = measure(work, values, count, signed, code, floor)
+        if code == FIXED and longest > floor or not known:
+            cost, known = COST_MAX, False
+        if bits == 0:
+            known, code, floor = False, FIXED, 0
+        elif cost > total + count * DEFAULT_EXTRA_MAX + DESCRIBED_BITS:
+            other, other_code, other_floor = choose(work, values, count, longest, total)
+            if other + DESCRIBED_BITS < cost:
                 known, code, floor = False, other_code, other_floor
-        for length in range(shortest, longest + 1):
-            store_i64(work + HISTOGRAM + length * 8, 0)
         described = 3 if known else 1 | signed << 2 | code << 3 | floor << 6
-        pending, filled, cursor = put(pending, filled, cursor, described, 2 if known else 12)
+        pending, filled, cursor = put(pending, filled, cursor, described, 2 if known else 2 + DESCRIBED_BITS)
         if scale >= 0:
             pending, filled, cursor = put(pending, filled, cursor, scale << 1 | (scale != 0), 9 if scale != 0 else 1)
         if with_head != 0:
-            bits = min(length_of(head), HEAD_BITS_MAX)
-            pending, filled, cursor = put(pending, filled, cursor, bits, 6)
-            bits = 64 if bits == HEAD_BITS_MAX else max(bits - 1, 0)
-            raw = head if bits == 64 else low_bits(head, bits)
-            pending, filled, cursor = put_long(pending, filled, cursor, raw, bits)
-        if code == FIXED:
+            pending, filled, cursor = _put_head(head, pending, filled, cursor)
+        if code != FIXED:
+            pending, filled, cursor = _put_values(work, values, count, code, floor, pending, filled, cursor)
+        elif floor != 0:
             for index in range(count):
                 pending, filled, cursor = put_long(pending, filled, cursor, load_i64(values + index * 8), floor)
-        else:
-            pending, filled, cursor = _put_values(work, values, count, code, floor, pending, filled, cursor)
     store_i64(work + BITS, pending)
     store_i64(work + BITS + 8, filled)
     store_i64(work + BITS + 16, cursor)
+
+
+@cached_leaf
+def _put_head(head, pending, filled, cursor):
+    """The first value of a body: six bits of length, and all bits but the first."""
+    bits = min(length_of(head), HEAD_BITS_MAX)
+    pending, filled, cursor = put(pending, filled, cursor, bits, 6)
+    bits = 64 if bits == HEAD_BITS_MAX else max(bits - 1, 0)
+    return put_long(pending, filled, cursor, head if bits == 64 else low_bits(head, bits), bits)
 
 
 @cached_leaf

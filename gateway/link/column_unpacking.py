@@ -5,8 +5,9 @@ the body, a reference to nothing and a byte that is none refuse the body with a 
 """
 
 from gateway.core.kernel import cached, cached_leaf
-from gateway.core.memory import copy_bytes, load_i64, load_u8, store_i64, store_u8
+from gateway.core.memory import copy_bytes, load_i64, load_u8, shift_right, store_i64, store_u8
 from gateway.limits import CODEC_EXPANSION_MAX
+from gateway.link.column_guess import clear, column_word, first_of, guess_of, is_absent, predicted, remember
 from gateway.link.column_history import (
     RANKED,
     class_of,
@@ -19,17 +20,9 @@ from gateway.link.column_history import (
     store_field,
     to_front,
 )
-from gateway.link.column_packing import (
-    STREAM_BYTES,
-    clear,
-    column_word,
-    first_of,
-    guess_of,
-    is_absent,
-    predicted,
-    remember,
-)
+from gateway.link.column_names import STREAM_BYTES
 from gateway.link.column_plan import (
+    ABSENT,
     BEFORE,
     BITS,
     BLOCK,
@@ -50,16 +43,19 @@ from gateway.link.column_plan import (
     NEWEST,
     OFFSET,
     OPERATION,
+    OTHER_OFFSET,
+    OTHER_WIDTH,
     PLAIN,
     PREDICTION,
+    PREVIOUS,
     RANK,
     RANKS,
     RECORD_BYTES,
     REFERENCE,
     RENAMES,
     SCALED,
-    SLACK_BYTES,
     STATE,
+    STEP,
     STEPS,
     UNIT,
     VALUES,
@@ -79,10 +75,8 @@ def unpack_columns(plan, records, count, work, room, source, size):
     Behind the columns may stand zeros, as many as CODEC_EXPANSION_MAX asks for.
     """
     stride = plan_word(plan, RECORD_BYTES)
-    clear(work, 0)
+    clear(work)
     copy_bytes(room, source, size)
-    for place in range(0, SLACK_BYTES, 8):
-        store_i64(room + size + place, 0)
     store_i64(work + BITS, room)
     store_i64(work + BITS + 8, 0)
     store_i64(work + BITS + 16, size * 8)
@@ -146,77 +140,93 @@ def _unpack_group(work, begin, end, default):
 
 @cached
 def _unpack_delta(column, work, records, stride, begin, end):
-    offset, width, grouped = column_word(column, OFFSET), column_word(column, WIDTH), column_word(column, GROUPED)
-    with_head = HEAD if begin == 0 else NO_HEAD
-    many = end - begin - (begin == 0)
+    grouped, values, first = column_word(column, GROUPED), work + VALUES, max(begin, 1)
+    many = end - first
     if grouped != 0:
         many = 0
-        for index in range(max(begin, 1), end):
+        for index in range(first, end):
             many += load_u8(work + NEW + index - begin)
-    values = work + VALUES
+    with_head = HEAD if begin == 0 else NO_HEAD
     whole, head = read_stream(work, values, many, column_word(column, SCALED), with_head, column_word(column, DEFAULT))
     if not whole:
         return TRUNCATED
-    for index in range(begin, end):
-        place, field = index - begin, records + index * stride + offset
-        if index == 0:
-            head = ((head >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(head & 1)
-            store_field(field, width, first_of(column, records) + head)
-        elif grouped != 0 and load_u8(work + NEW + place) == 0:
-            store_field(field, width, load_field(field - stride, width))
-        else:
-            store_field(field, width, predicted(column, work, records, stride, index, place) + load_i64(values))
-            values += 8
+    if begin == 0:
+        head = shift_right(head, 1) ^ -(head & 1)
+        store_field(records + column_word(column, OFFSET), column_word(column, WIDTH), first_of(column, records) + head)
+    _undo_differences(column, work, records, stride, begin, end)
     return WHOLE
 
 
 @cached
+def _undo_differences(column, work, records, stride, begin, end):
+    offset, width, grouped = column_word(column, OFFSET), column_word(column, WIDTH), column_word(column, GROUPED)
+    prediction, absent, step = column_word(column, PREDICTION), column_word(column, ABSENT), column_word(column, STEP)
+    fields, values, first = records + offset, work + VALUES, max(begin, 1)
+    beside, beside_width = records + column_word(column, OTHER_OFFSET), column_word(column, OTHER_WIDTH)
+    if prediction == PREVIOUS and grouped | absent | beside_width == 0:
+        previous = load_field(fields + (first - 1) * stride, width)
+        for index in range(first, end):
+            previous += load_i64(values) + step
+            store_field(fields + index * stride, width, previous)
+            values += 8
+        return
+    for index in range(first, end):
+        place, field = index - begin, fields + index * stride
+        if grouped != 0 and load_u8(work + NEW + place) == 0:
+            store_field(field, width, load_field(field - stride, width))
+        else:
+            guess = predicted(work, fields, width, stride, index, prediction, absent, beside, beside_width, place)
+            store_field(field, width, guess + load_i64(values) + step)
+            values += 8
+
+
+@cached
 def _unpack_plain(column, work, records, stride, begin, end):
-    offset, width, first = column_word(column, OFFSET), column_word(column, WIDTH), column_word(column, FIRST)
-    values, scaled = work + VALUES, column_word(column, SCALED)
+    fields, width, first = records + column_word(column, OFFSET), column_word(column, WIDTH), column_word(column, FIRST)
+    values, scaled, absent = work + VALUES, column_word(column, SCALED), column_word(column, ABSENT)
     whole, _ = read_stream(work, values, end - begin, scaled, NO_HEAD, column_word(column, DEFAULT))
     if not whole:
         return TRUNCATED
     unit = load_i64(work + UNIT) if scaled != 0 else 1
     for index in range(begin, end):
-        place, field = index - begin, records + index * stride + offset
+        place = index - begin
         value, reference = load_i64(values + place * 8), load_i64(work + REFERENCE + place * 8)
-        guess, have = 0, reference >= 0
-        if have:
-            guess = load_field(field + (reference - index) * stride, width)
-        if is_absent(column, work, records, stride, place) != 0:
-            guess, have = 0, True
+        guess, have = 0, False
+        if is_absent(absent, work, fields, stride, width, place) != 0:
+            guess, have = -first, True
+        elif reference >= 0:
+            guess, have = load_field(fields + reference * stride, width) - first, True
         if have and value == 0:
-            value = guess - first
-        elif have and not is_not_above(guess - first, value - unit):
+            value = guess
+        elif have and not is_not_above(guess, value - unit):
             value -= unit
-        store_field(field, width, first + value)
+        store_field(fields + index * stride, width, first + value)
     return WHOLE
 
 
 @cached
 def _unpack_rank(column, work, records, stride, begin, end, state):
-    offset, prediction = column_word(column, OFFSET), column_word(column, PREDICTION)
+    fields, prediction = records + column_word(column, OFFSET), column_word(column, PREDICTION)
+    absent, values, many = column_word(column, ABSENT), work + VALUES, end - begin
     if begin == 0:
         store_i64(state, column_word(column, RANKS))
         store_i64(state + 8, column_word(column, FIRST))
-    whole, _ = read_stream(work, work + VALUES, end - begin, 0, NO_HEAD, column_word(column, DEFAULT))
+    whole, _ = read_stream(work, values, many, 0, NO_HEAD, column_word(column, DEFAULT))
     if not whole:
         return TRUNCATED
     ranks = load_i64(state)
-    for index in range(begin, end):
-        place = index - begin
-        guess = guess_of(column, work, records, stride, place, end - begin, prediction, state)
+    for place in range(many):
+        guess = guess_of(work, fields, stride, place, many, prediction, absent, state)
         if guess >= 0:
             ranks = to_front(ranks, rank_of(ranks, guess), guess)
-        rank = load_i64(work + VALUES + place * 8)
+        rank = load_i64(values + place * 8)
         if not is_not_above(rank, RANKED + 255):
             return VALUE_WRONG
         value = ranks >> (rank * 8) & 255 if rank < RANKED else rank - RANKED
         ranks = to_front(ranks, min(rank, RANKED), value)
-        store_u8(records + index * stride + offset, value)
+        store_u8(fields + (begin + place) * stride, value)
         if prediction == FOLLOW:
-            remember(work, state, place, end - begin, value)
+            remember(work, state, place, many, value)
     store_i64(state, ranks)
     return WHOLE
 
