@@ -13,16 +13,16 @@ CODE_BITS_MAX = 8
 CODES = 8
 FIXED = 0  # the code of one symbol: every value has `floor` bits
 
-# The bits of symbols 0 … 12 and of the escape. Fixed; geometric; small; near zero; zero or large; peaked; wide; flat.
+# The bits of symbols 0 … 12 and of the escape. The first is FIXED; docs/adr/0035 says what the others were fitted to.
 LENGTHS = (
     (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
-    (1, 2, 3, 5, 6, 7, 8, 8, 8, 5, 8, 8, 8, 6),
-    (1, 4, 3, 4, 4, 5, 6, 4, 6, 8, 5, 6, 7, 8),
-    (2, 2, 2, 3, 6, 5, 5, 6, 7, 8, 7, 8, 8, 8),
-    (2, 5, 4, 5, 5, 5, 4, 4, 4, 4, 4, 3, 4, 4),
-    (6, 5, 3, 1, 2, 6, 6, 7, 7, 8, 8, 8, 8, 6),
-    (5, 6, 5, 4, 3, 3, 2, 3, 3, 4, 5, 7, 8, 8),
-    (5, 5, 4, 4, 4, 2, 3, 5, 4, 4, 4, 4, 4, 5),
+    (1, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 7),
+    (1, 4, 4, 6, 5, 5, 5, 4, 5, 5, 5, 6, 4, 5),
+    (2, 1, 3, 5, 5, 6, 7, 7, 8, 7, 8, 8, 8, 7),
+    (2, 5, 3, 5, 6, 5, 5, 5, 4, 4, 4, 7, 7, 2),
+    (2, 5, 5, 4, 5, 4, 3, 4, 4, 4, 3, 5, 5, 5),
+    (4, 8, 6, 6, 1, 4, 5, 8, 5, 7, 7, 3, 7, 3),
+    (5, 5, 6, 5, 3, 1, 3, 4, 5, 6, 6, 7, 8, 8),
 )
 
 POWERS_OF_FIVE = 16

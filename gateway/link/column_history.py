@@ -100,7 +100,7 @@ def follow_kinds(plan, work, records, stride, begin, end):
 
 @cached
 def follow_keys(plan, work, records, stride, begin, end):
-    """LIKE of each record: the same order's last one, else the last of the same kind, symbol and side, else the one before."""
+    """LIKE of each record: the same order's last, else the last of the same kind, symbol and side, else the one before."""
     kind_offset, side_offset = plan_word(plan, KIND_OFFSET), plan_word(plan, SIDE_OFFSET)
     symbol_offset, symbol_width = plan_word(plan, SYMBOL_OFFSET), plan_word(plan, SYMBOL_WIDTH)
     for index in range(begin, end):

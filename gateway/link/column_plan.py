@@ -21,7 +21,7 @@ CREATES, REFERS, NAMES_NONE, RENAMES = range(4)
 RECORD_BYTES, STEPS, KIND_OFFSET, IDENTITY_OFFSET, RENAME_OFFSET, SYMBOL_OFFSET, SYMBOL_WIDTH, SIDE_OFFSET = range(8)
 CLASSES = 8
 HEAD_WORDS = CLASSES + 32
-# A step: widths are bytes, negative when signed. A default is the code used unless said otherwise: signed | code << 1 | floor << 4.
+# A step: widths are bytes, negative when signed. A default code is signed | code << 1 | floor << 4.
 OPERATION, OFFSET, WIDTH, PREDICTION, SCALED, GROUPED, ABSENT, STEP, FIRST, OTHER_OFFSET, OTHER_WIDTH, RANKS = range(12)
 DEFAULT = 12  # four of them
 COLUMN_WORDS = 16

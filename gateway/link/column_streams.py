@@ -148,22 +148,21 @@ def _count_lengths(work, values, count):
 
 @cached
 def choose(work, values, count, longest, total):
-    """(bits, code, floor) of what looks cheapest: each code where its middle meets the mean length, and one beside it."""
+    """(bits, code, floor) of what looks cheapest: each code where its middle meets the mean length."""
     pairs, many, mean = work + LENGTH_PAIRS, _count_lengths(work, values, count), total // count
     best, code, floor = COST_MAX, 0, 0
     if longest <= FLOOR_MAX:
         best, floor = count * longest, longest
     for other in range(1, CODES):
         costs = work + COSTS + other * 16
-        place = max(mean - load_u8(costs + MIDDLE), 0)
-        for other_floor in range(place, min(place + 0, FLOOR_MAX) + 1):
-            cost = 0
-            for index in range(many):
-                length = load_i64(pairs + index * 16)
-                symbol = min(max(length - other_floor, 0), ESCAPE)
-                cost += load_i64(pairs + index * 16 + 8) * (load_u8(costs + symbol) + max(other_floor, length - 1))
-            if cost < best:
-                best, code, floor = cost, other, other_floor
+        place = min(max(mean - load_u8(costs + MIDDLE), 0), FLOOR_MAX)
+        cost = 0
+        for index in range(many):
+            length = load_i64(pairs + index * 16)
+            symbol = min(max(length - place, 0), ESCAPE)
+            cost += load_i64(pairs + index * 16 + 8) * (load_u8(costs + symbol) + max(place, length - 1))
+        if cost < best:
+            best, code, floor = cost, other, place
     return best, code, floor
 
 

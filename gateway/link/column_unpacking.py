@@ -1,7 +1,7 @@
 """Bits into columns into records: the opposite of column_packing.py, step by step, for whatever bits there are.
 
-Hard rule: every record index comes from this side's own history or was compared with what is there; a stream that ends behind
-the body, a reference to nothing and a byte that is none refuse the body with a reason.
+Hard rule: every record index comes from this side's own history or was compared with what is there; a stream that ends
+behind the body, a reference to nothing and a byte that is none refuse the body with a reason.
 """
 
 from gateway.core.kernel import cached, cached_leaf

@@ -1,6 +1,6 @@
 """The schemas of the link, by their numbers: slots, executions and quotes of native/layout/link.h, the bare event, and MBO.
 
-    1 link_slot without its sequence   2 link_execution   3 link_quote   4 event   5 order records of the DBN format, 56 bytes
+    1 link_slot without its sequence   2 link_execution   3 link_quote   4 event   5 order records of DBN, 56 bytes
 
 Hard rule: a layout is that of gateway.layout, so a change of a struct changes its schema; both sides then are of one build.
 """
@@ -22,25 +22,24 @@ ORDER_KINDS = {
     "REPLACE": plan.RENAMES,
 }
 KINDS_FIRST = ("ADD", "DELETE", "LEVEL", "REDUCE", "SET", "EXECUTE", "TRADE")
-TIME = (0, 6, 4)  # default codes: (signed, code, floor)
-BESIDE = (1, 6, 7)
-NAMES = ((0, 1, 1), (0, 1, 0), (1, 7, 5), (1, 4, 0))
+NAMES = ((0, 1, 0), (0, 1, 0), (1, 2, 7), (0, 4, 1))  # default codes: (signed, code, floor)
+PRICE = (1, 2, 0)
 
 
 def _event_steps(prefix: str) -> list[Step]:
     """How a struct event is coded; `prefix` is its place in an outer struct."""
     return [
         Step(f"{prefix}kind", plan.RANK, ranks=[value(f"EVENT_{name}") for name in KINDS_FIRST]),
-        Step(f"{prefix}sequence", grouped=True),
-        Step(f"{prefix}time_venue_ns", grouped=True, scaled=True, default=TIME),
-        Step(f"{prefix}time_receive_ns", grouped=True, scaled=True, beside=f"{prefix}time_venue_ns", default=BESIDE),
-        Step(f"{prefix}instrument"),
-        Step(f"{prefix}other_id", prediction=plan.KIND, default=(0, 1, 0)),
+        Step(f"{prefix}sequence", grouped=True, default=(0, 3, 0)),
+        Step(f"{prefix}time_venue_ns", grouped=True, scaled=True),
+        Step(f"{prefix}time_receive_ns", grouped=True, scaled=True, beside=f"{prefix}time_venue_ns", default=(1, 1, 16)),
+        Step(f"{prefix}instrument", default=(1, 1, 1)),
+        Step(f"{prefix}other_id", prediction=plan.KIND, default=PRICE),
         Step(f"{prefix}order_id", plan.IDENTITY, defaults=NAMES),
         Step(f"{prefix}side", plan.RANK, plan.ORDER, absent=True, ranks=(1, 2, 0)),
-        Step(f"{prefix}price", plan.DELTA, plan.ORDER, scaled=True, absent=True, default=(1, 1, 1)),
-        Step(f"{prefix}quantity", plan.PLAIN, scaled=True, absent=True),
-        Step(f"{prefix}message_type", plan.RANK, plan.KIND),
+        Step(f"{prefix}price", plan.DELTA, plan.ORDER, scaled=True, absent=True, default=PRICE),
+        Step(f"{prefix}quantity", plan.PLAIN, scaled=True, absent=True, default=(0, 3, 0)),
+        Step(f"{prefix}message_type", plan.RANK, plan.KIND, default=(0, 2, 0)),
         Step(f"{prefix}flags", plan.RANK, plan.KIND),
     ]
 
@@ -87,9 +86,9 @@ def _slot() -> Schema:
 def _execution() -> Schema:
     steps = [
         Step("sequence", step=1),
-        Step("time_ns", scaled=True, default=TIME),
-        Step("time_venue_ns", scaled=True, beside="time_ns", default=BESIDE),
-        Step("price", scaled=True, default=(1, 1, 1)),
+        Step("time_ns", scaled=True, default=(0, 2, 16)),
+        Step("time_venue_ns", scaled=True, beside="time_ns", default=(1, 1, 14)),
+        Step("price", scaled=True, default=PRICE),
         Step("quantity", plan.PLAIN, scaled=True),
         Step("side", plan.RANK, ranks=(1, 2, 0)),
     ]
@@ -103,7 +102,7 @@ def _quote() -> Schema:
     ]
     sizes = [Step(name, plan.PLAIN, scaled=True) for name in ("bid_quantity", "ask_quantity")]
     return Schema(
-        SCHEMA_QUOTES, "link_quote", dtype("link_quote"), [Step("time_ns", scaled=True, default=TIME), *prices, *sizes]
+        SCHEMA_QUOTES, "link_quote", dtype("link_quote"), [Step("time_ns", scaled=True, default=(0, 2, 16)), *prices, *sizes]
     )
 
 
@@ -122,15 +121,15 @@ def _mbo() -> Schema:
         Step("action", plan.RANK, ranks=b"ACMTFR"),
         *(Step(name, first=first) for name, first in (("length", 14), ("rtype", 160), ("publisher", 1), ("channel", 0))),
         Step("instrument"),
-        Step("ts_event", grouped=True, scaled=True, default=TIME),
-        Step("ts_recv", grouped=True, beside="ts_event", default=BESIDE),
-        Step("ts_in_delta", grouped=True, default=(1, 6, 5)),
+        Step("ts_event", grouped=True, scaled=True, default=(0, 2, 16)),
+        Step("ts_recv", grouped=True, beside="ts_event", default=(1, 1, 14)),
+        Step("ts_in_delta", grouped=True, default=(1, 3, 11)),
         Step("sequence", grouped=True, step=1),
-        Step("order_id", plan.IDENTITY, defaults=NAMES),
+        Step("order_id", plan.IDENTITY, defaults=((0, 1, 0), (0, 1, 0), (1, 5, 3), (0, 1, 0))),
         Step("side", plan.RANK, plan.ORDER, ranks=b"BAN", default=(0, 0, 1)),
-        Step("price", plan.DELTA, plan.ORDER, scaled=True, default=(1, 1, 1)),
+        Step("price", plan.DELTA, plan.ORDER, scaled=True, default=(1, 1, 0)),
         Step("size", plan.PLAIN, first=1),
-        Step("flags", plan.RANK, plan.FOLLOW, first=130, ranks=(130, 0, 40, 128)),
+        Step("flags", plan.RANK, plan.FOLLOW, first=130, ranks=(130, 0, 40, 128), default=(0, 0, 1)),
     ]
     classes = dict.fromkeys(b"CMTF", plan.REFERS) | {ord("A"): plan.CREATES}
     return Schema(SCHEMA_MBO, "mbo", MBO, steps, kind="action", classes=classes, symbol="instrument", side="side")
