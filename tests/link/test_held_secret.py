@@ -72,3 +72,26 @@ def test_no_thread_ever_reads_zeros_while_another_drops():
     for reader in readers:
         reader.join()
     assert wrong == []
+
+
+def test_a_secret_says_that_it_is_dropped_before_it_becomes_zeros():
+    seen: list[bytes | None] = []
+
+    class Watched(bytearray):
+        def __setitem__(self, place, value) -> None:
+            seen.append(held.read())
+            super().__setitem__(place, value)
+
+    held = HeldSecret(Watched(b"\xff" * 32), 1)
+    held.drop()
+    assert seen == [None], "another thread that reads now must not get the zeros that come next"
+
+
+def test_a_secret_that_is_dropped_while_it_is_copied_is_not_given_out():
+    class Slow(bytearray):
+        def __bytes__(self) -> bytes:
+            held.drop()
+            return bytes(len(self))
+
+    held = HeldSecret(Slow(b"\xff" * 32), 1)
+    assert held.read() is None
