@@ -8,13 +8,14 @@ from gateway.core.book_link_scan import LIVE, MIRROR, SCANNING, define_listing, 
 from gateway.core.book_link_trust import lose
 from gateway.core.book_rows import BOOK, book_of
 from gateway.core.book_sessions import empty_book
+from gateway.core.book_top import settle_top
 from gateway.core.book_touch import touch_book
 from gateway.core.counters import add_to
 from gateway.core.events import EVENT_INFORMATION, name_instrument, on_event
 from gateway.core.kernel import inner, leaf
 from gateway.core.link_out import EVENT, SLOT
 from gateway.core.link_tap import apply_and_tell, tell_news, tell_run
-from gateway.core.memory import load_i64, load_u8, load_u32, store_u8
+from gateway.core.memory import load_i64, load_u8, load_u32, store_u8, store_u32
 from gateway.core.quality import judge
 from gateway.layout import offsets, value
 
@@ -67,16 +68,18 @@ def on_mirrored_run(core, mirror, slot, state):
 @inner
 def on_record_event(core, mirror, event, flags, state):
     """A live event."""
-    kind = load_u8(event + EVENT.kind)
+    kind, known = load_u8(event + EVENT.kind), load_u32(event + EVENT.instrument) < load_i64(mirror + MIRROR.instruments)
     whole_channel = kind == RECOVERED or (kind == GAP and load_u8(event + EVENT.flags) & ONE_INSTRUMENT == 0)
-    if state == LIVE or whole_channel or is_settled(mirror, load_u32(event + EVENT.instrument)):
-        if flags & JOINING == 0:
-            apply_mirrored(core, mirror, event, flags)
-    elif flags & (UNSCANNED | NEWS) == 0 and load_u32(event + EVENT.instrument) < load_i64(mirror + MIRROR.instruments):
+    if whole_channel:
+        store_u32(event + EVENT.instrument, 0)
+    applies = whole_channel or (known and (state == LIVE or is_settled(mirror, load_u32(event + EVENT.instrument))))
+    if applies and flags & JOINING == 0:
+        apply_mirrored(core, mirror, event, flags)
+    elif known and not applies and flags & (UNSCANNED | NEWS) == 0:
         add_to(mirror + MIRROR.applied, 1)
         build(core, mirror, event, kind)
     else:
-        add_to(mirror + MIRROR.passed, 1)
+        add_to(mirror + MIRROR.passed, 1)  # the source refused it too, or the scan brings it
 
 
 @inner
@@ -107,6 +110,7 @@ def build(core, mirror, event, kind):
     book = book_of(store, load_u32(event + EVENT.instrument))
     if kind in (CLEAR, SNAPSHOT_BEGIN):
         empty_book(store, touch_book(store, event, counters))
+        settle_top(book, counters)
     elif ADD <= kind <= REPLACE or kind in (SET, TRADE, STATUS):
         apply_event(store, event, counters)
     elif LEVEL_SET <= kind <= OVERLAY:

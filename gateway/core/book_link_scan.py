@@ -16,7 +16,7 @@ from gateway.core.book_changes import remove_order
 from gateway.core.book_channels import channel_at, enter_list, leave_list, list_of, note_health, set_trust
 from gateway.core.book_orders import ORDER, ORDER_BYTES
 from gateway.core.book_rows import BOOK, book_of, listed_book, name_book, set_tick
-from gateway.core.book_sessions import empty_levels
+from gateway.core.book_sessions import renew_book
 from gateway.core.book_touch import open_book
 from gateway.core.counters import add_to
 from gateway.core.kernel import inner, kernel, leaf
@@ -85,8 +85,7 @@ def begin_mirror(mirror, slot):
     remove_every_order(store)
     for position in range(load_i64(store + STORE.used)):
         book = listed_book(store, position)
-        empty_levels(store, book)
-        set_trust(store, book, (load_u32(book + BOOK.flags) & (KNOWN | NAMED | QUIET)) | STALE)
+        renew_book(store, book, KNOWN | STALE | (load_u32(book + BOOK.flags) & QUIET))
         store_u8(load_i64(mirror + MIRROR.settled) + load_u32(book + BOOK.instrument), 0)
     for channel in range(BOOK_CHANNELS):
         store_u32(channel_at(store, channel) + CHANNEL.flags_new, 0)

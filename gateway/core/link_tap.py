@@ -14,7 +14,7 @@ import numpy as np
 from gateway.core.book import apply_event
 from gateway.core.book_rows import listed_book
 from gateway.core.kernel import inner, kernel, leaf
-from gateway.core.link_crossing import look_before, tell_while_scanning
+from gateway.core.link_crossing import copy_event, look_before, tell_while_scanning
 from gateway.core.link_out import (
     BOOK,
     EVENT,
@@ -28,11 +28,12 @@ from gateway.core.link_out import (
     tell_lost,
     tell_words,
 )
-from gateway.core.memory import address_of, load_i64, load_u8, load_u32, store_i64
+from gateway.core.memory import address_of, load_i64, load_u8, load_u32, store_i64, store_u8
 from gateway.layout import dtype, size, value
 
 RECORD, RUN, BOOK_KIND = value("LINK_EVENT"), value("LINK_RUN"), value("LINK_BOOK")
-QUIET, LIVE, NEWS = value("LINK_QUIET"), value("LINK_LIVE"), value("LINK_NEWS")
+UNSCANNED, QUIET = value("LINK_UNSCANNED"), value("LINK_QUIET")
+LIVE, NEWS = value("LINK_LIVE"), value("LINK_NEWS")
 INFORMATION, INSTRUMENT = value("EVENT_INFORMATION"), value("EVENT_INSTRUMENT")
 
 
@@ -62,7 +63,10 @@ def apply_and_tell(tap, store, event, counters, quiet):
 
 @kernel
 def apply_told(tap, store, event, counters, quiet):
-    """Applies an event and tells of it. What was applied before, or moves nothing, is not told."""
+    """Applies an event and tells of it as it is then; one that was applied before, as it came: its channel counts."""
+    before = load_u8(event + EVENT.kind)
+    if before == INFORMATION:
+        return 0
     scanning, arrivals = load_u32(tap + TAP.phase) != IDLE, load_u32(store + STORE.arrivals)
     if scanning:
         look_before(tap, event)
@@ -71,6 +75,7 @@ def apply_told(tap, store, event, counters, quiet):
     if load_i64(store + STORE.used) != load_i64(tap + TAP.used):
         tell_opened(tap, store)
     if kind == INFORMATION:
+        tell_passed(tap, event, before, arrivals)
         return changed
     if kind == INSTRUMENT and load_u32(event + EVENT.instrument) < load_i64(tap + TAP.instruments):
         tell_listing(tap, load_u32(event + EVENT.instrument), LIVE)
@@ -79,6 +84,14 @@ def apply_told(tap, store, event, counters, quiet):
     else:
         tell_event(tap, event, RECORD, quiet, arrivals, 0)
     return changed
+
+
+@inner
+def tell_passed(tap, event, kind, arrivals):
+    """An event that was applied before: whose gaps concern its book may be another channel's now. SETTLED says so too."""
+    copy = copy_event(tap, event)
+    store_u8(copy + EVENT.kind, kind)
+    tell_event(tap, copy, RECORD, UNSCANNED, arrivals, 0)
 
 
 @inner
