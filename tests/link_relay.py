@@ -69,6 +69,7 @@ class Counts:
     overflowed: int = 0
     bytes: int = 0
     frames: int = 0
+    forged_first_ns: int = 0  # unix time of the first forgery
 
 
 @dataclass
@@ -260,7 +261,10 @@ class Relay:
                 frame = self.sockets[side].recv(FRAME_BYTES)
             except BlockingIOError:
                 return
-            for due_ns, out in self.line.pass_through(side, frame, time.monotonic_ns()):
+            found = self.line.pass_through(side, frame, time.monotonic_ns())
+            if self.line.counts.forged and not self.line.counts.forged_first_ns:
+                self.line.counts.forged_first_ns = time.time_ns()
+            for due_ns, out in found:
                 self.number += 1
                 heapq.heappush(self.heap, (due_ns, self.number, 1 - side, out))
 
