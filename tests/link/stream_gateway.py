@@ -84,6 +84,20 @@ class Gateway:
         assert done.wait(SECONDS), f"the source has stopped: {self.problem!r}"
         return answer[0]
 
+    @staticmethod
+    def client_settings(address):
+        """Settings of a client of a source in another process."""
+        desk = Desk()
+        return ClientSettings(
+            node=CLIENT,
+            remote_node=SOURCE,
+            address=address,
+            private_key=private(CLIENT),
+            remote_public_key=static_key.public_of(private(SOURCE)),
+            secrets=OneSecret(),
+            tokens=lambda stream, audience, *words: desk.tokens(stream, words[2], words[0], words[3], words[1]),
+        )
+
     def settings(self, **changes):
         words = {
             "node": CLIENT,
