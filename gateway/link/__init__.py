@@ -41,4 +41,9 @@ execution_subscription.py executions, each once
 cursor.py                 where to go on; the same for a ring, a capture (record_file.py) and the network
 early.py                  a large transfer is used while the rest of it arrives; side effects wait for its end
 client.py                 the library of applications: sync and asyncio, over client_session.py
+
+process.py composition.py  the process: one loop, and everything it is made of; status.py shows it, warming.py compiles first
+transport.py               every socket and its epoll; stream_socket.py is one of them, and how much may be on the way
+outgoing.py                core_link, executions.py (execution_log.py) and tops (quotes.py) handed to the stream server
+incoming.py mirror.py      what is taken over from a peer: into link_core, into a file, how true its quotes are
 """
