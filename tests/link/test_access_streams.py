@@ -37,7 +37,7 @@ class Verified:
     def __init__(self, folder: Path, principal: str, role_bits: int):
         self.folder, self.made = folder, []
         self.keys = DerivedKeys(desk.Ring({day_of(START_NS): desk.TOKEN_KEY}))
-        self._source = TokenSource(Issuer(principal, role_bits, 2 * desk.SECOND_NS), self.keys, ProcessCounter(desk.BOOT))
+        self._source = TokenSource(Issuer(principal, role_bits, desk.SECOND_NS), self.keys, ProcessCounter(desk.BOOT))
         self.world = World(3)
         self.files: AccessFiles | None = None
         self.write("addresses", ADDRESSES)
@@ -111,7 +111,7 @@ def opened(one: Verified, turns: int) -> int:
 
 def test_a_risk_tool_has_the_books_and_renews_before_its_grants_end(verified) -> None:
     one = verified("risk", 2)
-    one.world.turn(5_000)  # more than two lives of a token
+    one.world.turn(2_200)  # more than two lives of a token
     one.world.settle()
     assert one.world.reader.asking.counters["renewals"] >= 2 and one.world.book.wholes == 1
     assert one.replays_accepted() == 0

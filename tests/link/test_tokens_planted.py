@@ -15,7 +15,16 @@ from gateway.link import access, addresses, durable_floors, journal, roles, sign
 from gateway.link.reasons import Reason
 from gateway.link.token_store import TokenStore, Window
 from tests.link import access_desk as desk
-from tests.link import test_access, test_addresses, test_journal, test_roles, test_token_store, test_tokens
+from tests.link import (
+    test_access,
+    test_access_grants,
+    test_addresses,
+    test_durable_floors,
+    test_journal,
+    test_roles,
+    test_token_store,
+    test_tokens,
+)
 
 Patch = pytest.MonkeyPatch
 
@@ -222,10 +231,13 @@ PLANTED: list[tuple[Callable[[Patch, Path], None], Callable[[Path], None]]] = [
     (marks_behind_the_tokens, with_house(lambda house: test_a_restart_of_the_house_takes_no_replay(house))),
     (new_life_begins_at_zero, plain(store_.test_a_restart_refuses_what_was_used_and_takes_what_is_minted_a_little_later)),
     (forgotten_for_good, plain(store_.test_a_forgotten_life_does_not_come_back_when_the_clock_steps_back)),
-    (counter_not_durable, store_.test_counters_go_on_where_the_last_process_stopped),
+    (counter_not_durable, test_durable_floors.test_counters_go_on_where_the_last_process_stopped),
     (floor_ignored, plain(roles_.test_a_lower_version_than_ever_seen_is_refused)),
-    (floor_only_in_memory, store_.test_floors_rise_only_and_outlive_the_process),
-    (grants_outlive_the_floor, with_house(test_access.test_a_risen_floor_ends_every_grant_and_only_new_roles_open_another)),
+    (floor_only_in_memory, test_durable_floors.test_floors_rise_only_and_outlive_the_process),
+    (
+        grants_outlive_the_floor,
+        with_house(test_access_grants.test_a_risen_floor_ends_every_grant_and_only_new_roles_open_another),
+    ),
     (claimed_roles_believed, reason_of(Reason.ROLE)),
     (signature_of_any_kind, plain(roles_.test_a_file_signed_by_another_key_or_as_another_kind_is_refused)),
     (mapped_addresses_are_their_own, plain(addresses_.test_an_address_is_answered_for, "::ffff:192.0.2.20", 2, None)),
