@@ -6,8 +6,9 @@ import os
 import signal
 import ssl
 import sys
-import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from gateway.cli.output import print_json, print_note
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.link.keyd_desk import KeydDesk
     from gateway.link.keyd_server import KeydServer
 
+ENDING = (signal.SIGTERM, signal.SIGINT)
 HELP = "serve the regional link's hourly and daily secrets from a sealed root file"
 
 
@@ -58,23 +60,45 @@ def run(arguments: argparse.Namespace) -> int:
     from gateway.ops import privileges
 
     listen = _checked(arguments)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: stop.set())
-    privileges.hide()  # before there is anything to see
-    access, context = _access(arguments)
-    with held(arguments.root):
-        vault = KeydVault.open(arguments.root, passphrase_of(arguments.passphrase_file))
-        desk = KeydDesk(vault)
-        server = KeydServer(desk, access, arguments.socket, listen, context, _say)
-        try:
-            _tell(arguments, server)
-            stop.wait()
-        finally:
-            server.close()
-            vault.close()
+    with _ending() as wait_for_the_end:
+        privileges.hide()  # before there is anything to see
+        access, context = _access(arguments)
+        with held(arguments.root):
+            vault = KeydVault.open(arguments.root, passphrase_of(arguments.passphrase_file))
+            desk = KeydDesk(vault)
+            server = KeydServer(desk, access, arguments.socket, listen, context, _say)
+            try:
+                _tell(arguments, server)
+                wait_for_the_end()
+            finally:
+                server.close()
+                vault.close()
     _account(server, desk)
     return EXIT_DONE
+
+
+@contextlib.contextmanager
+def _ending() -> Iterator[Callable[[], object]]:
+    """From here on SIGTERM and Ctrl-C are one byte in a pipe, whenever and to whichever thread they come; yields the wait.
+
+    An Event that a handler sets would not do: a signal within its own `wait` finds its lock taken, and nothing ever ends.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = {number: signal.signal(number, _noticed) for number in ENDING}
+    waking = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield lambda: os.read(reader, 1)
+    finally:
+        signal.set_wakeup_fd(waking)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(reader)
+        os.close(writer)
+
+
+def _noticed(number: int, frame: FrameType | None) -> None:
+    """The byte is written already."""
 
 
 def _checked(arguments: argparse.Namespace) -> tuple[str, int] | None:

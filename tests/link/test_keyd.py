@@ -80,6 +80,15 @@ def test_keyd_says_one_line_when_it_listens_and_ends_in_order(root: Path, tmp_pa
     assert not path.exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_comes_at_once_ends_keyd_too(root: Path, tmp_path: Path, number: signal.Signals):
+    for _ in range(3):
+        with keyd("--root", root, "--socket", tmp_path / "keyd.sock", clean=False) as (process, _):
+            process.send_signal(number)
+            process.communicate(timeout=START_SECONDS)
+            assert process.returncode == 0
+
+
 def test_a_restart_even_after_a_kill_gives_equal_secrets_and_keeps_revocations(root: Path, tmp_path: Path):
     path = tmp_path / "keyd.sock"
     service = open_key_service(f"unix:{path}")
@@ -198,9 +207,8 @@ def test_one_keyd_serves_a_root(root: Path, tmp_path: Path):
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Here]:
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
     """A command line in this process: (exit code, stdout, stderr). The process stays as it was."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     monkeypatch.setattr(privileges, "hide", lambda: None)
 
     def here(*words: object, passphrase: bytes = PASSPHRASE) -> tuple[int, str, str]:
@@ -208,9 +216,7 @@ def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         code = main.main([str(word) for word in words])
         return code, *capsys.readouterr()
 
-    yield here
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    return here
 
 
 def test_every_mistake_is_one_line_and_its_exit_code(root: Path, tmp_path: Path, here: Here):
