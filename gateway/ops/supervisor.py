@@ -255,8 +255,19 @@ class Supervisor:
             if not followed:
                 self.instance.control[0]["session_connection"] = 0
             self._restart(name)
-        if "io" in name.split(",") or name == pipeline.LINK.name:
-            self._restart(name if name == pipeline.LINK.name else "io")
+        if name == pipeline.LINK.name:
+            self._restart_link(name)
+        if "io" in name.split(","):
+            self._restart("io")
+
+    def _restart_link(self, name: str) -> None:
+        """Nobody waits for the link, and nothing stops for it: what keeps it from running keeps the region from nothing."""
+        self.restarts[name] = self.restarts.get(name, 0) + 1
+        if self.restarts[name] > RESTARTS_MAX:
+            text = f"link ended {RESTARTS_MAX + 1} times; its lines above say why. The region goes on alone"
+            self.log.error("link_given_up", text)
+        else:
+            self._spawn(name)
 
     def _restart(self, name: str) -> None:
         self.restarts[name] = self.restarts.get(name, 0) + 1
