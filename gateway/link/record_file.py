@@ -1,6 +1,6 @@
 """A capture of link records: what a source published, all of it in the order of its ring, in a file.
 
-    [ magic: 8 ][ block ][ block ] …       block = [ kind u8, zero × 3 | body u32 | raw u32 | CRC-32 of all that u32 ][ body ]
+    [ magic: 8 ][ block ][ block ] …      block = [ kind u8, zero × 3 | body u32 | raw u32 | CRC-32 of all that u32 ][ body ]
     kind 1: node u16, 6 zeros, boot id 16: whose records follow          kind 2: a batch as on the wire (batch.py), packed
 
 Hard rule: a block counts when it is whole and its CRC is right. One that ends the file early is a torn tail, which the
@@ -88,7 +88,7 @@ class RecordFileWriter:
 
 
 class RecordFileReader:
-    """Iterates over the blocks of rows, once; then `torn_bytes` of an unfinished tail and `end` of what is whole are known."""
+    """Iterates over the blocks of rows, once; then `torn_bytes` of a torn tail and `end` of what is whole are known."""
 
     def __init__(self, path: Path):
         """Raises LinkError for a file that is no capture."""
