@@ -13,6 +13,7 @@ from gateway.core.memory import (
     load_u8,
     load_u16,
     multiply_wrapping,
+    quotient_u32,
     shift_right,
     store_i64,
     trailing_zeros,
@@ -149,7 +150,7 @@ def _count_lengths(work, values, count):
 @cached
 def choose(work, values, count, longest, total):
     """(bits, code, floor) of what looks cheapest: each code where its middle meets the mean length."""
-    pairs, many, mean = work + LENGTH_PAIRS, _count_lengths(work, values, count), total // count
+    pairs, many, mean = work + LENGTH_PAIRS, _count_lengths(work, values, count), quotient_u32(total, count)
     best, code, floor = COST_MAX, 0, 0
     if longest <= FLOOR_MAX:
         best, floor = count * longest, longest

@@ -60,7 +60,7 @@ def _event_parts(prefix: str) -> dict:
 def _without_sequence(struct: str) -> np.dtype:
     """The layout of a struct behind its first word."""
     whole = dtype(struct)
-    places = whole.fields or {}
+    places = dict(whole.fields or {})
     kept = [name for name in whole.names or () if name != "sequence"]
     return np.dtype(
         {

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import CapabilityError
-from gateway.ops.bench import port_sides
+from gateway.link import codec
+from gateway.ops.bench import compression_peers, port_sides
 from gateway.ops.bench.suite import Plan, run_suite
-from gateway.ops.bench.suites import book, decode, ports, sbe
+from gateway.ops.bench.suites import book, compression, decode, ports, sbe, wire
 
 PLAN = Plan(quick=True, report=lambda share, what: None)
 
@@ -146,3 +147,40 @@ def test_one_wrong_bit_in_an_echo_fails_the_ports_suite(monkeypatch):
     if "suite" in result.skipped:
         pytest.skip(result.skipped["suite"])
     assert not result.ok and not result.targets
+
+
+def test_compression_of_a_seeded_stream_gives_every_byte_back_and_a_bent_one_fails(monkeypatch):
+    monkeypatch.setattr(compression, "SEEDED_RECORDS", 600)
+    result = run_suite("compression", PLAN)
+    assert result.ok, result.failures
+    assert {row.contender for row in result.rows} | set(result.skipped) == set(compression.PACKERS)
+    assert all(row.correct for row in result.rows)
+    assert not result.targets and "seeded" in result.notes[0]
+    bent = replace(compression_peers.ours(), joined=lambda back: b"".join(back)[:-1] + b"?")
+    monkeypatch.setitem(compression.PACKERS, compression.OURS, lambda: bent)
+    result = run_suite("compression", PLAN)
+    assert not result.ok and result.failures
+
+
+def test_compression_of_recorded_order_data_reaches_its_ratios(monkeypatch, shared_data):
+    monkeypatch.setattr(compression, "PACKERS", {name: compression.PACKERS[name] for name in (compression.OURS, "lz4")})
+    result = run_suite("compression", replace(PLAN, data=shared_data))
+    assert result.ok, result.failures
+    assert result.settings["recorded"]
+    assert all(target.met for target in result.targets if target.unit == "B")
+
+
+def test_the_link_takes_far_fewer_bytes_than_json_and_a_bent_frame_fails_the_wire_suite(monkeypatch, shared_data):
+    monkeypatch.setattr(wire, "QUICK_MESSAGES", 300)
+    plan = replace(PLAN, data=shared_data)
+    result = run_suite("wire", plan)
+    assert result.ok, result.failures
+    assert {"binance", "cme"} <= result.settings.keys()
+    assert len(result.targets) == 8 and all(target.met for target in result.targets)
+    monkeypatch.setattr(codec, "unpack", lambda schema, body, raw_bytes: bytes(raw_bytes))
+    assert not run_suite("wire", plan).ok
+
+
+def test_the_wire_suite_without_recordings_is_skipped_with_the_reason():
+    result = run_suite("wire", PLAN)
+    assert "--data" in result.skipped["suite"] and not result.rows

@@ -18,7 +18,10 @@ from typing import Any
 
 from gateway import kernel_cache
 
-SUITES = ("decode", "book", "sbe", "json", "ring", "gate", "ports", "tick-to-order", "capture", "growth")
+SUITES = (
+    *("decode", "book", "sbe", "json", "ring", "gate", "ports", "tick-to-order", "capture", "growth"),
+    *("compression", "wire"),
+)
 
 
 @dataclass(frozen=True)

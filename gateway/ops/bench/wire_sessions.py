@@ -3,7 +3,8 @@
     binance-ws-json   Binance USD-M, JSON over WebSocket, one connection     decoder protocols/websocket
     cme-mdp3-sbe      CME MDP 3.0, 5,000 packets, each once (line A or B)    decoder generated from the feed definition
 
-Hard rule: a message that no event came of is left out on every side, so all encodings carry the same.
+Hard rule: a message of which nothing came that moves a book or tells a trade (tickers) is left out on every side, so all
+encodings carry the same.
 """
 
 from dataclasses import dataclass
@@ -78,6 +79,11 @@ class _Decoder:
         return np.concatenate(batches)
 
 
+def told(events: np.ndarray) -> np.ndarray:
+    """The events, or none where all of them are mere information."""
+    return events if (events["kind"] != value("EVENT_INFORMATION")).any() else events[:0]
+
+
 def recorded_sessions(folder: Path | None) -> list[Session]:
     """Both sessions. Raises CapabilityError where one is missing."""
     for name in (BINANCE, CAPTURE, CAPTURE_SCHEMA):
@@ -99,7 +105,7 @@ def binance(path: Path) -> Session:
             parts += frame.data
             if frame.flags & CONTINUED:
                 continue
-            events = decoder.say(parts, frame.time_ns) if parts else decoder.events[:0]
+            events = told(decoder.say(parts, frame.time_ns)) if parts else decoder.events[:0]
             if len(events):
                 messages.append(Message(frame.time_ns, parts, events))
             parts = b""
@@ -126,7 +132,7 @@ def cme(path: Path, schema_file: Path) -> Session:
             if payload[:4] in seen:
                 continue
             seen.add(payload[:4])
-            events = decoder.say(payload, frame.time_ns)
+            events = told(decoder.say(payload, frame.time_ns))
             if len(events):
                 messages.append(Message(frame.time_ns, payload, events))
     return Session("cme", path.name, messages, exponents)
