@@ -61,8 +61,7 @@ ROWS, ROWS_BUSY = limits.LINK_SCAN_ROWS, limits.LINK_SCAN_ROWS_BUSY
 def scan_turn(tap, worked):
     """A part of the scan that runs, or the begin of one that is asked for; smaller in a busy turn. Rows looked at."""
     if load_i64(tap + TAP.lost) != 0:
-        tell_lost(tap)
-        return 0
+        return tell_lost(tap)
     phase = load_u32(tap + TAP.phase)
     if phase == IDLE and relaxed(load_i64(tap + TAP.wanted)) == load_i64(tap + TAP.answered):
         return 0

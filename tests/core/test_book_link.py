@@ -101,7 +101,7 @@ def test_a_full_ring_loses_records_says_so_and_the_next_scan_heals(seed):
         story.deliver()
         while story.source.turn(1):
             story.deliver()
-    assert story.source.ring.writer.shed > 0 and story.source.tap["given_up"][0] > 0
+    assert story.source.tap["out"]["shed"][0] > 0 and story.source.tap["given_up"][0] > 0
     assert sum(mirror.count("lost") for mirror, _ in story.readers) > 0
     assert all(mirror.phase == "LIVE" for mirror, _ in story.readers) and story.checks["live"] > 5
 
