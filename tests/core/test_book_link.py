@@ -71,11 +71,11 @@ def test_a_busy_feed_of_orders_crosses_the_scan_and_ends_alike(seed, hostile):
     print("seed", seed)
     stream = Stream(seed, instruments=300, hostile=hostile, live_target=1500)
     story = Story(seed, lambda: (stream.draw(), 0), instruments=300)
-    story.run(1500, asks=0.003, deliveries=0.2)
+    story.run(1500, asks=0.003, deliveries=0.06)
     story.finish()
     print(story.checks, story.overlap)
     scanned = sum(mirror.count("scanned") for mirror, _ in story.readers)
-    assert scanned > 1000 and story.overlap > 300 and story.checks["settled"] > 0
+    assert scanned > 500 and story.overlap > 300 and story.checks["settled"] > 0
 
 
 @pytest.mark.parametrize("seed", [121, 122])
