@@ -29,7 +29,8 @@ UNSCALED, SCALED = 0, 1
 FLOOR_MAX = 63
 HEAD_BITS_MAX = 63  # in six bits: 63 stands for all 64
 DESCRIBED_BITS = 10  # of a code that is not the default
-DEFAULT_EXTRA_MAX = 3  # code bits for each value: with no more the default is taken without a look at the others
+DEFAULT_EXTRA_MAX = 3  # code bits for each value: with no more the default is taken without a look at the others,
+STREAM_EXTRA_MAX = 160  # and with no more than so many in all: in a long stream another code pays
 
 
 @cached_leaf
@@ -182,7 +183,7 @@ def write_stream(work, values, count, kind, scale, with_head, head, default):
             cost, known = COST_MAX, False
         if bits == 0:
             known, code, floor = False, FIXED, 0
-        elif cost > total + count * DEFAULT_EXTRA_MAX + DESCRIBED_BITS:
+        elif cost > total + min(count * DEFAULT_EXTRA_MAX, STREAM_EXTRA_MAX) + DESCRIBED_BITS:
             other, other_code, other_floor = choose(work, values, count, longest, total)
             if other + DESCRIBED_BITS < cost:
                 known, code, floor = False, other_code, other_floor

@@ -84,16 +84,16 @@ def told(events: np.ndarray) -> np.ndarray:
     return events if (events["kind"] != value("EVENT_INFORMATION")).any() else events[:0]
 
 
-def recorded_sessions(folder: Path | None) -> list[Session]:
-    """Both sessions. Raises CapabilityError where one is missing."""
+def recorded_sessions(folder: Path | None, messages_max: int = 1 << 30) -> list[Session]:
+    """Both sessions, so many messages of each at most. Raises CapabilityError where one is missing."""
     for name in (BINANCE, CAPTURE, CAPTURE_SCHEMA):
         if folder is None or not (folder / name).is_file():
             raise CapabilityError(DATA_MISSING.format(name))
     assert folder is not None
-    return [binance(folder / BINANCE), cme(folder / CAPTURE, folder / CAPTURE_SCHEMA)]
+    return [binance(folder / BINANCE, messages_max), cme(folder / CAPTURE, folder / CAPTURE_SCHEMA, messages_max)]
 
 
-def binance(path: Path) -> Session:
+def binance(path: Path, messages_max: int) -> Session:
     """The WebSocket session; instruments are in 10^-8, both prices and quantities."""
     venue = VENUES["binance_usdm"]
     context, keep = make_context(venue)
@@ -109,12 +109,14 @@ def binance(path: Path) -> Session:
             if len(events):
                 messages.append(Message(frame.time_ns, parts, events))
             parts = b""
+            if len(messages) == messages_max:
+                break
     recording.close()
     assert keep is not None
     return Session("binance", path.name, messages, UNITS)
 
 
-def cme(path: Path, schema_file: Path) -> Session:
+def cme(path: Path, schema_file: Path, messages_max: int) -> Session:
     """The multicast session: each packet the first time its sequence comes, on either line."""
     definition = load_definition("cme_mdp3")
     made = SbeDecoder(definition, schema_of(definition, schema_file))
@@ -135,4 +137,6 @@ def cme(path: Path, schema_file: Path) -> Session:
             events = told(decoder.say(payload, frame.time_ns))
             if len(events):
                 messages.append(Message(frame.time_ns, payload, events))
+            if len(messages) == messages_max:
+                break
     return Session("cme", path.name, messages, exponents)

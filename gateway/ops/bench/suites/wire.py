@@ -33,14 +33,12 @@ def run(plan: Plan) -> Result:
     result = Result("wire", TITLE)
     plan.report(0.0, "decoding the sessions")
     try:
-        sessions = recorded_sessions(plan.data)
+        sessions = recorded_sessions(plan.data, *([QUICK_MESSAGES] if plan.quick else []))
     except CapabilityError as problem:
         result.skipped["suite"] = str(problem)
         return result
     result.settings = {"waits_ns": WAITS_NS, "frame_bytes": FRAME_BYTES, "batch_bytes_max": BATCH_BYTES_MAX}
     for index, session in enumerate(sessions):
-        if plan.quick:
-            session = Session(session.name, session.source, session.messages[:QUICK_MESSAGES], session.exponents)
         _measure(result, plan, session, index / len(sessions))
     return result
 
