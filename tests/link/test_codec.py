@@ -247,3 +247,15 @@ def test_real_order_data_shrinks_to_a_third_a_packet_and_a_seventh_as_a_whole(sh
         for piece, body in zip(pieces, bodies, strict=True):
             assert codec.unpack(SCHEMA_MBO, body, len(piece)) == piece
         assert len(raw) / sum(map(len, bodies)) >= least >= 3.0
+
+
+def test_the_document_has_the_codes_and_the_steps_that_the_kernels_have():
+    text = (Path(__file__).parents[2] / "docs" / "protocols" / "link-compression.md").read_text()
+    for number, lengths in enumerate(LENGTHS[1:], 1):
+        assert f"| {number} | {' | '.join(map(str, lengths))} |" in text
+    for schema in SCHEMAS:
+        for step in schema.steps:
+            name = step.name.removeprefix("event.") if schema.number == SCHEMA_LINK else step.name
+            default = " ".join(map(str, step.defaults or (step.default,)))
+            lines = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
+            assert any(line.endswith(f"| {default} |") for line in lines), f"{schema.name} {name}"
