@@ -74,7 +74,8 @@ def _without_sequence(struct: str) -> np.dtype:
 
 def _slot() -> Schema:
     own = [
-        Step("size", first=size("link_slot") - 16),
+        Step("size", first=1),
+        Step("source_sequence", plan.PLAIN),
         Step("arrivals"),
         Step("time_ns", grouped=True, beside="event.time_receive_ns"),
     ]

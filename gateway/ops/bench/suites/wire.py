@@ -82,7 +82,7 @@ def batches(times: np.ndarray, wait_ns: int, room: int) -> list[int]:
 
 
 def slots(events: np.ndarray) -> np.ndarray:
-    """The events as core publishes them: in slots of core_link without their sequence words."""
+    """The events as core publishes them: in slots of core_link without their sequence words (link/batch.py)."""
     rows = np.zeros(len(events), LAYOUTS[SCHEMA_LINK])
     rows["event"], rows["kind"] = events, value("LINK_EVENT")
     rows["size"] = dtype("link_slot").itemsize - 16
@@ -94,7 +94,11 @@ def framed(rows: np.ndarray, starts: list[int], schema: int) -> tuple[int, int, 
     """(bytes of all frames, bytes of their records, frames that came back as others)."""
     total = wrong = 0
     for first, end in zip(starts, [*starts[1:], len(rows)], strict=True):
-        raw = rows[first:end].tobytes()
+        batch = rows[first:end]
+        if schema == SCHEMA_LINK:
+            batch = batch.copy()
+            batch["size"][0], batch["source_sequence"][0] = 1, first + 1  # the batch's head: one behind the last, its number
+        raw = batch.tobytes()
         body = codec.pack(schema, raw)
         wrong += codec.unpack(schema, body, len(raw)) != raw
         total += FRAME_BYTES + min(len(body), len(raw))
