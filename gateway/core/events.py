@@ -7,7 +7,7 @@ from gateway.core.admission import admit
 from gateway.core.book import prefetch_ahead, prefetch_events
 from gateway.core.carried import carry
 from gateway.core.counters import add_to
-from gateway.core.kernel import kernel
+from gateway.core.kernel import kernel, leaf
 from gateway.core.link_tap import QUIET, apply_and_tell, tell_news
 from gateway.core.memory import call_strategy, load_i64, load_u8, load_u32, store_i64, store_u8, store_u32
 from gateway.core.order_prefetch import prefetch_gate
@@ -34,13 +34,22 @@ EVENT_INSTRUMENT, EVENT_LOST = value("EVENT_INSTRUMENT"), value("EVENT_LOST")
 
 @kernel
 def on_events(core, feed, events, count):
-    """⑤ → ⑥ → ⑦ → ⑧ for each event, in the venue's order."""
+    """⑤ → ⑥ → ⑦ → ⑧ for each event, in the venue's order. Whether there is a link is asked once for all of them."""
+    add_to(load_i64(core + CORE.counters) + COUNTERS.events, count)
+    prefetch_events(load_i64(core + CORE.store), events, count)
+    prefetch_gate(load_i64(core + CORE.path), load_i64(core + CORE.intents), events, count)
+    tap = load_i64(core + CORE.tap)
+    if tap == 0:
+        work_through(core, feed, events, count, 0)
+    else:
+        work_through(core, feed, events, count, tap)
+
+
+@leaf
+def work_through(core, feed, events, count, tap):
+    """Each event: to its book, to the link where there is one, to quality and strategy."""
     store, counters = load_i64(core + CORE.store), load_i64(core + CORE.counters)
     quality, healing = load_i64(core + CORE.quality), load_i64(core + CORE.healing)
-    tap = load_i64(core + CORE.tap)
-    add_to(counters + COUNTERS.events, count)
-    prefetch_events(store, events, count)
-    prefetch_gate(load_i64(core + CORE.path), load_i64(core + CORE.intents), events, count)
     for index in range(count):
         event = events + index * EVENT_BYTES
         prefetch_ahead(store, events, index, count)

@@ -8,8 +8,10 @@ from typing import Any
 
 from numba import cfunc, types
 
-from gateway.core.book import apply_events, begin_session
+from gateway.core.book import apply_events, begin_session, prefetch_ahead, prefetch_events
 from gateway.core.gate import decide_new
+from gateway.core.kernel import leaf
+from gateway.core.link_tap import apply_and_tell
 from gateway.core.memory import call_strategy, load_i64, store_i64, store_u32
 from gateway.core.ring import SLOT, acknowledge, advance, claim, peek, publish
 from gateway.core.strategy import INTENTS
@@ -42,6 +44,26 @@ def book(state, times):
     changed = 0
     for turn in range(times):
         changed += apply_events(store, events + turn * BATCH * EVENT_BYTES, BATCH, counters)
+    return changed
+
+
+def told(state, times):
+    """(store, events, counters, tap): as core applies them, one by one; tap not 0: the link is told."""
+    tap, changed = load_i64(state + 24), 0
+    for turn in range(times):
+        changed += apply_batch(state, turn, 0) if tap == 0 else apply_batch(state, turn, tap)
+    return changed
+
+
+@leaf
+def apply_batch(state, turn, tap):
+    """One batch, as events.work_through does it."""
+    store, counters, changed = load_i64(state), load_i64(state + 16), 0
+    events = load_i64(state + 8) + turn * BATCH * EVENT_BYTES
+    prefetch_events(store, events, BATCH)
+    for index in range(BATCH):
+        prefetch_ahead(store, events, index, BATCH)
+        changed += apply_and_tell(tap, store, events + index * EVENT_BYTES, counters, 0)
     return changed
 
 

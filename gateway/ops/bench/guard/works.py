@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from gateway.core.book_store import OwnedStore
+from gateway.core.link_tap import make_tap
 from gateway.core.memory import address_of
 from gateway.core.strategy_file import load_strategy
 from gateway.layout import dtype, size, value
-from gateway.limits import EVENTS_MAX
+from gateway.limits import EVENTS_MAX, LINK_SLOT_BYTES
 from gateway.native import address, ffi, lib
 from gateway.ops.bench.gate_memory import NOW_NS, GateMemory, lines
 from gateway.ops.bench.guard import kernels
@@ -83,7 +84,7 @@ class Words:
 def make_works(library: ctypes.CDLL, folder: Path) -> list[Work]:
     """Every work, ready to run. `folder` is where the recorder's files go."""
     contended = [*_decode(library, folder), *_sbe(library), *_gate(library)]
-    return [*native_works(library, folder), *contended, _book(folder), _ring(), _frame(), _strategy()]
+    return [*native_works(library, folder), *contended, *_books(folder), _ring(), _frame(), _strategy()]
 
 
 def native_works(library: ctypes.CDLL, folder: Path) -> list[Work]:
@@ -176,17 +177,36 @@ def _gate(library: ctypes.CDLL) -> list[Work]:
     ]
 
 
-def _book(folder: Path) -> Work:
+def _books(folder: Path) -> list[Work]:
     """Events of a flow with its live orders; each run has books of its own, which have seen the morning."""
-    morning, states = kernels.compiled(kernels.morning), []
-    for _ in range(2):
-        store, counters = OwnedStore(SYMBOLS + 1, NODES, ORDERS), np.zeros(1, dtype("core_counters"))
-        events = _kept(folder / "events.npz", _events)["events"]
-        begin = Words(store.address, address_of(events), address_of(counters))
-        morning.ctypes(begin.address, MORNING_BATCHES)
-        rest = address_of(events) + MORNING_BATCHES * kernels.BATCH * size("event")
-        states.append(Words(store.address, rest, address_of(counters), keep=(store, events, counters)))
-    return _loop("book", "event", kernels.BATCH, kernels.book, states, BATCHES, None)
+    rows = [("book", kernels.book, False), ("book, no link", kernels.told, False), ("book, told", kernels.told, True)]
+    return [
+        _loop(name, "event", kernels.BATCH, work, [_state(folder, linked) for _ in range(2)], BATCHES, None)
+        for name, work, linked in rows
+    ]
+
+
+def _state(folder: Path, linked: bool) -> Words:
+    """(store, events that come next, counters, tap)."""
+    store, counters = OwnedStore(SYMBOLS + 1, NODES, ORDERS), np.zeros(1, dtype("core_counters"))
+    events, morning = _kept(folder / "events.npz", _events)["events"], kernels.compiled(kernels.morning)
+    begin = Words(store.address, address_of(events), address_of(counters))
+    morning.ctypes(begin.address, MORNING_BATCHES)
+    rest = address_of(events) + MORNING_BATCHES * kernels.BATCH * size("event")
+    tap, keep = _tap(store) if linked else (0, None)
+    return Words(store.address, rest, address_of(counters), tap, keep=(store, events, counters, keep))
+
+
+def _tap(store: OwnedStore) -> tuple[int, Any]:
+    """A struct link_tap whose ring nobody reads reliably: it is never full."""
+    memory, words = lines(size("ring_header") + RING_DEPTH * LINK_SLOT_BYTES), np.zeros(2, np.int64)
+    writer, base = ffi.new("struct ring_writer *"), ffi.cast("void *", address_of(memory))
+    lib.ring_format(base, len(memory), RING_DEPTH, LINK_SLOT_BYTES, 0)
+    lib.ring_attach_writer(base, len(memory), writer)
+    places = {"wanted": address_of(words), "now": address_of(words) + 8}
+    tap, keep = make_tap(address(writer), store=store.address, instruments=SYMBOLS + 1, **places)
+    tap["used"] = store.handle["used"]
+    return address_of(tap), (memory, words, writer, tap, keep)
 
 
 def _events() -> dict[str, np.ndarray]:
