@@ -158,6 +158,27 @@ def test_an_order_whose_row_is_scanned_is_told_plainly_and_another_as_unscanned(
     assert marks(region.take()) == [("DELETE", 0), ("DELETE", records.UNSCANNED), ("DELETE", records.UNSCANNED)]
 
 
+def test_the_row_at_the_cursor_itself_is_not_scanned_yet_and_the_one_before_it_is():
+    region, chosen = Source(), {}
+    for number in range(20_000):
+        region.apply(order(number))
+        place = row_of(region, number)
+        if place in (BUSY * 8, BUSY * 8 - 2):
+            chosen[place] = number
+        else:
+            region.apply(event(DELETE, order_id=number))
+        region.take()
+        if len(chosen) == 2:
+            break
+    region.ask()
+    reach(region, ORDERS, BUSY * 8)
+    assert region.tap["cursor"][0] == BUSY * 8
+    region.take()
+    for place in (BUSY * 8, BUSY * 8 - 2):
+        region.apply(event(DELETE, order_id=chosen[place]))
+    assert marks(region.take()) == [("DELETE", records.UNSCANNED), ("DELETE", 0)]
+
+
 def new_ids(region: Source) -> tuple[int, int]:
     """Ids whose rows will be in front of the cursor, and behind it."""
     found: dict[bool, int] = {}
