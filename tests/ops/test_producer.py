@@ -61,7 +61,7 @@ def wait_for(what):
 
 
 def test_every_stage_has_a_ring_of_its_own():
-    assert set(FILLED) == {stage.name for stage in STAGES} | {"session"}
+    assert set(FILLED) == {stage.name for stage in STAGES} | {"session", "link"}
     assert len(set(FILLED.values())) == len(FILLED) and set(FILLED.values()) <= {ring.name for ring in RINGS}
 
 
