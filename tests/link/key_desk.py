@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gateway.link.key_service import KeyRefusal, KeyRefused, KeyService
 from gateway.link.keyd_vault import KeydVault
+from gateway.link.keyring import Keyring
 
 PASSPHRASE = b"a passphrase of the tests"
 FAST = 14  # log2 of scrypt's N: the smallest that is accepted
@@ -71,3 +72,7 @@ class Unsteady:
     def revoke(self, name: str, period: int) -> int:
         self._called("revoke")
         return self.service.revoke(name, period)
+
+
+def held_hours(keyring: Keyring) -> list[int]:
+    return [hour for hour in range(HOUR - 100, HOUR + 100) if keyring.hourly(hour) is not None]

@@ -1,22 +1,8 @@
 """The keys of a day: shared ones, the own signing key and its certificate, across midnight and a revocation."""
 
-from pathlib import Path
-
-import pytest
-
 from gateway.link.key_service import DAILY, KeyRefusal
 from gateway.link.keyring import Keyring
-from tests.link.key_desk import DAY, DAY_NS, HOUR, HOUR_NS, NOW_NS, SECOND_NS, Clock, Unsteady, vault_in
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Unsteady:
-    return Unsteady(vault_in(tmp_path, clock))
+from tests.link.key_desk import DAY, DAY_NS, HOUR, HOUR_NS, NOW_NS, SECOND_NS, Clock, Unsteady
 
 
 def test_the_keys_of_tomorrow_are_there_before_midnight(service: Unsteady, clock: Clock):

@@ -2,27 +2,12 @@
 
 import pickle
 import threading
-from pathlib import Path
 
 import pytest
 
 from gateway.link.held_secret import HeldSecret
 from gateway.link.keyring import Keyring
-from tests.link.key_desk import DAY, HOUR, NOW_NS, Clock, Unsteady, vault_in
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Unsteady:
-    return Unsteady(vault_in(tmp_path, clock))
-
-
-def held_hours(keyring: Keyring) -> list[int]:
-    return [hour for hour in range(HOUR - 100, HOUR + 100) if keyring.hourly(hour) is not None]
+from tests.link.key_desk import DAY, HOUR, NOW_NS, Unsteady, held_hours
 
 
 def test_nothing_shows_or_copies_a_held_secret(service: Unsteady):

@@ -2,28 +2,12 @@
 
 from pathlib import Path
 
-import pytest
-
 from gateway import limits
 from gateway.link.key_service import DAILY, HOURLY, KeyRefusal
 from gateway.link.keyring import Keyring
-from tests.link.key_desk import DAY, HOUR, HOUR_NS, NOW_NS, SECOND_NS, Clock, Unsteady, vault_in
+from tests.link.key_desk import DAY, HOUR, HOUR_NS, NOW_NS, SECOND_NS, Clock, Unsteady, held_hours, vault_in
 
 MINUTE_NS = 60 * SECOND_NS
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Unsteady:
-    return Unsteady(vault_in(tmp_path, clock))
-
-
-def held_hours(keyring: Keyring) -> list[int]:
-    return [hour for hour in range(HOUR - 100, HOUR + 100) if keyring.hourly(hour) is not None]
 
 
 def test_the_hour_before_this_one_and_two_ahead_are_held(service: Unsteady):

@@ -4,67 +4,22 @@ import base64
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import CapabilityError, ConfigurationError
-from gateway.link import key_certificate, secret_file
+from gateway.link import key_certificate
 from gateway.link.key_address import open_key_service
 from gateway.link.key_service import DAILY, HOURLY, KeyRefusal, KeyRefused, Wrapped
 from gateway.link.keyring import Keyring
 from gateway.link.vault import VaultKeyService
 from tests.link import key_certificates
 from tests.link.fake_vault import TOKEN, FakeVault, TransitKey, Version
-from tests.link.key_desk import DAY, HOUR, NOW_NS, SECOND_NS, Clock
+from tests.link.key_desk import DAY, HOUR, NOW_NS, SECOND_NS
+from tests.link.vault_desk import HOUR_PATH, Connect, refusal
 
 pytest.importorskip("hvac", reason="the extra `vault` is not installed")
-
-TIMEOUT_NS = 400_000_000
-HOUR_PATH = f"gateway-link/hourly/{HOUR}"
-
-
-@pytest.fixture
-def vault() -> Iterator[FakeVault]:
-    fake = FakeVault()
-    fake.keys = {
-        "gateway-link": TransitKey("aes256-gcm96", derived=True),
-        "gateway-link-node-1": TransitKey("ed25519"),
-        "gateway-link-node-2": TransitKey("ed25519"),
-    }
-    yield fake
-    fake.close()
-
-
-@pytest.fixture
-def token_file(tmp_path: Path) -> Path:
-    secret_file.create(tmp_path / "token", TOKEN.encode() + b"\n", "token")
-    return tmp_path / "token"
-
-
-Connect = Callable[..., VaultKeyService]
-
-
-@pytest.fixture
-def connect(vault: FakeVault, token_file: Path) -> Iterator[Connect]:
-    made: list[VaultKeyService] = []
-
-    def connect(**words: object) -> VaultKeyService:
-        settings = {"token_file": token_file, "timeout_ns": TIMEOUT_NS, "now_ns": Clock()} | words
-        made.append(VaultKeyService(vault.url, **settings))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield connect
-    for each in made:
-        each.close()
-
-
-def refusal(call: Callable[[], object]) -> KeyRefused:
-    with pytest.raises(KeyRefused) as refused:
-        call()
-    assert "\n" not in str(refused.value) and TOKEN not in str(refused.value)
-    return refused.value
 
 
 def test_two_regions_get_the_same_secret_which_nobody_saw_in_the_clear(vault: FakeVault, connect: Connect):

@@ -1,64 +1,17 @@
 """What the adapter for Vault says to each refusal, outage and nonsense: one line, one reason, in time."""
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from gateway.link import secret_file
-from gateway.link.key_service import DAILY, HOURLY, KeyRefusal, KeyRefused
+from gateway.link.key_service import DAILY, HOURLY, KeyRefusal
 from gateway.link.keyring import Keyring
-from gateway.link.vault import VaultKeyService
-from tests.link.fake_vault import TOKEN, FakeVault, TransitKey
-from tests.link.key_desk import DAY, HOUR, NOW_NS, SECOND_NS, Clock
+from tests.link.fake_vault import FakeVault, TransitKey
+from tests.link.key_desk import DAY, HOUR, NOW_NS, SECOND_NS
+from tests.link.vault_desk import Connect, refusal
 
 pytest.importorskip("hvac", reason="the extra `vault` is not installed")
-
-TIMEOUT_NS = 400_000_000
-HOUR_PATH = f"gateway-link/hourly/{HOUR}"
-
-
-@pytest.fixture
-def vault() -> Iterator[FakeVault]:
-    fake = FakeVault()
-    fake.keys = {
-        "gateway-link": TransitKey("aes256-gcm96", derived=True),
-        "gateway-link-node-1": TransitKey("ed25519"),
-        "gateway-link-node-2": TransitKey("ed25519"),
-    }
-    yield fake
-    fake.close()
-
-
-@pytest.fixture
-def token_file(tmp_path: Path) -> Path:
-    secret_file.create(tmp_path / "token", TOKEN.encode() + b"\n", "token")
-    return tmp_path / "token"
-
-
-Connect = Callable[..., VaultKeyService]
-
-
-@pytest.fixture
-def connect(vault: FakeVault, token_file: Path) -> Iterator[Connect]:
-    made: list[VaultKeyService] = []
-
-    def connect(**words: object) -> VaultKeyService:
-        settings = {"token_file": token_file, "timeout_ns": TIMEOUT_NS, "now_ns": Clock()} | words
-        made.append(VaultKeyService(vault.url, **settings))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield connect
-    for each in made:
-        each.close()
-
-
-def refusal(call: Callable[[], object]) -> KeyRefused:
-    with pytest.raises(KeyRefused) as refused:
-        call()
-    assert "\n" not in str(refused.value) and TOKEN not in str(refused.value)
-    return refused.value
 
 
 @pytest.mark.parametrize(
