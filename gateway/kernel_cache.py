@@ -20,7 +20,7 @@ import numba
 from gateway.layout import LAYOUT_HASH
 
 PACKAGE = Path(__file__).resolve().parent
-SOURCES = ("layout.py", "limits.py", "core", "protocols", "venues", "link/column_*.py")
+SOURCES = ("layout.py", "limits.py", "core", "protocols", "venues", "link/compression/column_*.py")
 FOLDERS_KEPT = 4
 
 

@@ -15,10 +15,10 @@ import sys
 from collections import Counter, defaultdict
 
 from gateway import clock, limits
-from gateway.link.acceptor import Acceptor
-from gateway.link.event import Alarm, Delivered, Down, Suspect, Trusted, Up
-from gateway.link.peer import Peer
-from gateway.link.peer_settings import PeerSettings
+from gateway.link.peers.acceptor import Acceptor
+from gateway.link.peers.event import Alarm, Delivered, Down, Suspect, Trusted, Up
+from gateway.link.peers.peer import Peer
+from gateway.link.peers.peer_settings import PeerSettings
 from gateway.link.transport import Transport
 from gateway.native import address, ffi
 from tests.link_workload import PING, PONG, Account, body_of

@@ -8,7 +8,7 @@ Hard rule: it follows the bytes that the sender sent first; what is sent again i
 import struct
 from collections import deque
 
-from gateway.link import wire
+from gateway.link.frames import wire
 
 HEADER_BYTES, CRC_BYTES, KEPT = 32, 4, 4096
 SPACE = 1 << 32

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from gateway.link import static_key
+from gateway.link.keys import static_key
 from tests.link_spaces import FRANKFURT, PARIS, ROOT, finish
 
 PORT = 41010

@@ -19,8 +19,8 @@ from gateway.core.book_store import OwnedStore
 from gateway.core.link_tap import make_tap
 from gateway.core.memory import address_of
 from gateway.core.strategy_file import load_strategy
-from gateway.link.join import Join
-from gateway.link.records import SLOT, RecordReader, RecordWriter
+from gateway.link.streams.join import Join
+from gateway.link.streams.records import SLOT, RecordReader, RecordWriter
 from gateway.native import address, ffi
 from tests.book_twins import event_rows
 from tests.link_kernels import apply_told, begin_run, break_records, say_news, scan_part, take_records

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gateway.link import column_plan as plan
-from gateway.link.column_codes import ESCAPE, LENGTHS, codes_of
-from gateway.link.column_schema import Schema, Step, fields_of
+from gateway.link.compression import column_plan as plan
+from gateway.link.compression.column_codes import ESCAPE, LENGTHS, codes_of
+from gateway.link.compression.column_schema import Schema, Step, fields_of
 
 WORD = 1 << 64
 BLOCK = 256

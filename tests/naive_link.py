@@ -6,7 +6,7 @@ It takes the whole of core_link, scans of others included: what a reader passes 
 from typing import Any
 
 from gateway.layout import names, value
-from gateway.link import records
+from gateway.link.streams import records
 from tests.book_streams import FIELDS
 from tests.naive import ADD, CLEAR, DELETE, EXECUTE, FROM, LEVEL, OVERLAY, REDUCE, REPLACE, SET, THROUGH, TRADE, NaiveBooks
 from tests.naive_trust import (

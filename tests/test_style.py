@@ -29,6 +29,8 @@ LEVELS = (
     ("ops", "factory", "link", "audit"),
     ("cli",),
 )
+# The same inside the link: its rooms, lowest first, and the process on top of them.
+LINK_ROOMS = ("frames", "compression", "peers", "keys", "rights", "streams")
 NAMES_BANNED = {"utils", "util", "helpers", "helper", "manager", "base", "common", "misc"}
 WORDS_BANNED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 LIVE_SEARCH = re.compile(r"\.nonzero\(|flatnonzero\([\w.]*rows?[\w.]*\[\"\w+\"\]\)")
@@ -157,6 +159,21 @@ def test_imports_point_downward_only():
             other = level_of(module.split(".")[1])
             if other is None or other > own:
                 wrong.append(f"{place(path, line)} imports {module} from above")
+    refuse(wrong)
+
+
+def test_rooms_of_the_link_import_downward_only():
+    def room(parts: tuple[str, ...]) -> int:
+        return LINK_ROOMS.index(parts[0]) if parts[0] in LINK_ROOMS else len(LINK_ROOMS)
+
+    link = ROOT / "gateway" / "link"
+    assert {path.name for path in link.iterdir() if path.is_dir() and path.name != "__pycache__"} == {*LINK_ROOMS}
+    wrong = [
+        f"{place(path, line)} imports {module} from above"
+        for path in python_files("gateway/link")
+        for module, line in imports_of(path)
+        if module.startswith("gateway.link.") and room((*module.split(".")[2:],)) > room(path.relative_to(link).parts)
+    ]
     refuse(wrong)
 
 

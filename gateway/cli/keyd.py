@@ -16,9 +16,9 @@ from gateway.errors import EXIT_DONE, UsageError
 from gateway.sections import host_and_port
 
 if TYPE_CHECKING:
-    from gateway.link.keyd_access import Access
-    from gateway.link.keyd_desk import KeydDesk
-    from gateway.link.keyd_server import KeydServer
+    from gateway.link.keys.keyd_access import Access
+    from gateway.link.keys.keyd_desk import KeydDesk
+    from gateway.link.keys.keyd_server import KeydServer
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 HELP = "serve the regional link's hourly and daily secrets from a sealed root file"
@@ -53,10 +53,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serves until SIGTERM or Ctrl-C; exit code 0."""
-    from gateway.link.keyd_desk import KeydDesk
-    from gateway.link.keyd_server import KeydServer
-    from gateway.link.keyd_vault import KeydVault
-    from gateway.link.sealed_root import held, passphrase_of
+    from gateway.link.keys.keyd_desk import KeydDesk
+    from gateway.link.keys.keyd_server import KeydServer
+    from gateway.link.keys.keyd_vault import KeydVault
+    from gateway.link.keys.sealed_root import held, passphrase_of
     from gateway.ops import privileges
 
     listen = _checked(arguments)
@@ -121,7 +121,7 @@ def _checked(arguments: argparse.Namespace) -> tuple[str, int] | None:
 
 
 def _access(arguments: argparse.Namespace) -> "tuple[Access, ssl.SSLContext | None]":
-    from gateway.link import keyd_access, keyd_tls
+    from gateway.link.keys import keyd_access, keyd_tls
 
     users = dict(keyd_access.parse_user(text) for text in arguments.allow)
     pinned = [keyd_access.parse_certificate(text) for text in arguments.allow_certificate]

@@ -9,7 +9,7 @@ from typing import Any
 from gateway.cli.output import print_json, print_table
 from gateway.config import Configuration, load
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, GatewayError
-from gateway.link.access_files import FOLDER
+from gateway.link.rights.access_files import FOLDER
 from gateway.ops.joined import join
 
 HELP = "run the regional link beside a running appliance, or show how it is (--status, --quotes)"

@@ -49,9 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _root(arguments: argparse.Namespace) -> dict[str, Any]:
-    from gateway.link.keyd_revocations import path_of
-    from gateway.link.keyd_vault import KeydVault
-    from gateway.link.sealed_root import passphrase_of
+    from gateway.link.keys.keyd_revocations import path_of
+    from gateway.link.keys.keyd_vault import KeydVault
+    from gateway.link.keys.sealed_root import passphrase_of
 
     path = Path(arguments.target).expanduser()
     KeydVault.create(path, passphrase_of(arguments.passphrase_file))
@@ -60,7 +60,7 @@ def _root(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _static(arguments: argparse.Namespace) -> dict[str, Any]:
-    from gateway.link import static_key
+    from gateway.link.keys import static_key
 
     path = Path(arguments.target).expanduser()
     public = static_key.format_public(static_key.create(path))
@@ -69,7 +69,7 @@ def _static(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _show(arguments: argparse.Namespace) -> dict[str, Any]:
-    from gateway.link import static_key
+    from gateway.link.keys import static_key
 
     path = Path(arguments.target).expanduser()
     public = static_key.public_of(static_key.read_private(path))
@@ -78,9 +78,9 @@ def _show(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _try(arguments: argparse.Namespace) -> dict[str, Any]:
     """What a gateway does at its start, once; the secret is thrown away."""
-    from gateway.link.held_secret import zero
-    from gateway.link.key_address import open_key_service
-    from gateway.link.key_service import HOURLY, Wrapped, period_of
+    from gateway.link.keys.held_secret import zero
+    from gateway.link.keys.key_address import open_key_service
+    from gateway.link.keys.key_service import HOURLY, Wrapped, period_of
 
     service = open_key_service(arguments.target)
     hour, began_ns = period_of(HOURLY, clock.utc_ns()), clock.monotonic_ns()
@@ -93,8 +93,8 @@ def _try(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _revoke(arguments: argparse.Namespace) -> dict[str, Any]:
-    from gateway.link.key_address import open_key_service
-    from gateway.link.key_service import DAILY, HOURLY, period_of
+    from gateway.link.keys.key_address import open_key_service
+    from gateway.link.keys.key_service import DAILY, HOURLY, period_of
 
     if not (arguments.hour or arguments.day):
         raise UsageError("revoke needs --hour N or --day N")

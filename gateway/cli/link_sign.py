@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _new_key(path: Path) -> dict[str, Any]:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from gateway.link import secret_file
+    from gateway.link.keys import secret_file
 
     key = Ed25519PrivateKey.generate()
     secret_file.create(path, base64.b64encode(key.private_bytes_raw()) + b"\n", WHAT)
@@ -61,7 +61,8 @@ def _new_key(path: Path) -> dict[str, Any]:
 def _sign(path: Path, kind: str, key_file: str | None) -> dict[str, Any]:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from gateway.link import secret_file, signed_file
+    from gateway.link.keys import secret_file
+    from gateway.link.rights import signed_file
     from gateway.ops import durable_file
 
     if kind == JOURNAL:
@@ -85,8 +86,8 @@ def _sign(path: Path, kind: str, key_file: str | None) -> dict[str, Any]:
 
 
 def _parse(path: Path, kind: str, content: bytes) -> int:
-    from gateway.link import addresses, roles
-    from gateway.link.signed_file import FileRefused
+    from gateway.link.rights import addresses, roles
+    from gateway.link.rights.signed_file import FileRefused
 
     try:
         return (roles.parse(content) if kind == "roles" else addresses.parse(content)).version
@@ -95,7 +96,7 @@ def _parse(path: Path, kind: str, content: bytes) -> int:
 
 
 def _check(path: Path, kind: str, public_file: str | None) -> dict[str, Any]:
-    from gateway.link import signed_file
+    from gateway.link.rights import signed_file
 
     if kind == JOURNAL:
         return _check_journal(path)
@@ -110,7 +111,7 @@ def _check(path: Path, kind: str, public_file: str | None) -> dict[str, Any]:
 
 
 def _check_journal(path: Path) -> dict[str, Any]:
-    from gateway.link import journal_file
+    from gateway.link.rights import journal_file
 
     files = journal_file.files_of(path)
     found = journal_file.check(files)

@@ -13,9 +13,9 @@ from gateway.cli.output import print_json, print_note
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, GatewayError, UsageError
 
 if TYPE_CHECKING:
-    from gateway.link.counter_file import Counter
-    from gateway.link.token_keys import CarriedKeys
-    from gateway.link.tokens import Token
+    from gateway.link.rights.counter_file import Counter
+    from gateway.link.rights.token_keys import CarriedKeys
+    from gateway.link.rights.tokens import Token
 
 HELP = "mint a token of the regional link for a principal and stream, look at one, or issue a principal its keys"
 SECOND_NS = 1_000_000_000
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _issue(arguments: argparse.Namespace) -> int:
-    from gateway.link import token_keys
+    from gateway.link.rights import token_keys
 
     if not arguments.principal or not arguments.service:
         raise UsageError("--issue needs --service and --principal")
@@ -75,15 +75,15 @@ def _issue(arguments: argparse.Namespace) -> int:
 
 def _asked(arguments: argparse.Namespace, principal: str, first_day: int, days: int) -> "CarriedKeys":
     """A principal's keys from the key service."""
-    from gateway.link.key_address import open_key_service
-    from gateway.link.token_keys import issued_by
+    from gateway.link.keys.key_address import open_key_service
+    from gateway.link.rights.token_keys import issued_by
 
     return issued_by(open_key_service(arguments.service), principal, range(first_day, first_day + days))
 
 
 def _mint(arguments: argparse.Namespace) -> int:
-    from gateway.link import token_keys, tokens
-    from gateway.link.token_source import Issuer, TokenSource
+    from gateway.link.rights import token_keys, tokens
+    from gateway.link.rights.token_source import Issuer, TokenSource
 
     missing = [name for name in ("stream", "node", "binding") if getattr(arguments, name) is None]
     if missing:
@@ -108,7 +108,7 @@ def _mint(arguments: argparse.Namespace) -> int:
 @contextmanager
 def _counter(path: str | None) -> "Iterator[Counter]":
     """The counter of a file, or one of this process's own."""
-    from gateway.link.counter_file import BOOT_BYTES, CounterFile, ProcessCounter
+    from gateway.link.rights.counter_file import BOOT_BYTES, CounterFile, ProcessCounter
 
     fresh = os.urandom(BOOT_BYTES)
     if not path:
@@ -119,7 +119,7 @@ def _counter(path: str | None) -> "Iterator[Counter]":
 
 
 def _keys(arguments: argparse.Namespace, principal: str | None, day: int) -> "CarriedKeys":
-    from gateway.link import token_keys
+    from gateway.link.rights import token_keys
 
     if arguments.keys:
         keys = token_keys.read_keys(Path(arguments.keys))
@@ -139,7 +139,7 @@ def _binding(text: str) -> bytes:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from gateway.link import tokens
+    from gateway.link.rights import tokens
 
     try:
         data = base64.b64decode(arguments.check, validate=True)
@@ -160,7 +160,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _shown(token: "Token") -> dict[str, Any]:
-    from gateway.link.tokens import STREAMS, Method
+    from gateway.link.rights.tokens import STREAMS, Method
 
     methods = {method.value: method.name.lower() for method in Method}
     return {

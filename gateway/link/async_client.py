@@ -12,9 +12,9 @@ from typing import Any
 
 from gateway.errors import LinkError
 from gateway.link.client_session import ClientSession, ClientSettings, denial
-from gateway.link.cursor import Cursor, Place, parse
-from gateway.link.stream_reader import Item, Notice
-from gateway.link.stream_request import MARKET_DATA, SNAPSHOTS
+from gateway.link.streams.cursor import Cursor, Place, parse
+from gateway.link.streams.stream_reader import Item, Notice
+from gateway.link.streams.stream_request import MARKET_DATA, SNAPSHOTS
 
 REST_SECONDS = 0.005
 

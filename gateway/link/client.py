@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gateway.errors import LinkError
-from gateway.link import records
 from gateway.link.async_client import AsyncClient
 from gateway.link.client_session import ClientSession, ClientSettings, denial
-from gateway.link.cursor import Cursor, Place, parse
-from gateway.link.stream_reader import Item, Notice
-from gateway.link.stream_request import MARKET_DATA, SNAPSHOTS
+from gateway.link.streams import records
+from gateway.link.streams.cursor import Cursor, Place, parse
+from gateway.link.streams.stream_reader import Item, Notice
+from gateway.link.streams.stream_request import MARKET_DATA, SNAPSHOTS
 
 __all__ = ["AsyncClient", "Client", "ClientSettings", "Cursor", "Event", "Item", "LinkError", "Notice", "parse"]
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 from gateway import clock
 from gateway.errors import GatewayError, LinkError
-from gateway.link.acceptor import Acceptor
-from gateway.link.channel import CHANNELS, ChannelSettings
-from gateway.link.cursor import Cursor
-from gateway.link.event import Alarm, Down, Event, Parted
-from gateway.link.peer import Peer
-from gateway.link.peer_settings import PeerSettings, Secrets
-from gateway.link.stream_reader import Item, Notice, StreamReader
-from gateway.link.stream_request import STREAMS
-from gateway.link.tokens import Method
+from gateway.link.peers.acceptor import Acceptor
+from gateway.link.peers.channel import CHANNELS, ChannelSettings
+from gateway.link.peers.event import Alarm, Down, Event, Parted
+from gateway.link.peers.peer import Peer
+from gateway.link.peers.peer_settings import PeerSettings, Secrets
+from gateway.link.rights.tokens import Method
+from gateway.link.streams.cursor import Cursor
+from gateway.link.streams.stream_reader import Item, Notice, StreamReader
+from gateway.link.streams.stream_request import STREAMS
 from gateway.link.transport import Transport
 from gateway.link.warming import warm
 from gateway.native import address, ffi

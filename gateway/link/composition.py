@@ -15,23 +15,23 @@ from gateway import clock
 from gateway.config import Configuration
 from gateway.errors import CapabilityError, ConfigurationError
 from gateway.instance import Instance
-from gateway.link import static_key
-from gateway.link.acceptor import Acceptor, Pending
-from gateway.link.access_files import FOLDER, AccessFiles, AccessPaths
-from gateway.link.counter_file import ProcessCounter
 from gateway.link.incoming import Incoming
-from gateway.link.journal import REFUSED, Attempt
-from gateway.link.key_address import open_key_service
-from gateway.link.keyring import Keyring
-from gateway.link.keyring_refresher import KeyringRefresher
+from gateway.link.keys import static_key
+from gateway.link.keys.key_address import open_key_service
+from gateway.link.keys.keyring import Keyring
+from gateway.link.keys.keyring_refresher import KeyringRefresher
 from gateway.link.outgoing import InstanceSource, Outgoing
-from gateway.link.peer import Peer
-from gateway.link.peer_settings import PeerSettings, RekeySettings
-from gateway.link.stream_asking import Tokens
-from gateway.link.stream_server import StreamServer
-from gateway.link.token_keys import DerivedKeys
-from gateway.link.token_source import Issuer, TokenSource
-from gateway.link.tokens import Method
+from gateway.link.peers.acceptor import Acceptor, Pending
+from gateway.link.peers.peer import Peer
+from gateway.link.peers.peer_settings import PeerSettings, RekeySettings
+from gateway.link.rights.access_files import FOLDER, AccessFiles, AccessPaths
+from gateway.link.rights.counter_file import ProcessCounter
+from gateway.link.rights.journal import REFUSED, Attempt
+from gateway.link.rights.token_keys import DerivedKeys
+from gateway.link.rights.token_source import Issuer, TokenSource
+from gateway.link.rights.tokens import Method
+from gateway.link.streams.stream_asking import Tokens
+from gateway.link.streams.stream_server import StreamServer
 from gateway.link.transport import Transport
 from gateway.link_sections import LinkPeer, key_of
 from gateway.sections import host_and_port

@@ -16,7 +16,7 @@ import numpy as np
 
 from gateway import layout
 from gateway.errors import GatewayError
-from gateway.link.cursor import Cursor
+from gateway.link.streams.cursor import Cursor
 from gateway.ops.durable_file import make_folder
 
 ROW = layout.dtype("link_execution")

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from gateway.instance import Instance
-from gateway.link.event import Delivered, Down, Event, Restarted, Up
 from gateway.link.execution_log import RemoteExecutions
-from gateway.link.join import Phase
 from gateway.link.mirror import Mirror
-from gateway.link.peer import Peer
+from gateway.link.peers.event import Delivered, Down, Event, Restarted, Up
+from gateway.link.peers.peer import Peer
 from gateway.link.quotes import Confirmation
-from gateway.link.stream_asking import Tokens
-from gateway.link.stream_reader import Item, StreamReader
-from gateway.link.stream_request import CHANNELS, EXECUTIONS, MARKET_DATA, QUOTES, SNAPSHOTS
+from gateway.link.streams.join import Phase
+from gateway.link.streams.stream_asking import Tokens
+from gateway.link.streams.stream_reader import Item, StreamReader
+from gateway.link.streams.stream_request import CHANNELS, EXECUTIONS, MARKET_DATA, QUOTES, SNAPSHOTS
 
 
 class Incoming:

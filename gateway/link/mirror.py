@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 
 from gateway.instance import Instance
-from gateway.link import records
-from gateway.link.stream_reader import Item
+from gateway.link.streams import records
+from gateway.link.streams.stream_reader import Item
 
 PLACES_MAX = 4096  # pairs of ring place and source position that are remembered
 

@@ -14,7 +14,7 @@ from gateway.instance import Instance
 from gateway.link.execution_log import LIFE_BYTES, OwnExecutions
 from gateway.link.executions import Executions
 from gateway.link.quotes import QuoteTops
-from gateway.link.records import RecordReader
+from gateway.link.streams.records import RecordReader
 
 
 def life_of(instance: Instance) -> bytes:

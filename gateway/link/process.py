@@ -19,7 +19,7 @@ from gateway import layout
 from gateway.config import Configuration
 from gateway.instance import Instance
 from gateway.link.composition import Composition
-from gateway.link.event import Alarm, Delivered, Down, Event, Restarted, Suspect, Trusted, Up
+from gateway.link.peers.event import Alarm, Delivered, Down, Event, Restarted, Suspect, Trusted, Up
 from gateway.link.status import Status
 from gateway.link.warming import warm
 from gateway.native import ffi, lib

@@ -15,7 +15,7 @@ import numpy as np
 
 from gateway import layout
 from gateway.instance import Instance
-from gateway.link.records import is_live
+from gateway.link.streams.records import is_live
 
 QUOTE = layout.dtype("link_quote")
 MARK = 0xFFFF_FFFF  # in the place of an instrument: no quote, but how far the source has come

@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway import layout
 from gateway.link.composition import Composition
-from gateway.link.wire import Refusal
+from gateway.link.frames.wire import Refusal
 
 SHOW_NS = 20_000_000
 FILE_NS = 500_000_000

@@ -16,8 +16,8 @@ import socket
 from collections.abc import Callable, Mapping
 
 from gateway import limits
-from gateway.link.acceptor import Acceptor, Pending
-from gateway.link.peer import Peer
+from gateway.link.peers.acceptor import Acceptor, Pending
+from gateway.link.peers.peer import Peer
 from gateway.link.stream_socket import PASSING, StreamSocket
 
 READ, WRITE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR, select.EPOLLOUT

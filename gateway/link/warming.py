@@ -5,7 +5,8 @@ Hard rule: a loop that stops to compile is silent to its peers, and suspected; s
 
 import numpy as np
 
-from gateway.link import codec, records
+from gateway.link.compression import codec
+from gateway.link.streams import records
 
 ROWS = 64
 

@@ -5,8 +5,8 @@ import pytest
 
 from gateway.core import book_reader
 from gateway.layout import value
-from gateway.link import records
-from gateway.link.records import own_word, rows
+from gateway.link.streams import records
+from gateway.link.streams.records import own_word, rows
 from tests.book_feeds import FIELDS, Feeds
 from tests.book_streams import Stream
 from tests.link_regions import Mirror, Source, differences

@@ -6,7 +6,7 @@ import pytest
 from gateway import limits
 from gateway.core import book_reader
 from gateway.layout import value
-from gateway.link import records
+from gateway.link.streams import records
 from tests.core.test_link_tap import event, kinds, order
 from tests.link_regions import Source, orders_of
 from tests.naive import DELETE, LEVEL, OVERLAY, REPLACE

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gateway.layout import names, value
-from gateway.link import records
+from gateway.link.streams import records
 from tests.book_feeds import FIELDS
 from tests.link_regions import Source
 from tests.naive import ADD, DELETE, EXECUTE, LEVEL, REPLACE, SET

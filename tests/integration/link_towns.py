@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway import layout
 from gateway.errors import AttachError
 from gateway.instance import Instance
-from gateway.link import signed_file, static_key
+from gateway.link.keys import static_key
+from gateway.link.rights import signed_file
 from gateway.ops.demo import Demo, DemoOptions, appliance_books
 from gateway.ops.wiring import Wiring
 from tests.link_pair import PORT

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import CapabilityError
-from gateway.link import codec
+from gateway.link.compression import codec
 from gateway.ops.bench import compression_peers, port_sides
 from gateway.ops.bench.suite import Plan, run_suite
 from gateway.ops.bench.suites import book, compression, decode, ports, sbe, wire

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.layout import value
-from gateway.link.join import Join
-from gateway.link.records import RecordReader, RecordWriter
+from gateway.link.streams.join import Join
+from gateway.link.streams.records import RecordReader, RecordWriter
 from gateway.venues.simulator.flow import frames
 from gateway.venues.simulator.settings import FaultPlan, Settings
 from tests.corridor_bench import Live, configuration, feed_all, full_books, live_pair

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from gateway.link import wire
+from gateway.link.frames import wire
 from tests.integration.far_end import inside
 from tests.link_pair import PORT, across, both_up, start, words_of
 from tests.link_spaces import FRANKFURT, spaces

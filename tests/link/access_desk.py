@@ -8,12 +8,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.link import roles as roles_file
-from gateway.link import signed_file
-from gateway.link.access_files import AccessFiles, AccessPaths
-from gateway.link.journal import CHAIN_BEGIN
-from gateway.link.token_keys import DAY_NS, DerivedKeys, day_of, derive, principal_bytes
-from gateway.link.tokens import Expected, Method, Stream, Token, binding_of, mint
+from gateway.link.rights import roles as roles_file
+from gateway.link.rights import signed_file
+from gateway.link.rights.access_files import AccessFiles, AccessPaths
+from gateway.link.rights.journal import CHAIN_BEGIN
+from gateway.link.rights.token_keys import DAY_NS, DerivedKeys, day_of, derive, principal_bytes
+from gateway.link.rights.tokens import Expected, Method, Stream, Token, binding_of, mint
 
 SECOND_NS = 1_000_000_000
 DAY = 20_779

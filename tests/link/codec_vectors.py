@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from gateway.layout import dtype, value
-from gateway.link import codec
-from gateway.link.schemas import SCHEMA_EVENT, SCHEMA_EXECUTIONS, SCHEMA_LINK, SCHEMA_MBO, SCHEMA_QUOTES, SCHEMAS
+from gateway.link.compression import codec
+from gateway.link.compression.schemas import SCHEMA_EVENT, SCHEMA_EXECUTIONS, SCHEMA_LINK, SCHEMA_MBO, SCHEMA_QUOTES, SCHEMAS
 from gateway.ops.bench.order_records import seeded
 
 FILE = Path(__file__).parent / "codec_vectors.json"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.link import secret_file
-from gateway.link.vault import VaultKeyService
+from gateway.link.keys import secret_file
+from gateway.link.keys.vault import VaultKeyService
 from tests.link.fake_vault import TOKEN, FakeVault, TransitKey
 from tests.link.key_desk import Clock, Unsteady, vault_in
 from tests.link.vault_desk import TIMEOUT_NS, Connect

@@ -2,10 +2,10 @@
 
 from random import Random
 
-from gateway.link import wire
-from gateway.link.acceptor import Acceptor, Pending
-from gateway.link.peer import Peer
-from gateway.link.peer_settings import PeerSettings
+from gateway.link.frames import wire
+from gateway.link.peers.acceptor import Acceptor, Pending
+from gateway.link.peers.peer import Peer
+from gateway.link.peers.peer_settings import PeerSettings
 from tests.link.pair import BEGIN_NS, MILLISECOND, Hours, private_key, public_key
 
 CONTROL, BULK = wire.CONTROL, wire.BULK

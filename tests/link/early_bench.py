@@ -17,9 +17,9 @@ import time
 
 import numpy as np
 
-from gateway.link import records
 from gateway.link.client import Client
-from gateway.link.early import EarlyState
+from gateway.link.streams import records
+from gateway.link.streams.early import EarlyState
 from tests.link.stream_core import NaiveCore
 from tests.link.stream_gateway import SOURCE, Gateway
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
-from gateway.link import secret_file
+from gateway.link.keys import secret_file
 
 FIRST, LAST = datetime.datetime(2020, 1, 1), datetime.datetime(2049, 1, 1)
 

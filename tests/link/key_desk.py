@@ -3,9 +3,9 @@
 from collections import Counter
 from pathlib import Path
 
-from gateway.link.key_service import KeyRefusal, KeyRefused, KeyService
-from gateway.link.keyd_vault import KeydVault
-from gateway.link.keyring import Keyring
+from gateway.link.keys.key_service import KeyRefusal, KeyRefused, KeyService
+from gateway.link.keys.keyd_vault import KeydVault
+from gateway.link.keys.keyring import Keyring
 
 PASSPHRASE = b"a passphrase of the tests"
 FAST = 14  # log2 of scrypt's N: the smallest that is accepted

@@ -10,12 +10,12 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from gateway.link import keyd_tls
-from gateway.link.key_service import KeyRefusal, KeyRefused
-from gateway.link.keyd_access import Access, Caller
-from gateway.link.keyd_client import KeydClient, tls_connector, unix_connector
-from gateway.link.keyd_desk import KeydDesk
-from gateway.link.keyd_server import KeydServer
+from gateway.link.keys import keyd_tls
+from gateway.link.keys.key_service import KeyRefusal, KeyRefused
+from gateway.link.keys.keyd_access import Access, Caller
+from gateway.link.keys.keyd_client import KeydClient, tls_connector, unix_connector
+from gateway.link.keys.keyd_desk import KeydDesk
+from gateway.link.keys.keyd_server import KeydServer
 from tests.link import key_certificates
 from tests.link.key_certificates import Pair
 from tests.link.key_desk import Clock, vault_in

@@ -8,9 +8,9 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.link.event import Delivered, Event
-from gateway.link.peer import Peer
-from gateway.link.peer_settings import PeerSettings
+from gateway.link.peers.event import Delivered, Event
+from gateway.link.peers.peer import Peer
+from gateway.link.peers.peer_settings import PeerSettings
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 
 from gateway import limits
-from gateway.link import channel, wire
-from gateway.link.event import Delivered
+from gateway.link.frames import wire
+from gateway.link.peers import channel
+from gateway.link.peers.event import Delivered
 from tests.link.pair import MILLISECOND, Pair
 
 ROUNDS = 7

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-from gateway.link.tokens import Method
+from gateway.link.rights.tokens import Method
 
 
 class Grant(NamedTuple):
-    """As gateway.link.grants.Grant."""
+    """As gateway.link.rights.grants.Grant."""
 
     token_id: int
     stream: str
@@ -15,13 +15,13 @@ class Grant(NamedTuple):
 
 
 class Denied(NamedTuple):
-    """As gateway.link.grants.Denied."""
+    """As gateway.link.rights.grants.Denied."""
 
     reason: str
 
 
 class Ended(NamedTuple):
-    """As gateway.link.grants.Ended."""
+    """As gateway.link.rights.grants.Ended."""
 
     token_id: int
     reason: str

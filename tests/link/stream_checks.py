@@ -5,13 +5,13 @@ import random
 import numpy as np
 import pytest
 
-from gateway.link import batch as batches
-from gateway.link import records, stream_request
-from gateway.link.cursor import Cursor
-from gateway.link.record_source import Following
-from gateway.link.stream_scans import Scans
-from gateway.link.subscription import Subscription
-from gateway.link.wire import Message
+from gateway.link.frames.wire import Message
+from gateway.link.streams import batch as batches
+from gateway.link.streams import records, stream_request
+from gateway.link.streams.cursor import Cursor
+from gateway.link.streams.record_source import Following
+from gateway.link.streams.stream_scans import Scans
+from gateway.link.streams.subscription import Subscription
 from tests.link.stream_core import Book, NaiveCore
 from tests.link.stream_world import World
 from tests.link.test_stream_simulation import act, live

@@ -9,7 +9,7 @@ import random
 import numpy as np
 
 from gateway import layout
-from gateway.link import records
+from gateway.link.streams import records
 
 ADD, REDUCE, DELETE = (layout.value(f"EVENT_{name}") for name in ("ADD", "REDUCE", "DELETE"))
 INSTRUMENTS = 3

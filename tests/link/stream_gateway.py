@@ -8,14 +8,14 @@ import threading
 from collections import deque
 
 from gateway import clock
-from gateway.link import static_key
-from gateway.link.acceptor import Acceptor
-from gateway.link.channel import CHANNELS
 from gateway.link.client_session import ClientSettings
-from gateway.link.event import Down, Up
-from gateway.link.peer import Peer
-from gateway.link.peer_settings import PeerSettings
-from gateway.link.stream_server import StreamServer
+from gateway.link.keys import static_key
+from gateway.link.peers.acceptor import Acceptor
+from gateway.link.peers.channel import CHANNELS
+from gateway.link.peers.event import Down, Up
+from gateway.link.peers.peer import Peer
+from gateway.link.peers.peer_settings import PeerSettings
+from gateway.link.streams.stream_server import StreamServer
 from gateway.link.transport import Transport
 from gateway.link.warming import warm
 from gateway.native import address, ffi

@@ -1,4 +1,4 @@
-"""A peer without a line for tests of the streams: exactly-once channels with credit, as gateway.link.peer promises them.
+"""A peer without a line for tests of the streams: exactly-once channels with credit, as gateway/link/peers/peer.py has them.
 
     Line(seed) ── .source, .reader: two ends ── step() moves some messages, in any order between channels
 
@@ -10,10 +10,10 @@ import random
 from collections import deque
 from collections.abc import Iterator
 
-from gateway.link import codec
-from gateway.link.channel import CHANNELS
-from gateway.link.event import Delivered, Down, Restarted, Up, Writable
-from gateway.link.wire import Flag, Message, crc32
+from gateway.link.compression import codec
+from gateway.link.frames.wire import Flag, Message, crc32
+from gateway.link.peers.channel import CHANNELS
+from gateway.link.peers.event import Delivered, Down, Restarted, Up, Writable
 
 MANUAL = {channel.number for channel in CHANNELS if channel.manual_credit}
 

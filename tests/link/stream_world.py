@@ -7,9 +7,9 @@
 
 import random
 
-from gateway.link import records
-from gateway.link.stream_reader import Item, StreamReader
-from gateway.link.stream_server import StreamServer
+from gateway.link.streams import records
+from gateway.link.streams.stream_reader import Item, StreamReader
+from gateway.link.streams.stream_server import StreamServer
 from tests.link.stream_access import Desk
 from tests.link.stream_core import Book, NaiveCore
 from tests.link.stream_wire import Line

@@ -5,9 +5,9 @@ from random import Random
 import pytest
 
 from gateway import limits
-from gateway.link import channel, greeting
-from gateway.link.event import Alarm, Delivered
-from gateway.link.peer import Peer
+from gateway.link.peers import channel, greeting
+from gateway.link.peers.event import Alarm, Delivered
+from gateway.link.peers.peer import Peer
 from tests.link.door import BULK, CONTROL, Door, caller_first, make
 from tests.link.pair import MILLISECOND, SECOND
 

@@ -1,8 +1,9 @@
 """What a connection must prove before it takes another's place, and what it cannot touch until then."""
 
-from gateway.link import channel, wire
-from gateway.link.acceptor import Acceptor
-from gateway.link.event import Delivered, Down, Up
+from gateway.link.frames import wire
+from gateway.link.peers import channel
+from gateway.link.peers.acceptor import Acceptor
+from gateway.link.peers.event import Delivered, Down, Up
 from tests.link.door import BULK, CONTROL, Door, caller_first, make
 from tests.link.pair import BEGIN_NS, MILLISECOND, Pair
 

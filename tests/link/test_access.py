@@ -11,17 +11,18 @@ import pytest
 
 from gateway import limits
 from gateway.errors import GatewayError
-from gateway.link import durable_floors, journal_file, wire
-from gateway.link.acceptor import Acceptor, Pending
-from gateway.link.access import Access, Means
-from gateway.link.access_files import AccessFiles, AccessPaths
-from gateway.link.grants import Denied, Grant
-from gateway.link.journal import REFUSED, Attempt, Journal
-from gateway.link.reasons import Reason
-from gateway.link.signed_file import FileRefused
-from gateway.link.token_keys import principal_bytes
-from gateway.link.token_store import TokenStore
-from gateway.link.tokens import Method
+from gateway.link.frames import wire
+from gateway.link.peers.acceptor import Acceptor, Pending
+from gateway.link.rights import durable_floors, journal_file
+from gateway.link.rights.access import Access, Means
+from gateway.link.rights.access_files import AccessFiles, AccessPaths
+from gateway.link.rights.grants import Denied, Grant
+from gateway.link.rights.journal import REFUSED, Attempt, Journal
+from gateway.link.rights.reasons import Reason
+from gateway.link.rights.signed_file import FileRefused
+from gateway.link.rights.token_keys import principal_bytes
+from gateway.link.rights.token_store import TokenStore
+from gateway.link.rights.tokens import Method
 from tests.link import access_desk as desk
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.link.grants import Denied, Ended, Grant
-from gateway.link.reasons import Reason
-from gateway.link.token_keys import principal_bytes
-from gateway.link.tokens import Method, Stream, binding_of
+from gateway.link.rights.grants import Denied, Ended, Grant
+from gateway.link.rights.reasons import Reason
+from gateway.link.rights.token_keys import principal_bytes
+from gateway.link.rights.tokens import Method, Stream, binding_of
 from tests.link import access_desk as desk
 
 

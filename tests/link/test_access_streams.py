@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.link.access_files import AccessFiles, AccessPaths
-from gateway.link.counter_file import ProcessCounter
-from gateway.link.grants import Grant
-from gateway.link.token_keys import DerivedKeys, day_of
-from gateway.link.token_source import Issuer, TokenSource
-from gateway.link.tokens import Method
+from gateway.link.rights.access_files import AccessFiles, AccessPaths
+from gateway.link.rights.counter_file import ProcessCounter
+from gateway.link.rights.grants import Grant
+from gateway.link.rights.token_keys import DerivedKeys, day_of
+from gateway.link.rights.token_source import Issuer, TokenSource
+from gateway.link.rights.tokens import Method
 from tests.link import access_desk as desk
 from tests.link.stream_world import READER_NODE, START_NS, World
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from gateway.cli import main as command
-from gateway.link import addresses, roles, signed_file, token_keys, tokens
-from gateway.link.journal import Journal
-from gateway.link.journal_file import JournalFile
-from gateway.link.reasons import Reason
-from gateway.link.token_store import TokenStore
+from gateway.link.rights import addresses, roles, signed_file, token_keys, tokens
+from gateway.link.rights.journal import Journal
+from gateway.link.rights.journal_file import JournalFile
+from gateway.link.rights.reasons import Reason
+from gateway.link.rights.token_store import TokenStore
 from tests.link import access_desk as desk
 from tests.link.key_desk import Clock, vault_in
 from tests.link.test_journal import GRANT
@@ -81,7 +81,7 @@ def test_a_counter_file_gives_every_call_the_next_number(keys_file: Path, capsys
 
 
 def test_a_principals_keys_are_those_that_gateways_derive(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
-    from gateway.link import key_address
+    from gateway.link.keys import key_address
 
     vault = vault_in(tmp_path, Clock(time.time_ns()))
     monkeypatch.setattr(key_address, "open_key_service", lambda address: vault)
@@ -90,7 +90,7 @@ def test_a_principals_keys_are_those_that_gateways_derive(tmp_path: Path, capsys
     today = token_keys.day_of(time.time_ns())
     assert code == 0 and json.loads(out)["days"] in ([today, today + 1], [today - 1, today])
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o600
-    from gateway.link.keyring import Keyring
+    from gateway.link.keys.keyring import Keyring
 
     ring = Keyring(vault, 1)
     ring.refresh(time.time_ns())

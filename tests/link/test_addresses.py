@@ -7,9 +7,9 @@ import time
 import pytest
 
 from gateway import limits
-from gateway.link import addresses
-from gateway.link.reasons import Reason
-from gateway.link.signed_file import FileRefused
+from gateway.link.rights import addresses
+from gateway.link.rights.reasons import Reason
+from gateway.link.rights.signed_file import FileRefused
 from tests.link import access_desk as desk
 
 KNOWN = addresses.parse(desk.ADDRESSES)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.link import acknowledgement, bodies
+from gateway.link.frames import bodies
+from gateway.link.peers import acknowledgement
 
 U16, U32, U64 = st.integers(0, 65535), st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 TEXT = st.text(max_size=60)

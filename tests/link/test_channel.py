@@ -5,11 +5,11 @@ from random import Random
 import pytest
 
 from gateway import limits
-from gateway.link import acknowledgement
-from gateway.link.channel import ChannelPolicy, ChannelSettings
-from gateway.link.inbound import Inbound
-from gateway.link.outbound import Entry, Outbound
-from gateway.link.wire import Message
+from gateway.link.frames.wire import Message
+from gateway.link.peers import acknowledgement
+from gateway.link.peers.channel import ChannelPolicy, ChannelSettings
+from gateway.link.peers.inbound import Inbound
+from gateway.link.peers.outbound import Entry, Outbound
 
 CHARGE = limits.LINK_FRAME_CHARGE
 ORDERED, LATEST = ChannelPolicy.ORDERED, ChannelPolicy.LATEST

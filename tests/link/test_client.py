@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from gateway.errors import GatewayError, UsageError
-from gateway.link import records
-from gateway.link.channel import CHANNELS
 from gateway.link.client import AsyncClient, Client, LinkError, parse
+from gateway.link.peers.channel import CHANNELS
+from gateway.link.streams import records
 from tests.link.stream_access import Desk
 from tests.link.stream_core import Book, NaiveCore
 from tests.link.stream_gateway import Gateway

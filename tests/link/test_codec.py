@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import limits
-from gateway.link import codec, column_plan
-from gateway.link.column_codes import CODES, ESCAPE, FIXED, LENGTHS
-from gateway.link.column_schema import Schema, Step, fields_of, plan_of
-from gateway.link.schemas import MBO, SCHEMA_EVENT, SCHEMA_LINK, SCHEMA_MBO, SCHEMAS
+from gateway.link.compression import codec, column_plan
+from gateway.link.compression.column_codes import CODES, ESCAPE, FIXED, LENGTHS
+from gateway.link.compression.column_schema import Schema, Step, fields_of, plan_of
+from gateway.link.compression.schemas import MBO, SCHEMA_EVENT, SCHEMA_LINK, SCHEMA_MBO, SCHEMAS
 from gateway.ops.bench.order_records import recorded, seeded
 from tests import naive_columns
 from tests.link import codec_vectors

@@ -9,11 +9,11 @@ import pytest
 from gateway import pipeline
 from gateway.errors import UsageError
 from gateway.instance import Instance
-from gateway.link import records
 from gateway.link.client import LinkError
-from gateway.link.cursor import Cursor, Place, parse
-from gateway.link.record_file import RecordFileWriter
-from gateway.link.record_source import FileFollower, Following, RingFollower
+from gateway.link.streams import records
+from gateway.link.streams.cursor import Cursor, Place, parse
+from gateway.link.streams.record_file import RecordFileWriter
+from gateway.link.streams.record_source import FileFollower, Following, RingFollower
 from tests.link.stream_core import NaiveCore
 from tests.link.stream_world import World
 

@@ -5,9 +5,9 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.link import bodies
-from gateway.link.replay_window import ReplayWindow
-from gateway.link.wire import Damaged, Message, Refusal, Refused, Stale, Type
+from gateway.link.frames import bodies
+from gateway.link.frames.replay_window import ReplayWindow
+from gateway.link.frames.wire import Damaged, Message, Refusal, Refused, Stale, Type
 from tests.link import wire_desk as desk
 
 

@@ -1,7 +1,7 @@
 """The keys of a day: shared ones, the own signing key and its certificate, across midnight and a revocation."""
 
-from gateway.link.key_service import DAILY, KeyRefusal
-from gateway.link.keyring import Keyring
+from gateway.link.keys.key_service import DAILY, KeyRefusal
+from gateway.link.keys.keyring import Keyring
 from tests.link.key_desk import DAY, DAY_NS, HOUR, HOUR_NS, NOW_NS, SECOND_NS, Clock, Unsteady
 
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import GatewayError
-from gateway.link import durable_floors
-from gateway.link.counter_file import CounterFile
-from gateway.link.durable_floors import DurableFloors
-from gateway.link.token_store import TokenStore
+from gateway.link.rights import durable_floors
+from gateway.link.rights.counter_file import CounterFile
+from gateway.link.rights.durable_floors import DurableFloors
+from gateway.link.rights.token_store import TokenStore
 from tests.link import access_desk as desk
 
 

@@ -5,8 +5,8 @@ import random
 import pytest
 
 from gateway import limits
-from gateway.link import records
-from gateway.link.early import EarlyState
+from gateway.link.streams import records
+from gateway.link.streams.early import EarlyState
 from tests.link.stream_core import NaiveCore
 
 

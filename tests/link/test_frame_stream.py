@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from gateway import limits
 from gateway.errors import LinkError
-from gateway.link import bodies, wire
-from gateway.link.protection import Sealer
-from gateway.link.wire import Damaged, Flag, Message, Refusal, Refused, Stale, Type
+from gateway.link.frames import bodies, wire
+from gateway.link.frames.protection import Sealer
+from gateway.link.frames.wire import Damaged, Flag, Message, Refusal, Refused, Stale, Type
 from tests.link import wire_desk as desk
 
 KINDS = sorted(set(Type) - {Type.EPOCH})

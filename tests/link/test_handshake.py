@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from gateway.link import wire
-from gateway.link.handshake import Established, Initiator, Pairing, Responder, Statement, framed, noise_part
-from gateway.link.wire import Prefix, Refusal, Refused
+from gateway.link.frames import wire
+from gateway.link.frames.handshake import Established, Initiator, Pairing, Responder, Statement, framed, noise_part
+from gateway.link.frames.wire import Prefix, Refusal, Refused
 from tests.link import wire_desk as desk
 
 HOUR_NS = 3600 * 10**9
@@ -174,7 +174,7 @@ def test_an_answer_under_another_secret_is_refused():
 def test_an_answer_that_names_another_session_is_refused(monkeypatch: pytest.MonkeyPatch):
     initiator, first = asked()
     monkeypatch.setattr(
-        "gateway.link.handshake.pack_payload",
+        "gateway.link.frames.handshake.pack_payload",
         lambda statement, session_id, now_ns: wire.PAYLOAD.pack(bytes(16), bytes(16), now_ns, 0, bytes(16), *[1] * 16),
     )
     second, _ = answer(first)

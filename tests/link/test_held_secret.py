@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from gateway.link.held_secret import HeldSecret
-from gateway.link.keyring import Keyring
+from gateway.link.keys.held_secret import HeldSecret
+from gateway.link.keys.keyring import Keyring
 from tests.link.key_desk import DAY, HOUR, NOW_NS, Unsteady, held_hours
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from gateway import limits
 from gateway.errors import GatewayError
-from gateway.link import journal_file
-from gateway.link.journal import ENDED, GRANTED, REFUSED, Attempt, Journal
-from gateway.link.journal_file import JournalFile
+from gateway.link.rights import journal_file
+from gateway.link.rights.journal import ENDED, GRANTED, REFUSED, Attempt, Journal
+from gateway.link.rights.journal_file import JournalFile
 from tests.link import access_desk as desk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -229,7 +229,7 @@ def test_a_sync_that_fails_is_told_and_tried_again(tmp_path: Path, monkeypatch: 
 def test_a_process_that_is_killed_loses_no_line(tmp_path: Path) -> None:
     program = (
         "import os, sys\nfrom pathlib import Path\n"
-        "from gateway.link.journal import *\nfrom gateway.link.journal_file import *\n"
+        "from gateway.link.rights.journal import *\nfrom gateway.link.rights.journal_file import *\n"
         "journal = Journal(JournalFile(Path(sys.argv[1])))\n"
         "[journal.record(Attempt('connect', REFUSED, 'ADDRESS', address=str(n)), n * 10**9) for n in range(40)]\n"
         "os.kill(os.getpid(), 9)"

@@ -10,9 +10,9 @@ import pytest
 
 from gateway import limits
 from gateway.errors import ConfigurationError, GatewayError
-from gateway.link import keyd_revocations, sealed_root, secret_file, static_key
-from gateway.link.key_service import DAILY, HOURLY, KeyRefusal, KeyRefused, Wrapped
-from gateway.link.keyd_vault import KeydVault
+from gateway.link.keys import keyd_revocations, sealed_root, secret_file, static_key
+from gateway.link.keys.key_service import DAILY, HOURLY, KeyRefusal, KeyRefused, Wrapped
+from gateway.link.keys.keyd_vault import KeydVault
 from tests.link.key_desk import DAY, FAST, HOUR, HOUR_NS, PASSPHRASE, Clock, vault_in
 
 ROOT = bytes(range(32))

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import limits
-from gateway.link import key_certificate, keyd_wire
-from gateway.link.day_keys import TOKEN, TRANSACTION, derive
-from gateway.link.held_secret import HeldSecret
-from gateway.link.key_certificate import Certificate
-from gateway.link.key_service import DAILY, HOURLY, KeyRefusal, KeyRefused, Wrapped, check_near, head_of
-from gateway.link.keyd_revocations import Revocations
-from gateway.link.keyd_vault import KeydVault
+from gateway.link.keys import key_certificate, keyd_wire
+from gateway.link.keys.day_keys import TOKEN, TRANSACTION, derive
+from gateway.link.keys.held_secret import HeldSecret
+from gateway.link.keys.key_certificate import Certificate
+from gateway.link.keys.key_service import DAILY, HOURLY, KeyRefusal, KeyRefused, Wrapped, check_near, head_of
+from gateway.link.keys.keyd_revocations import Revocations
+from gateway.link.keys.keyd_vault import KeydVault
 from tests.link.key_desk import DAY, HOUR, NOW_NS, Clock
 
 ROOT = bytes(range(32))

@@ -15,12 +15,12 @@ import pytest
 
 from gateway import clock
 from gateway.cli import main
-from gateway.link import sealed_root, secret_file
-from gateway.link.key_address import open_key_service
-from gateway.link.key_service import DAILY, HOURLY, KeyRefused, Wrapped, period_of
-from gateway.link.keyd_vault import KeydVault
-from gateway.link.keyring import Keyring
-from gateway.link.keyring_refresher import KeyringRefresher
+from gateway.link.keys import sealed_root, secret_file
+from gateway.link.keys.key_address import open_key_service
+from gateway.link.keys.key_service import DAILY, HOURLY, KeyRefused, Wrapped, period_of
+from gateway.link.keys.keyd_vault import KeydVault
+from gateway.link.keys.keyring import Keyring
+from gateway.link.keys.keyring_refresher import KeyringRefresher
 from gateway.ops import privileges
 from tests.link import key_certificates
 from tests.link.key_desk import FAST, PASSPHRASE

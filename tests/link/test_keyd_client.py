@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigurationError
-from gateway.link import keyd_wire
-from gateway.link.key_address import open_key_service
-from gateway.link.key_service import HOURLY, KeyRefusal, KeyRefused
-from gateway.link.keyd_client import KeydClient, unix_connector
+from gateway.link.keys import keyd_wire
+from gateway.link.keys.key_address import open_key_service
+from gateway.link.keys.key_service import HOURLY, KeyRefusal, KeyRefused
+from gateway.link.keys.keyd_client import KeydClient, unix_connector
 from tests.link.key_desk import HOUR
 from tests.link.keyd_desk import SHORT_NS, Pairs, Start, local, make_pairs, reason_of, remote, serving
 

@@ -13,10 +13,10 @@ import msgpack
 import pytest
 
 from gateway import limits
-from gateway.link import keyd_wire
-from gateway.link.key_service import HOURLY, KeyRefusal, KeyRefused
-from gateway.link.keyd_access import Caller
-from gateway.link.keyd_desk import KeydDesk
+from gateway.link.keys import keyd_wire
+from gateway.link.keys.key_service import HOURLY, KeyRefusal, KeyRefused
+from gateway.link.keys.keyd_access import Caller
+from gateway.link.keys.keyd_desk import KeydDesk
 from tests.link.key_desk import HOUR, Clock, vault_in
 from tests.link.keyd_desk import SHORT_NS, Pairs, Start, local, make_pairs, raw, read_answer, remote, serving, wait_for
 

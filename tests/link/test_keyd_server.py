@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import CapabilityError, ConfigurationError, UsageError
-from gateway.link import keyd_access, keyd_tls, keyd_wire
-from gateway.link.key_service import DAILY, HOURLY, KeyRefusal
-from gateway.link.keyd_access import Access, Caller
-from gateway.link.keyd_client import KeydClient, tls_connector
-from gateway.link.keyd_desk import KeydDesk
-from gateway.link.keyd_server import KeydServer
-from gateway.link.keyring import Keyring
+from gateway.link.keys import keyd_access, keyd_tls, keyd_wire
+from gateway.link.keys.key_service import DAILY, HOURLY, KeyRefusal
+from gateway.link.keys.keyd_access import Access, Caller
+from gateway.link.keys.keyd_client import KeydClient, tls_connector
+from gateway.link.keys.keyd_desk import KeydDesk
+from gateway.link.keys.keyd_server import KeydServer
+from gateway.link.keys.keyring import Keyring
 from tests.link import key_certificates
 from tests.link.key_desk import DAY, HOUR, NOW_NS, Clock, vault_in
 from tests.link.keyd_desk import (

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from gateway import limits
-from gateway.link.key_service import DAILY, HOURLY, KeyRefusal
-from gateway.link.keyring import Keyring
+from gateway.link.keys.key_service import DAILY, HOURLY, KeyRefusal
+from gateway.link.keys.keyring import Keyring
 from tests.link.key_desk import DAY, HOUR, HOUR_NS, NOW_NS, SECOND_NS, Clock, Unsteady, held_hours, vault_in
 
 MINUTE_NS = 60 * SECOND_NS

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from gateway.link import wire
+from gateway.link.frames import wire
 from tests.integration.far_end import inside
 from tests.link_relay import ETHERNET, TCP, UDP, Line, Packet, checksum
 from tests.link_spaces import FRANKFURT, spaces

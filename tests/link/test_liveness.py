@@ -1,9 +1,9 @@
 """Heartbeats, suspicion, the detector's own stall; the damage rule and the waits between attempts beside them."""
 
 from gateway import limits
-from gateway.link.back_off import BackOff
-from gateway.link.damage import DamageRule
-from gateway.link.liveness import Liveness
+from gateway.link.peers.back_off import BackOff
+from gateway.link.peers.damage import DamageRule
+from gateway.link.peers.liveness import Liveness
 
 MILLISECOND = 1_000_000
 SECOND = 1000 * MILLISECOND

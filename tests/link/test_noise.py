@@ -6,8 +6,8 @@ import warnings
 import pytest
 from noise.connection import Keypair, NoiseConnection
 
-from gateway.link import noise
-from gateway.link.noise import HandshakeState, NoiseError
+from gateway.link.frames import noise
+from gateway.link.frames.noise import HandshakeState, NoiseError
 
 
 def other(

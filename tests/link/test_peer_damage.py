@@ -5,9 +5,10 @@ from random import Random
 import pytest
 
 from gateway import limits
-from gateway.link import channel, wire
-from gateway.link.event import Alarm, Down, Restarted, Up
-from gateway.link.wire import Refusal
+from gateway.link.frames import wire
+from gateway.link.frames.wire import Refusal
+from gateway.link.peers import channel
+from gateway.link.peers.event import Alarm, Down, Restarted, Up
 from tests.link.pair import MILLISECOND, SECOND, Pair
 
 CONTROL, BULK = wire.CONTROL, wire.BULK

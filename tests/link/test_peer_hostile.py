@@ -4,9 +4,10 @@ from random import Random
 
 import pytest
 
-from gateway.link import acknowledgement, bodies, channel, wire
-from gateway.link.event import Alarm, Delivered, Down
-from gateway.link.wire import Flag, Message, Type
+from gateway.link.frames import bodies, wire
+from gateway.link.frames.wire import Flag, Message, Type
+from gateway.link.peers import acknowledgement, channel
+from gateway.link.peers.event import Alarm, Delivered, Down
 from tests.link.pair import MILLISECOND, SECOND, Pair
 
 CONTROL, BULK = wire.CONTROL, wire.BULK

@@ -6,10 +6,11 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway import limits
-from gateway.link import channel, key_schedule, wire
-from gateway.link.channel import ChannelPolicy, ChannelSettings
-from gateway.link.event import Delivered, Down, Restarted, Up, Writable
-from gateway.link.peer_settings import RekeySettings
+from gateway.link.frames import key_schedule, wire
+from gateway.link.peers import channel
+from gateway.link.peers.channel import ChannelPolicy, ChannelSettings
+from gateway.link.peers.event import Delivered, Down, Restarted, Up, Writable
+from gateway.link.peers.peer_settings import RekeySettings
 from tests.link.pair import MILLISECOND, SECOND, Pair
 
 CONTROL, BULK = wire.CONTROL, wire.BULK

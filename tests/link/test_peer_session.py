@@ -3,9 +3,10 @@
 import pytest
 
 from gateway import limits
-from gateway.link import channel, wire
-from gateway.link.event import Alarm, Delivered, Down, Fenced, Joined, Parted, Restarted, Suspect, Trusted, Up
-from gateway.link.wire import Type
+from gateway.link.frames import wire
+from gateway.link.frames.wire import Type
+from gateway.link.peers import channel
+from gateway.link.peers.event import Alarm, Delivered, Down, Fenced, Joined, Parted, Restarted, Suspect, Trusted, Up
 from tests.link.pair import MILLISECOND, SECOND, Pair
 
 CONTROL, BULK = wire.CONTROL, wire.BULK

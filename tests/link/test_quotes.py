@@ -5,8 +5,8 @@ import pytest
 
 from gateway import layout
 from gateway.instance import Instance
-from gateway.link import records
 from gateway.link.quotes import EVERY_NS, MARK, Confirmation, QuoteCache, QuoteTops
+from gateway.link.streams import records
 from tests.stage_bench import unique_name
 
 MILLISECOND_NS = 1_000_000

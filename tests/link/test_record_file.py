@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pytest
 
-from gateway.link import records
 from gateway.link.client import LinkError
-from gateway.link.record_file import MAGIC, RecordFileReader, RecordFileWriter
+from gateway.link.streams import records
+from gateway.link.streams.record_file import MAGIC, RecordFileReader, RecordFileWriter
 from tests.link.stream_core import NaiveCore
 
 SOURCE = (7, bytes(range(16)))

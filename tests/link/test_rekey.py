@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.link import key_schedule, wire
-from gateway.link.protection import Sealer
-from gateway.link.wire import Damaged, Message, Refusal, Refused, Type
+from gateway.link.frames import key_schedule, wire
+from gateway.link.frames.protection import Sealer
+from gateway.link.frames.wire import Damaged, Message, Refusal, Refused, Type
 from tests.link import wire_desk as desk
 
 

@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway import limits
 from gateway.errors import GatewayError
-from gateway.link import addresses, roles, signed_file
-from gateway.link.reasons import Reason
-from gateway.link.signed_file import FileRefused
-from gateway.link.token_keys import principal_bytes
-from gateway.link.tokens import STREAMS, Stream
+from gateway.link.rights import addresses, roles, signed_file
+from gateway.link.rights.reasons import Reason
+from gateway.link.rights.signed_file import FileRefused
+from gateway.link.rights.token_keys import principal_bytes
+from gateway.link.rights.tokens import STREAMS, Stream
 from tests.link import access_desk as desk
 
 

@@ -5,9 +5,9 @@ from random import Random
 import pytest
 
 from gateway import limits
-from gateway.link.channel import CHANNELS, ChannelPolicy, ChannelSettings
-from gateway.link.outbound import Entry, Outbound
-from gateway.link.scheduler import FRAME_COST_MAX, Scheduler
+from gateway.link.peers.channel import CHANNELS, ChannelPolicy, ChannelSettings
+from gateway.link.peers.outbound import Entry, Outbound
+from gateway.link.peers.scheduler import FRAME_COST_MAX, Scheduler
 
 CHARGE = limits.LINK_FRAME_CHARGE
 

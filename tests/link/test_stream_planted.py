@@ -8,20 +8,20 @@ import struct
 import numpy as np
 import pytest
 
-from gateway.link import batch as batches
-from gateway.link import cursor as cursors
-from gateway.link import records, stream_request
-from gateway.link.execution_subscription import ExecutionSubscription
-from gateway.link.join import Join
-from gateway.link.retained import Retained
-from gateway.link.stream_asking import Asking
-from gateway.link.stream_opening import Opening
-from gateway.link.stream_progress import Progress
-from gateway.link.stream_quotes import Quotes
-from gateway.link.stream_reader import StreamReader
-from gateway.link.stream_scans import Scans
-from gateway.link.stream_server import StreamServer
-from gateway.link.subscription import Subscription
+from gateway.link.streams import batch as batches
+from gateway.link.streams import cursor as cursors
+from gateway.link.streams import records, stream_request
+from gateway.link.streams.execution_subscription import ExecutionSubscription
+from gateway.link.streams.join import Join
+from gateway.link.streams.retained import Retained
+from gateway.link.streams.stream_asking import Asking
+from gateway.link.streams.stream_opening import Opening
+from gateway.link.streams.stream_progress import Progress
+from gateway.link.streams.stream_quotes import Quotes
+from gateway.link.streams.stream_reader import StreamReader
+from gateway.link.streams.stream_scans import Scans
+from gateway.link.streams.stream_server import StreamServer
+from gateway.link.streams.subscription import Subscription
 from tests.link.stream_checks import (
     CHECKS,
     asked_well,

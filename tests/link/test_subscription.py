@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from gateway import limits
-from gateway.link import batch as batches
-from gateway.link import records, stream_request
-from gateway.link.cursor import Cursor
-from gateway.link.stream_request import Answer, Begin, Ended, Request
-from gateway.link.subscription import Subscription
-from gateway.link.wire import Message
+from gateway.link.frames.wire import Message
+from gateway.link.streams import batch as batches
+from gateway.link.streams import records, stream_request
+from gateway.link.streams.cursor import Cursor
+from gateway.link.streams.stream_request import Answer, Begin, Ended, Request
+from gateway.link.streams.subscription import Subscription
 from tests.link.stream_core import NaiveCore
 
 SOURCE = (7, bytes(16))

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import limits
-from gateway.link.reasons import Reason
-from gateway.link.token_keys import principal_bytes
-from gateway.link.token_store import TokenStore, Window
-from gateway.link.tokens import Token
+from gateway.link.rights.reasons import Reason
+from gateway.link.rights.token_keys import principal_bytes
+from gateway.link.rights.token_store import TokenStore, Window
+from gateway.link.rights.tokens import Token
 from tests.link import access_desk as desk
 
 ROOT = Path(__file__).resolve().parents[2]

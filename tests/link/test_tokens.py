@@ -12,10 +12,10 @@ import pytest
 
 from gateway import limits
 from gateway.errors import GatewayError, UsageError
-from gateway.link import roles as roles_file
-from gateway.link import token_keys, tokens
-from gateway.link.reasons import Reason
-from gateway.link.token_store import TokenStore
+from gateway.link.rights import roles as roles_file
+from gateway.link.rights import token_keys, tokens
+from gateway.link.rights.reasons import Reason
+from gateway.link.rights.token_store import TokenStore
 from tests.link import access_desk as desk
 from tests.link import naive_tokens
 
@@ -218,8 +218,8 @@ def test_no_token_counts_where_no_session_is(session: bytes) -> None:
 
 
 def desk_source():
-    from gateway.link.counter_file import ProcessCounter
-    from gateway.link.token_source import Issuer, TokenSource
+    from gateway.link.rights.counter_file import ProcessCounter
+    from gateway.link.rights.token_source import Issuer, TokenSource
 
     return TokenSource(
         Issuer("desk-7", 1), token_keys.CarriedKeys("desk-7", {desk.DAY: desk.key_of("desk-7")}), ProcessCounter(desk.BOOT)

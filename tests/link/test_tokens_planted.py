@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from gateway import limits
-from gateway.link import access, addresses, durable_floors, journal, roles, signed_file, tokens
-from gateway.link.reasons import Reason
-from gateway.link.token_store import TokenStore, Window
+from gateway.link.rights import access, addresses, durable_floors, journal, roles, signed_file, tokens
+from gateway.link.rights.reasons import Reason
+from gateway.link.rights.token_store import TokenStore, Window
 from tests.link import access_desk as desk
 from tests.link import (
     test_access,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.link import token_keys, tokens
-from gateway.link.reasons import Reason
-from gateway.link.token_store import TokenStore
+from gateway.link.rights import token_keys, tokens
+from gateway.link.rights.reasons import Reason
+from gateway.link.rights.token_store import TokenStore
 from tests.link import access_desk as desk
 from tests.link import naive_tokens
 from tests.link import test_tokens as tokens_test

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from gateway import limits
-from gateway.link.acceptor import Acceptor
+from gateway.link.peers.acceptor import Acceptor
 from gateway.link.stream_socket import BULK_FLOOR_BYTES, StreamSocket
 from gateway.link.transport import Transport
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import CapabilityError, ConfigurationError
-from gateway.link import key_certificate
-from gateway.link.key_address import open_key_service
-from gateway.link.key_service import DAILY, HOURLY, KeyRefusal, KeyRefused, Wrapped
-from gateway.link.keyring import Keyring
-from gateway.link.vault import VaultKeyService
+from gateway.link.keys import key_certificate
+from gateway.link.keys.key_address import open_key_service
+from gateway.link.keys.key_service import DAILY, HOURLY, KeyRefusal, KeyRefused, Wrapped
+from gateway.link.keys.keyring import Keyring
+from gateway.link.keys.vault import VaultKeyService
 from tests.link import key_certificates
 from tests.link.fake_vault import TOKEN, FakeVault, TransitKey, Version
 from tests.link.key_desk import DAY, HOUR, NOW_NS, SECOND_NS

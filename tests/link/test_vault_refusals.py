@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.link.key_service import DAILY, HOURLY, KeyRefusal
-from gateway.link.keyring import Keyring
+from gateway.link.keys.key_service import DAILY, HOURLY, KeyRefusal
+from gateway.link.keys.keyring import Keyring
 from tests.link.fake_vault import FakeVault, TransitKey
 from tests.link.key_desk import DAY, HOUR, NOW_NS, SECOND_NS
 from tests.link.vault_desk import Connect, refusal

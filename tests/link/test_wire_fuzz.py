@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.link import wire
-from gateway.link.handshake import Established, Initiator, Responder
-from gateway.link.wire import Refusal, Refused, Stale
+from gateway.link.frames import wire
+from gateway.link.frames.handshake import Established, Initiator, Responder
+from gateway.link.frames.wire import Refusal, Refused, Stale
 from tests.link import wire_desk as desk
 
 RSS_BYTES_MAX = 32 << 20  # that the process may grow by while it reads 100 MB of hostile bytes

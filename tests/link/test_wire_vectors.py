@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from gateway.link import wire
-from gateway.link.frame_stream import FrameStream
-from gateway.link.handshake import Established, Initiator, Responder
-from gateway.link.protection import Opener
+from gateway.link.frames import wire
+from gateway.link.frames.frame_stream import FrameStream
+from gateway.link.frames.handshake import Established, Initiator, Responder
+from gateway.link.frames.protection import Opener
 from tests.link import naive_wire as naive
 from tests.link import wire_desk as desk
 from tests.link import wire_vectors

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.link.key_service import KeyRefused
-from gateway.link.vault import VaultKeyService
+from gateway.link.keys.key_service import KeyRefused
+from gateway.link.keys.vault import VaultKeyService
 from tests.link.fake_vault import TOKEN
 from tests.link.key_desk import HOUR
 

@@ -6,8 +6,8 @@ python -m tests.link.verifier_process FOLDER NOW_NS
 import sys
 from pathlib import Path
 
-from gateway.link.access_files import AccessFiles, AccessPaths
-from gateway.link.grants import Grant
+from gateway.link.rights.access_files import AccessFiles, AccessPaths
+from gateway.link.rights.grants import Grant
 from tests.link import access_desk as desk
 
 

@@ -9,9 +9,9 @@ import statistics
 import time
 from collections.abc import Callable
 
-from gateway.link import wire
-from gateway.link.frame_stream import FrameStream
-from gateway.link.protection import Opener, Sealer
+from gateway.link.frames import wire
+from gateway.link.frames.frame_stream import FrameStream
+from gateway.link.frames.protection import Opener, Sealer
 from tests.link import wire_desk as desk
 
 ROUNDS = 9

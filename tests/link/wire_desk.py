@@ -5,12 +5,12 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gateway.link import noise, wire
-from gateway.link.datagram import DatagramOpener, DatagramSealer
-from gateway.link.frame_stream import FrameStream
-from gateway.link.handshake import Established, Initiator, Pairing, Responder, Statement
-from gateway.link.protection import Opener, Sealer
-from gateway.link.wire import Message, Refusal, Refused
+from gateway.link.frames import noise, wire
+from gateway.link.frames.datagram import DatagramOpener, DatagramSealer
+from gateway.link.frames.frame_stream import FrameStream
+from gateway.link.frames.handshake import Established, Initiator, Pairing, Responder, Statement
+from gateway.link.frames.protection import Opener, Sealer
+from gateway.link.frames.wire import Message, Refusal, Refused
 
 HOUR = 500_000
 NOW_NS = HOUR * 3600 * 10**9 + 10**12

@@ -9,10 +9,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gateway.link import acknowledgement, bodies, wire
-from gateway.link.handshake import Initiator, Responder
-from gateway.link.protection import Sealer
-from gateway.link.wire import Flag, Type
+from gateway.link.frames import bodies, wire
+from gateway.link.frames.handshake import Initiator, Responder
+from gateway.link.frames.protection import Sealer
+from gateway.link.frames.wire import Flag, Type
+from gateway.link.peers import acknowledgement
 from tests.link import wire_desk as desk
 
 FILE = Path(__file__).resolve().parent.parent / "vectors" / "link.json"

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from gateway.link import datagram, exchange, fragments, inbound, key_schedule, lane, outbound, protection, session
-from gateway.link.acknowledger import Acknowledger
-from gateway.link.greeting import Greeting
-from gateway.link.replay_window import ReplayWindow
-from gateway.link.wire import CRC_BYTES, Flag, Message
+from gateway.link.frames import datagram, key_schedule, protection
+from gateway.link.frames.replay_window import ReplayWindow
+from gateway.link.frames.wire import CRC_BYTES, Flag, Message
+from gateway.link.peers import exchange, fragments, inbound, lane, outbound, session
+from gateway.link.peers.acknowledger import Acknowledger
+from gateway.link.peers.greeting import Greeting
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 BUGS: dict[str, Plant] = {}

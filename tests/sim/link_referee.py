@@ -9,7 +9,7 @@ from collections import Counter
 from hashlib import sha256
 from typing import Any
 
-from gateway.link.channel import CHANNELS, ChannelPolicy
+from gateway.link.peers.channel import CHANNELS, ChannelPolicy
 
 LATEST = {row.number for row in CHANNELS if row.policy is ChannelPolicy.LATEST}
 ALL = {row.number for row in CHANNELS}

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gateway.link.acceptor import Acceptor, Pending
-from gateway.link.event import Alarm, Delivered, Restarted, Up, Writable
-from gateway.link.peer import Peer
+from gateway.link.peers.acceptor import Acceptor, Pending
+from gateway.link.peers.event import Alarm, Delivered, Restarted, Up, Writable
+from gateway.link.peers.peer import Peer
 from tests.sim.link_network import MILLISECOND, SECOND, Flow
 
 if TYPE_CHECKING:

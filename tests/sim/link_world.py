@@ -14,10 +14,10 @@ from hashlib import sha256
 from random import Random
 from typing import Any
 
-from gateway.link import wire
-from gateway.link.channel import CHANNELS
-from gateway.link.peer import Peer
-from gateway.link.peer_settings import PeerSettings, RekeySettings
+from gateway.link.frames import wire
+from gateway.link.peers.channel import CHANNELS
+from gateway.link.peers.peer import Peer
+from gateway.link.peers.peer_settings import PeerSettings, RekeySettings
 from tests.sim.link_keys import PAIR, private_key, public_key
 from tests.sim.link_network import MILLISECOND, SECOND, Clock, Counts, Faults, Flow, Way
 from tests.sim.link_nonces import Nonces

@@ -16,11 +16,11 @@ import numpy as np
 from gateway.core.kernel import cached
 from gateway.core.memory import address_of
 from gateway.errors import CapabilityError
-from gateway.link import codec
-from gateway.link.column_packing import pack_columns
-from gateway.link.column_plan import SLACK_BYTES
-from gateway.link.column_unpacking import unpack_columns
-from gateway.link.schemas import MBO, SCHEMA_MBO
+from gateway.link.compression import codec
+from gateway.link.compression.column_packing import pack_columns
+from gateway.link.compression.column_plan import SLACK_BYTES
+from gateway.link.compression.column_unpacking import unpack_columns
+from gateway.link.compression.schemas import MBO, SCHEMA_MBO
 
 RECORD_BYTES = MBO.itemsize
 ZSTD_LEVEL = 3

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from gateway.errors import CapabilityError
-from gateway.link.schemas import MBO
+from gateway.link.compression.schemas import MBO
 from gateway.ops.bench.es_orders import FOLDER, PATTERN
 
 PREFIX_BYTES = 8  # "DBN", version, u32 length of the metadata behind

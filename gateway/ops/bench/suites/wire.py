@@ -12,8 +12,8 @@ import numpy as np
 
 from gateway.errors import CapabilityError
 from gateway.layout import dtype, value
-from gateway.link import codec
-from gateway.link.schemas import SCHEMA_EVENT, SCHEMA_LINK, SCHEMAS
+from gateway.link.compression import codec
+from gateway.link.compression.schemas import SCHEMA_EVENT, SCHEMA_LINK, SCHEMAS
 from gateway.ops.bench.suite import Plan, Result, Row, Target
 from gateway.ops.bench.wire_formats import sizes
 from gateway.ops.bench.wire_sessions import Session, recorded_sessions

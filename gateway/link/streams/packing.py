@@ -1,0 +1,53 @@
+"""Rows become retained entries: cut into batches of one stream, packed once, small enough for one frame each.
+
+Between the source's records and what is retained of them. Hard rule: a batch is packed once, however many read it.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from gateway import limits
+from gateway.link.frames.wire import crc32
+from gateway.link.streams import batch as batches
+from gateway.link.streams import records
+from gateway.link.streams.batch import Batch
+from gateway.link.streams.retained import Entry
+
+Pack = Callable[[int, bytes], bytes]
+
+
+class Packing:
+    """Packs link records in their order; remembers the last live one."""
+
+    def __init__(self, pack: Pack):
+        self._pack = pack
+        self.previous = 0
+        self.raw_bytes = self.packed_bytes = 0
+
+    def entries(self, rows: np.ndarray) -> list[Entry]:
+        """The entries of rows of a ring, in order."""
+        found, self.previous = batches.cut(rows, self.previous)
+        return [entry for batch in found for entry in self._entries_of(batch)]
+
+    def _entries_of(self, batch: Batch) -> list[Entry]:
+        """One entry, or those of its two halves while it is too large for a frame."""
+        raw = batches.encode(batch)
+        body = self._pack(records.SCHEMA_LINK, raw)
+        if len(body) > limits.LINK_BATCH_BODY_BYTES and len(batch.rows) > 1:
+            middle = len(batch.rows) // 2
+            scan = bool(records.is_scan(batch.rows[:1])[0])
+            second = Batch(batch.previous if scan else batch.first + middle - 1, batch.rows[middle:])
+            return self._entries_of(Batch(batch.previous, batch.rows[:middle])) + self._entries_of(second)
+        self.raw_bytes += len(raw)
+        self.packed_bytes += len(body)
+        scan = bool(records.is_scan(batch.rows[:1])[0])
+        return [Entry(scan, batch.first, batch.end, records.SCHEMA_LINK, body, len(raw), crc32(raw))]
+
+
+def executions_entry(rows: np.ndarray, pack: Pack) -> Entry:
+    """The entry of executions whose sequences follow one another."""
+    raw = np.ascontiguousarray(rows).tobytes()
+    first = int(rows[0]["sequence"])
+    body = pack(records.SCHEMA_EXECUTIONS, raw)
+    return Entry(False, first, first + len(rows), records.SCHEMA_EXECUTIONS, body, len(raw), crc32(raw))
