@@ -241,6 +241,22 @@ def test_a_broken_tcp_connection_is_not_taken_for_a_dead_node():
     assert pair.peers[0].state == "up" and not pair.of(0, Suspect) and not pair.of(1, Suspect)
 
 
+def test_a_session_that_is_lost_is_one_failure_and_bulk_that_ends_with_it_is_none():
+    pair = Pair(retry_first_ns=100 * MILLISECOND).up()
+    for lost in range(4):
+        pair.drop(CONTROL)
+        pair.run((100 << lost) * MILLISECOND + 30 * MILLISECOND)
+        assert pair.connected == {CONTROL, BULK}, f"after {lost + 1} losses it waits longer than it says"
+    waits_ns = []
+    for _ in range(2):
+        pair.drop(BULK)
+        lost_ns = pair.now_ns
+        while BULK not in pair.connected:
+            pair.run(MILLISECOND)
+        waits_ns.append(pair.now_ns - lost_ns)
+    assert waits_ns[0] <= 101 * MILLISECOND < waits_ns[1] <= 201 * MILLISECOND, "its own losses, and only they, are bulk's"
+
+
 def test_frames_below_the_fence_are_dropped_and_answered_and_go_again_once_it_is_raised():
     pair = Pair().up()
     pair.peers[1].fence = 7

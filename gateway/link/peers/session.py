@@ -70,12 +70,11 @@ class Session:
     def closed(self, connection: int, now_ns: int) -> None:
         """The socket of this number is gone, or could not be opened."""
         self._now_ns = now_ns
-        self.wants_close[connection] = False
         if self.lanes[connection] is not None or self.arriving[connection] is not None:
             self._drop(connection, "closed", now_ns)
-            self.wants_close[connection] = False
-        else:
+        elif not self.wants_close[connection]:  # otherwise its end has been counted
             self.dialling.failed(connection, now_ns)
+        self.wants_close[connection] = False
 
     # ---- bytes in --------------------------------------------------------------------------------------------------
 
@@ -203,7 +202,7 @@ class Session:
 
     def end(self, reason: str, now_ns: int) -> None:
         """The session ends, both connections with it."""
-        for connection in (BULK, CONTROL):
+        for connection in (CONTROL, BULK):
             if self.lanes[connection] is not None or self.arriving[connection] is not None:
                 self._drop(connection, reason, now_ns)
 
@@ -214,7 +213,8 @@ class Session:
         self.lanes[connection] = self.arriving[connection] = None
         self.wants_close[connection] = True
         self.tally.fold(lane)
-        self.dialling.failed(connection, now_ns)
+        if connection == CONTROL or self.lanes[CONTROL] is not None:  # bulk that ends with control has not failed
+            self.dialling.failed(connection, now_ns)
         if connection == BULK and self.lanes[CONTROL] is not None:
             self.exchange.acknowledger.ask()  # where the other side is gone, control will tell
         if not stood:
