@@ -168,6 +168,7 @@ LINK_INITIATIONS = 50  # whole first messages of one address in a second
 LINK_ADDRESSES_MAX = 4096  # whose rate is known; the oldest is forgotten
 LINK_PENDING_MAX = 1024  # connections that have not proved themselves; the oldest is dropped
 LINK_PENDING_ADDRESS_MAX = 32  # of one address
+LINK_DESCRIPTORS = LINK_PENDING_MAX + 2 * LINK_PEERS_MAX + 256  # files and sockets that the process link may have open
 assert LINK_HEARTBEAT_NS * 4 < LINK_SUSPECT_NS, "three heartbeats may be lost"
 assert LINK_KEEPALIVE_NS * 3 < LINK_SILENCE_NS
 assert LINK_REKEY_FRAMES < LINK_REKEY_FRAMES_HARD

@@ -18,6 +18,7 @@ from typing import Any
 from gateway import layout
 from gateway.config import Configuration
 from gateway.instance import Instance
+from gateway.link import descriptors
 from gateway.link.composition import Composition
 from gateway.link.peers.event import Alarm, Delivered, Down, Event, Restarted, Suspect, Trusted, Up
 from gateway.link.status import Status
@@ -39,6 +40,7 @@ class LinkStage:
 
     def __init__(self, instance: Instance, configuration: Configuration, notification: Notification, log: Log):
         self.instance, self.log, self._notification = instance, log, notification
+        descriptors.provide()
         self.parts = Composition(instance, configuration)
         self.status = Status(self.parts)
         self._rest_seconds = REST_SECONDS[configuration.link.idle]

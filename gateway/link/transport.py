@@ -27,6 +27,7 @@ BACKLOG = 1024
 ACCEPTS_PER_TURN = 64
 HELD_SECONDS = 0.001  # bulk that waits for the line: nobody says when it has carried what is on the way
 SECOND_NS = 1_000_000_000
+NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 Address = tuple[str, int]
 
 
@@ -167,8 +168,11 @@ class Transport:
         for _ in range(ACCEPTS_PER_TURN):
             try:
                 one, address = self._listener.accept()
-            except OSError:
-                return
+            except OSError as problem:
+                if problem.errno not in NO_DESCRIPTORS or not self.acceptor.give_way():
+                    return
+                self._drop_refused()  # one that has shown nothing leaves its descriptor to the next
+                continue
             self.counters["accepted"] += 1
             pending = self.acceptor.connection(address[0], now_ns)
             if pending.refused is not None:
@@ -274,7 +278,11 @@ class Transport:
 
     def _call(self, node: int, peer: Peer, connection: int, now_ns: int) -> None:
         self.counters["called"] += 1
-        one = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            one = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        except OSError:  # no descriptor is left: this attempt has failed, the next one follows
+            peer.closed(connection, now_ns)
+            return
         stream = StreamSocket(one, connecting=True)
         stream.belongs(node, connection, connection != BULK)
         problem = one.connect_ex(self._called[node])

@@ -5,10 +5,12 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway import limits
 from gateway.link.frames import bodies
 from gateway.link.frames.replay_window import ReplayWindow
 from gateway.link.frames.wire import Damaged, Message, Refusal, Refused, Stale, Type
 from tests.link import wire_desk as desk
+from tests.link.pair import MILLISECOND, Pair
 
 
 def beat(number: int = 1) -> Message:
@@ -108,3 +110,16 @@ def test_the_window_is_what_a_set_of_all_numbers_says(records: list[int]):
             window.see(record)
             seen.add(record)
     assert window._seen.bit_length() <= 1024
+
+
+def test_a_worn_key_without_a_successor_silences_heartbeats_and_ends_nothing():
+    pair = Pair().up()
+    heartbeats = pair.peers[0]._heartbeats
+    sealer = heartbeats._sealer
+    assert sealer is not None
+    sealer._sealer.frames_in_epoch = limits.LINK_REKEY_FRAMES_HARD
+    pair.run(20 * MILLISECOND)
+    assert heartbeats.sent > 0 and pair.peers[0].datagrams(pair.now_ns + 20 * MILLISECOND) == []
+    assert pair.peers[0].state == "up"
+    sealer.rekey(sealer.hour + 1, b"of the next hour" * 2)
+    assert pair.peers[0].datagrams(pair.now_ns + 50 * MILLISECOND)

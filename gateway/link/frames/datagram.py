@@ -28,6 +28,11 @@ class DatagramSealer:
         """Whose secret is in use."""
         return self._sealer.hour
 
+    @property
+    def worn(self) -> bool:
+        """Whether the key has sealed all it may: nothing more before the next hour's secret is known."""
+        return self._sealer.frames_in_epoch >= limits.LINK_REKEY_FRAMES_HARD
+
     def seal(self, message: Message) -> bytes:
         """One datagram; its body is short and raw."""
         data = self._sealer.seal(message)

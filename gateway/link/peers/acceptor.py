@@ -140,7 +140,7 @@ class Acceptor:
         if len(same) >= limits.LINK_PENDING_ADDRESS_MAX:
             next(iter(same.values())).refuse(Refusal.FULL)
         if len(self._pending) >= limits.LINK_PENDING_MAX:
-            next(iter(self._pending.values())).refuse(Refusal.FULL)
+            self.give_way()
         self._pending[pending.serial] = pending
         self._of_address.setdefault(address, {})[pending.serial] = pending
         return pending
@@ -163,6 +163,13 @@ class Acceptor:
             if oldest.deadline_ns > now_ns:
                 return
             oldest.refuse(Refusal.DEADLINE)
+
+    def give_way(self) -> bool:
+        """The oldest connection that has not proved itself is refused; False where there is none."""
+        for oldest in self._pending.values():
+            oldest.refuse(Refusal.FULL)
+            return True
+        return False
 
     @property
     def deadline_ns(self) -> int:

@@ -64,7 +64,7 @@ class Heartbeats:
         return None
 
     def due(self, fence: int, now_ns: int) -> list[bytes]:
-        """The datagrams that are to leave now."""
+        """The datagrams that are to leave now; none under a key that is worn and has no successor."""
         if self._sealer is None or not self.liveness.due(now_ns):
             return []
         if now_ns >= self._linger_ns:
@@ -74,6 +74,8 @@ class Heartbeats:
             secret = self._secrets.hourly(hour)
             if secret is not None:
                 self._sealer.rekey(hour, secret)
+        if self._sealer.worn:
+            return []
         self._beat += 1
         self.sent += 1
         body = bodies.pack_heartbeat(Heartbeat(self._beat, self._echo, now_ns))
