@@ -27,16 +27,14 @@ from gateway.link.compression.column_streams import (
     is_not_above,
     scale_down,
     scale_of,
-    survey,
     write_stream,
 )
 
 
 @cached
-def scaled_down(work, values, count):
-    """Divides by what all have in common; returns that: two | five << 4."""
-    bits, _ = survey(values, count)
-    scale = scale_of(work, values, count, bits)
+def scaled_down(work, values, count, seen):
+    """Divides by what all have in common; returns that: two | five << 4. `seen`: all their bits together."""
+    scale = scale_of(work, values, count, seen)
     if scale != 0:
         scale_down(work, values, count, scale)
     return scale
@@ -46,22 +44,25 @@ def scaled_down(work, values, count):
 def pack_plain(column, work, records, stride, begin, end):
     """One column of amounts."""
     values, many, scale = work + VALUES, end - begin, -1
-    negative = _amounts(column, work, records, stride, begin, end)
+    seen, guessed = _amounts(column, work, records, stride, begin, end)
     if column_word(column, SCALED) != 0:
-        scale = 0 if negative else _scale_both(work, many)
-    for place in range(many):
-        if load_u8(work + HAVE + place) != 0:
+        scale = 0 if seen < 0 or guessed < 0 else _scale_both(work, many, seen, guessed)
+    if seen | guessed != 0:
+        seen = 0
+        for place in range(many):
             value, guess = load_i64(values + place * 8), load_i64(work + PREDICTED + place * 8)
-            coded = value if is_not_above(guess, value) else value + 1
-            store_i64(values + place * 8, 0 if value == guess else coded)
-    write_stream(work, values, many, UNSIGNED, scale, NO_HEAD, 0, column_word(column, DEFAULT))
+            coded = 0 if value == guess else value + is_not_above(value, guess)
+            coded = coded if load_u8(work + HAVE + place) != 0 else value
+            store_i64(values + place * 8, coded)
+            seen |= coded
+    write_stream(work, values, many, seen, UNSIGNED, scale, NO_HEAD, 0, column_word(column, DEFAULT))
 
 
 @cached_leaf
 def _amounts(column, work, records, stride, begin, end):
-    """VALUES, PREDICTED and HAVE; returns whether any is beyond the signed numbers."""
+    """VALUES, PREDICTED and HAVE; returns all bits of the first two."""
     fields, width = records + column_word(column, OFFSET), column_word(column, WIDTH)
-    first, absent, negative = column_word(column, FIRST), column_word(column, ABSENT), 0
+    first, absent, seen, guessed = column_word(column, FIRST), column_word(column, ABSENT), 0, 0
     for index in range(begin, end):
         place = index - begin
         value = load_field(fields + index * stride, width) - first
@@ -74,19 +75,17 @@ def _amounts(column, work, records, stride, begin, end):
         store_u8(work + HAVE + place, have)
         store_i64(work + VALUES + place * 8, value)
         store_i64(work + PREDICTED + place * 8, guess)
-        negative |= value | guess
-    return negative < 0
+        seen, guessed = seen | value, guessed | guess
+    return seen, guessed
 
 
 @cached_leaf
-def _scale_both(work, many):
-    """Divides amounts and predictions by what they have in common; returns that."""
+def _scale_both(work, many, seen, guessed):
+    """Divides amounts and predictions, none of them negative, by what they have in common; returns that."""
     values, hints = work + VALUES, work + PREDICTED
-    bits, _ = survey(values, many)
-    guessed, _ = survey(hints, many)
-    scale = scale_of(work, values, many, bits | guessed)
+    scale = scale_of(work, values, many, seen | guessed)
     if scale != 0 and guessed != 0:
-        other = scale_of(work, hints, many, bits | guessed)
+        other = scale_of(work, hints, many, seen | guessed)
         scale = min(scale & 15, other & 15) | min(scale >> 4, other >> 4) << 4
     if scale != 0:
         scale_down(work, values, many, scale)

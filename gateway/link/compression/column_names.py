@@ -48,18 +48,19 @@ def pack_identity(plan, column, work, records, stride, begin, end, identity_bits
     classes, kinds, rename = plan + CLASSES * 8, records + plan_word(plan, KIND_OFFSET), plan_word(plan, RENAME_OFFSET)
     made = work + VALUES
     seen, unseen, others = made + STREAM_BYTES, made + 2 * STREAM_BYTES, made + 3 * STREAM_BYTES
+    all_made, all_seen, all_unseen, all_others = 0, 0, 0, 0
     for index in range(begin, end):
         record = records + index * stride
         kind, name = load_u8(classes + load_u8(kinds + index * stride)), load_i64(record + offset)
         if kind == NAMES_NONE:
             before = load_i64(work + BEFORE + (index - begin) * 8)
-            store_i64(others, name - (load_i64(records + before * stride + offset) if before >= 0 else 0))
-            others += 8
+            value = name - (load_i64(records + before * stride + offset) if before >= 0 else 0)
+            others, all_others = _append(others, value), all_others | value
             continue
         slot = _slot_of(work, name, identity_bits)
         if kind == CREATES:
-            store_i64(made, name - newest - 1)
-            made, newest = made + 8, name
+            value = name - newest - 1
+            made, all_made, newest = _append(made, value), all_made | value, name
         else:
             found = load_u32(slot) - 1
             if found >= 0:
@@ -67,29 +68,35 @@ def pack_identity(plan, column, work, records, stride, begin, end, identity_bits
                 if load_i64(records + found * stride + (rename if renamed else offset)) != name:
                     found = -1
             store_i64(work + REFERENCE + (index - begin) * 8, found)
-            store_i64(seen, index - found if found >= 0 else 0)
-            seen += 8
+            value = index - found if found >= 0 else 0
+            seen, all_seen = _append(seen, value), all_seen | value
             if found < 0:
-                store_i64(unseen, name - newest)
-                unseen, newest = unseen + 8, newest if newest != 0 else name
+                value = name - newest
+                unseen, all_unseen, newest = _append(unseen, value), all_unseen | value, newest if newest != 0 else name
             if kind == RENAMES:
                 newest = load_i64(record + rename)
                 slot = _slot_of(work, newest, identity_bits)
         store_u32(slot, index + 1)
     store_i64(work + NEWEST, newest)
-    _write_names(work, column + DEFAULT * 8, made, seen, unseen, others)
+    defaults = column + DEFAULT * 8
+    _write_names(work, defaults, 0, made, all_made, SIGNED)
+    _write_names(work, defaults, 1, seen, all_seen, UNSIGNED)
+    _write_names(work, defaults, 2, unseen, all_unseen, SIGNED)
+    _write_names(work, defaults, 3, others, all_others, SIGNED)
 
 
 @cached_leaf
-def _write_names(work, default, made, seen, unseen, others):
-    values = work + VALUES
-    write_stream(work, values, (made - values) >> 3, SIGNED, -1, NO_HEAD, 0, load_i64(default))
-    values += STREAM_BYTES
-    write_stream(work, values, (seen - values) >> 3, UNSIGNED, -1, NO_HEAD, 0, load_i64(default + 8))
-    values += STREAM_BYTES
-    write_stream(work, values, (unseen - values) >> 3, SIGNED, -1, NO_HEAD, 0, load_i64(default + 16))
-    values += STREAM_BYTES
-    write_stream(work, values, (others - values) >> 3, SIGNED, -1, NO_HEAD, 0, load_i64(default + 24))
+def _append(place, value):
+    """The place behind it."""
+    store_i64(place, value)
+    return place + 8
+
+
+@cached_leaf
+def _write_names(work, defaults, stream, end, seen, kind):
+    """One of the four streams, which ends there; `seen` is what write_stream wants."""
+    values = work + VALUES + stream * STREAM_BYTES
+    write_stream(work, values, (end - values) >> 3, seen, kind, -1, NO_HEAD, 0, load_i64(defaults + stream * 8))
 
 
 @cached_leaf

@@ -8,9 +8,7 @@ from gateway.core.kernel import cached, cached_leaf
 from gateway.core.memory import load_i64, load_u8, load_u16, multiply_wrapping, shift_right, store_i64, store_u8
 from gateway.link.compression.column_codes import CODE_BITS_MAX, DECODE, ESCAPE, FIXED, POWERS
 from gateway.link.compression.column_plan import BITS, SYMBOLS, UNIT
-from gateway.link.compression.column_streams import HEAD_BITS_MAX, low_bits
-
-SYMBOLS_AT_ONCE = 7  # of at most eight bits: as many as a load at any bit holds
+from gateway.link.compression.column_streams import HEAD_BITS_MAX, SYMBOLS_AT_ONCE, low_bits
 
 
 @cached_leaf

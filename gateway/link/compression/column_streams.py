@@ -25,9 +25,10 @@ SMALLEST = -(1 << 63)
 COST_MAX = 1 << 40
 SIGNED, UNSIGNED = 1, 0  # of a stream's integers, before they are coded
 NO_HEAD, HEAD = 0, 1
-UNSCALED, SCALED = 0, 1
 FLOOR_MAX = 63
 HEAD_BITS_MAX = 63  # in six bits: 63 stands for all 64
+PUT_BITS = 56  # that `put` takes at once
+SYMBOLS_AT_ONCE = 7  # of at most eight bits each
 DESCRIBED_BITS = 10  # of a code that is not the default
 DEFAULT_EXTRA_MAX = 3  # code bits for each value: with no more the default is taken without a look at the others,
 STREAM_EXTRA_MAX = 160  # and with no more than so many in all: in a long stream another code pays
@@ -35,7 +36,7 @@ STREAM_EXTRA_MAX = 160  # and with no more than so many in all: in a long stream
 
 @cached_leaf
 def put(pending, count, cursor, value, bits):
-    """Appends `bits` (at most 56) of `value`, which has no others; returns (pending, count, cursor)."""
+    """Appends `bits` (at most PUT_BITS) of `value`, which has no others; returns (pending, count, cursor)."""
     pending |= value << count
     count += bits
     store_i64(cursor, pending)
@@ -76,22 +77,11 @@ def magnitude_of(value):
 
 
 @cached
-def survey(values, count):
-    """(all bits of the magnitudes, whether one is negative)."""
-    bits, negative = 0, 0
-    for index in range(count):
-        value = load_i64(values + index * 8)
-        bits |= magnitude_of(value)
-        negative |= value
-    return bits, shift_right(negative, 63)
-
-
-@cached
-def scale_of(work, values, count, bits):
-    """The powers of two and five that divide every value, each at most 15: two | five << 4. `bits` is survey's."""
-    if bits == 0:
+def scale_of(work, values, count, seen):
+    """The powers of two and five that divide every value, each at most 15: two | five << 4. `seen`: all their bits."""
+    if seen == 0:
         return 0
-    two, five = min(trailing_zeros(bits), 15), 15
+    two, five = min(trailing_zeros(seen), 15), 15
     for index in range(count):
         value = magnitude_of(load_i64(values + index * 8))
         while five > 0 and not is_not_above(
@@ -163,25 +153,28 @@ def choose(work, values, count, longest, total):
             length = load_i64(pairs + index * 16)
             symbol = min(max(length - place, 0), ESCAPE)
             cost += load_i64(pairs + index * 16 + 8) * (load_u8(costs + symbol) + max(place, length - 1))
+            if cost >= best:
+                break
         if cost < best:
             best, code, floor = cost, other, place
     return best, code, floor
 
 
 @cached
-def write_stream(work, values, count, kind, scale, with_head, head, default):
-    """One stream. `scale` is -1 for a column without, else two | five << 4, and the values are divided already."""
+def write_stream(work, values, count, seen, kind, scale, with_head, head, default):
+    """One stream. `seen`: all bits of all values together, as they were before they were divided. `scale` is -1 for a
+    column without, else two | five << 4, and the values are divided already.
+    """
     pending, filled, cursor = load_i64(work + BITS), load_i64(work + BITS + 8), load_i64(work + BITS + 16)
-    bits, negative = survey(values, count)
-    if bits == 0 and head == 0:
+    if seen == 0 and head == 0:
         pending, filled, cursor = put(pending, filled, cursor, 0, 1)
     else:
-        signed = negative & kind
+        signed = shift_right(seen, 63) & kind
         known, code, floor = signed == default & 1, default >> 1 & 7, default >> 4
         cost, longest, total = measure(work, values, count, signed, code, floor)
         if code == FIXED and longest > floor or not known:
             cost, known = COST_MAX, False
-        if bits == 0:
+        if seen == 0:
             known, code, floor = False, FIXED, 0
         elif cost > total + min(count * DEFAULT_EXTRA_MAX, STREAM_EXTRA_MAX) + DESCRIBED_BITS:
             other, other_code, other_floor = choose(work, values, count, longest, total)
@@ -194,10 +187,13 @@ def write_stream(work, values, count, kind, scale, with_head, head, default):
         if with_head != 0:
             pending, filled, cursor = _put_head(head, pending, filled, cursor)
         if code != FIXED:
-            pending, filled, cursor = _put_values(work, values, count, code, floor, pending, filled, cursor)
-        elif floor != 0:
-            for index in range(count):
-                pending, filled, cursor = put_long(pending, filled, cursor, load_i64(values + index * 8), floor)
+            pending, filled, cursor = _put_symbols(work, values, count, code, floor, pending, filled, cursor)
+        if max(longest, floor) > PUT_BITS or code != FIXED and longest - floor >= ESCAPE:
+            pending, filled, cursor = _put_long_values(values, count, code, floor, pending, filled, cursor)
+        elif code == FIXED and floor != 0:
+            pending, filled, cursor = _put_fixed(values, count, floor, pending, filled, cursor)
+        elif floor != 0 or longest > 1:
+            pending, filled, cursor = _put_values(values, count, floor, pending, filled, cursor)
     store_i64(work + BITS, pending)
     store_i64(work + BITS + 8, filled)
     store_i64(work + BITS + 16, cursor)
@@ -213,17 +209,52 @@ def _put_head(head, pending, filled, cursor):
 
 
 @cached_leaf
-def _put_values(work, values, count, code, floor, pending, filled, cursor):
-    """All symbols, then all raw bits."""
-    table = work + ENCODE + code * 32
+def _put_symbols(work, values, count, code, floor, pending, filled, cursor):
+    """All symbols, so many together as a word holds."""
+    table, index = work + ENCODE + code * 32, 0
+    while index < count:
+        word, bits = 0, 0
+        for place in range(index, min(index + SYMBOLS_AT_ONCE, count)):
+            symbol = min(max(length_of(load_i64(values + place * 8)) - floor, 0), ESCAPE)
+            entry = load_u16(table + symbol * 2)
+            word |= (entry & 255) << bits
+            bits += entry >> 8
+        pending, filled, cursor = put(pending, filled, cursor, word, bits)
+        index += SYMBOLS_AT_ONCE
+    return pending, filled, cursor
+
+
+@cached_leaf
+def _put_fixed(values, count, floor, pending, filled, cursor):
+    """All values with as many bits each, at most PUT_BITS, so many together as a word holds."""
+    at_once, index = quotient_u32(PUT_BITS, floor), 0
+    while index < count:
+        word, bits = 0, 0
+        for place in range(index, min(index + at_once, count)):
+            word |= load_i64(values + place * 8) << bits
+            bits += floor
+        pending, filled, cursor = put(pending, filled, cursor, word, bits)
+        index += at_once
+    return pending, filled, cursor
+
+
+@cached_leaf
+def _put_values(values, count, floor, pending, filled, cursor):
+    """All raw bits, where no value is an escape or longer than PUT_BITS: as many as the floor, or all but the first."""
     for index in range(count):
-        symbol = min(max(length_of(load_i64(values + index * 8)) - floor, 0), ESCAPE)
-        entry = load_u16(table + symbol * 2)
-        pending, filled, cursor = put(pending, filled, cursor, entry & 255, entry >> 8)
+        value = load_i64(values + index * 8)
+        bits = max(length_of(value) - 1, floor)
+        pending, filled, cursor = put(pending, filled, cursor, low_bits(value, bits), bits)
+    return pending, filled, cursor
+
+
+@cached_leaf
+def _put_long_values(values, count, code, floor, pending, filled, cursor):
+    """The same of any values."""
     for index in range(count):
         value = load_i64(values + index * 8)
         raw = max(length_of(value) - 1, 0)
-        if raw < floor:
+        if code == FIXED or raw < floor:
             pending, filled, cursor = put_long(pending, filled, cursor, value, floor)
             continue
         if raw + 1 - floor >= ESCAPE:
