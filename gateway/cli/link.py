@@ -65,8 +65,14 @@ def show_status(configuration: Configuration, as_json: bool) -> int:
         if document["keys"]["problem"]:
             print(f"keys       {document['keys']['problem']}")
         for name, peer in document["peers"].items():
-            print(f"{name:<10} {peer['state']}{', suspected' if peer['suspected'] else ''}{_mirrored(peer)}")
+            print(f"{name:<10} {peer['state']}{', suspected' if peer['suspected'] else ''}{_far(peer)}{_mirrored(peer)}")
     return EXIT_DONE if document["running"] and up else EXIT_CHECK_FAILED
+
+
+def _far(peer: dict[str, Any]) -> str:
+    """How far away it is."""
+    far_us = peer.get("round_trip_us")  # not in a file of an older build
+    return f", round trip {far_us / 1000:.2f} ms" if far_us else ""
 
 
 def _mirrored(peer: dict[str, Any]) -> str:

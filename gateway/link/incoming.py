@@ -50,6 +50,8 @@ class Incoming:
             self._marks = self._marks_seen()
         elif isinstance(event, Restarted) or (isinstance(event, Up) and not event.resumed):
             self._needs_mark = True
+        if isinstance(event, Restarted):
+            self.confirmation.restart()
         for item in self.reader.on_event(event, now_ns):
             self._take(item, now_ns)
         if isinstance(event, Delivered) and event.channel == CHANNELS[EXECUTIONS]:

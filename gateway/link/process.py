@@ -20,7 +20,8 @@ from gateway.config import Configuration
 from gateway.instance import Instance
 from gateway.link import descriptors
 from gateway.link.composition import Composition
-from gateway.link.peers.event import Alarm, Delivered, Down, Event, Restarted, Suspect, Trusted, Up
+from gateway.link.frames.wire import BULK
+from gateway.link.peers.event import Alarm, Delivered, Down, Event, Fenced, Joined, Restarted, Suspect, Trusted, Up
 from gateway.link.status import Status
 from gateway.link.warming import warm
 from gateway.native import ffi, lib
@@ -96,7 +97,9 @@ class LinkStage:
     def _on_event(self, node: int, event: Event, now_ns: int) -> None:
         parts = self.parts
         if isinstance(event, Up):
-            self._on_up(node, event, now_ns)
+            self._on_up(node, now_ns)
+        elif isinstance(event, Joined) and event.connection == BULK:
+            self._on_bulk(node, now_ns)
         if node in parts.server.subscribers:
             parts.server.on_event(node, event, now_ns)
         if node in parts.incoming:
@@ -106,20 +109,36 @@ class LinkStage:
                 parts.peers[node].consumed(event.channel, len(event.message.body))
         elif isinstance(event, Alarm):
             self._alarm(node, event.reason, event.detail)
+        elif isinstance(event, Fenced):
+            self._alarm(
+                node, "FENCED", f"it has seen fence {event.fence}, above ours; what we say waits until ours is raised"
+            )
         elif isinstance(event, Up | Down | Suspect | Trusted | Restarted):
             self._tell(node, event)
 
-    def _on_up(self, node: int, event: Up, now_ns: int) -> None:
+    def _on_up(self, node: int, now_ns: int) -> None:
         """A session stands: its peer may ask for streams, if its address may."""
-        parts = self.parts
         self.status.sessions += 1
-        address = parts.transport.address_of(node)
-        refused = parts.access.admit_peer(node, address, now_ns)
-        if refused is not None:
+        address = self.parts.transport.address_of(node)
+        if self._may_stand(node, address, now_ns):
+            self.parts.server.attach(self.parts.peers[node], node, address)
+
+    def _on_bulk(self, node: int, now_ns: int) -> None:
+        """The second connection shook hands by itself: where it comes from counts as much, if it is another place."""
+        address = self.parts.transport.address_of(node, BULK)
+        if address and address != self.parts.transport.address_of(node):
+            self._may_stand(node, address, now_ns)
+
+    def _may_stand(self, node: int, address: str, now_ns: int) -> bool:
+        """Whether this peer may come from there; else its session ends. A connection that is gone has no address."""
+        peer = self.parts.peers[node]
+        refused = self.parts.access.admit_peer(node, address, now_ns) if address else "closed"
+        if refused is None:
+            return True
+        if address:
             self._alarm(node, str(refused), f"its address is {address}")
-            parts.peers[node].close(str(refused), now_ns)
-            return
-        parts.server.attach(parts.peers[node], node, address)
+        peer.close(str(refused), now_ns)
+        return False
 
     def _tell(self, node: int, event: Event) -> None:
         """What people should know of, and the lines of the log."""

@@ -4,8 +4,9 @@
     receiver    MARK ─► how far books are known to be true ─► region link, `time_confirmed_ns` ─► QuoteCache, any process
 
 A market that is quiet says nothing, and neither does a line that is clogged; a MARK tells them apart: it says which record
-the source had published last. Once core has applied that record, its books are the source's as of when the MARK left.
-Hard rule: a quote is stale unless it is known to be true within the bound; what is not known is stale.
+the source had published last. Once core has applied that record, its books are the source's as of when the MARK left: a
+round trip before it came, and as much earlier as it was slower than the quickest of late. How far both clocks differ plays
+no part. Hard rule: a quote is stale unless it is known to be true within the bound; what is not known is stale.
 """
 
 from collections import deque
@@ -13,14 +14,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gateway import layout
+from gateway import layout, limits
 from gateway.instance import Instance
 from gateway.link.streams.records import is_live
 
 QUOTE = layout.dtype("link_quote")
 MARK = 0xFFFF_FFFF  # in the place of an instrument: no quote, but how far the source has come
 EVERY_NS = 50_000_000  # between two lots of quotes
+NEVER_NS = limits.LINK_NEVER_NS
 MARKS_MAX = 1024
+QUICKEST_NS = 60_000_000_000  # the quickest way of a MARK counts for one to two of these: clocks drift apart
 LIVE = layout.value("BOOK_VALID")
 DOUBTFUL = layout.value("BOOK_STALE") | layout.value("BOOK_FAULT") | layout.value("BOOK_SNAPSHOT")
 TOP = ("bid_price", "bid_quantity", "ask_price", "ask_quantity", "last_price", "time_ns")
@@ -81,12 +84,24 @@ class Confirmation:
     def __init__(self) -> None:
         self._marks: deque[tuple[int, int]] = deque(maxlen=MARKS_MAX)  # position, when it left by our clock
         self.time_ns = 0
+        self._quickest = self._quickest_before = NEVER_NS  # way of a MARK by both clocks: of this minute, of the one before
+        self._since_ns = 0
 
     def on_quotes(self, rows: np.ndarray, now_ns: int, round_trip_ns: int) -> None:
-        """Quotes that arrived: their MARK left a round trip ago at most."""
-        marks = rows["sequence"][rows["instrument"] == MARK]
-        if len(marks):
-            self._marks.append((int(marks.max()), now_ns - round_trip_ns))
+        """Quotes that arrived. A MARK left a round trip ago at most, if it was as quick as the quickest; else earlier."""
+        marks = rows[rows["instrument"] == MARK]
+        if not len(marks):
+            return
+        mark = marks[np.argmax(marks["sequence"])]
+        way_ns = now_ns - int(mark["time_ns"])
+        late_ns = way_ns - self._quickest_of(way_ns, now_ns)
+        self._marks.append((int(mark["sequence"]), now_ns - round_trip_ns - late_ns))
+
+    def _quickest_of(self, way_ns: int, now_ns: int) -> int:
+        if not 0 <= now_ns - self._since_ns < QUICKEST_NS:
+            self._quickest, self._quickest_before, self._since_ns = NEVER_NS, self._quickest, now_ns
+        self._quickest = min(self._quickest, way_ns)
+        return min(self._quickest, self._quickest_before)
 
     def follow(self, applied: int) -> int:
         """`applied`: the source's last record that core has taken. Returns the time until which its books are true."""
@@ -98,6 +113,11 @@ class Confirmation:
         """The source began anew, or records were lost."""
         self._marks.clear()
         self.time_ns = 0
+
+    def restart(self) -> None:
+        """The source has another clock."""
+        self.forget()
+        self._quickest = self._quickest_before = NEVER_NS
 
 
 class QuoteCache:

@@ -17,6 +17,14 @@ from gateway.link.frames.wire import Refusal
 
 SHOW_NS = 20_000_000
 FILE_NS = 500_000_000
+SHOWN = {  # field of the region ← counter of the peer
+    "frames_sent": "frames_out",
+    "frames_received": "frames_in",
+    "retransmissions": "retransmitted",
+    "crc_failures": "crc_failures",
+    "rekeys": "rekeys",
+    "conflated": "conflated",
+}
 PHASES = {"up": "LINK_CONNECTED", "opening": "LINK_CONNECTING", "idle": "LINK_WAITING"}
 
 
@@ -64,10 +72,10 @@ class Status:
             self.alarms,
         )
         counters = peer.counters
-        for name in ("frames_sent", "frames_received", "retransmissions", "crc_failures", "rekeys", "conflated"):
-            state[name] = counters.get(name, 0)
+        for name, counter in SHOWN.items():
+            state[name] = counters[counter]
         state["bytes_received"], state["bytes_sent"] = parts.transport.transferred()
-        state["round_trip_ns"] = getattr(peer, "round_trip_ns", 0) or 0
+        state["round_trip_ns"] = parts.transport.round_trip_ns(node)
         state["subscribers"] = sum(len(one.grants) for one in parts.server.subscribers.values())
         state["denials"] = parts.server.counters["denied"]
         for refusal in Refusal:
@@ -110,6 +118,7 @@ class Status:
     def _peer(self, node: int) -> dict[str, Any]:
         parts, peer = self._parts, self._parts.peers[node]
         said: dict[str, Any] = {"node": node, "state": peer.state, "suspected": peer.suspected}
+        said["round_trip_us"] = parts.transport.round_trip_ns(node) / 1000
         said["counters"] = dict(peer.counters)
         incoming = parts.incoming.get(node)
         if incoming is not None:

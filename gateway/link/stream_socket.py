@@ -18,7 +18,7 @@ from gateway import limits
 BULK_QUEUE_NS = 25_000_000  # that bulk may add to the way of control
 BULK_FLOOR_BYTES = 32 << 10  # on the way at least, however slow the line looks: two frames
 LOOK_NS = 5_000_000  # between two looks at what the kernel knows of the line
-TCP_INFO_BYTES, MIN_RTT_AT, DELIVERY_RATE_AT = 232, 148, 160  # struct tcp_info, linux/tcp.h
+TCP_INFO_BYTES, RTT_AT, MIN_RTT_AT, DELIVERY_RATE_AT = 232, 68, 148, 160  # struct tcp_info, linux/tcp.h
 SECOND_NS, MICROSECOND_NS = 1_000_000_000, 1_000
 PASSING = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR)
 
@@ -91,10 +91,23 @@ class StreamSocket:
         """Bytes that the other side's kernel has not confirmed."""
         return int(struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, b"\0\0\0\0"))[0])
 
+    @property
+    def round_trip_ns(self) -> int:
+        """The round trip as the kernel measures and smooths it; 0: not yet."""
+        told = self._told()
+        return struct.unpack_from("I", told, RTT_AT)[0] * MICROSECOND_NS if len(told) >= RTT_AT + 4 else 0
+
+    def _told(self) -> bytes:
+        """What the kernel knows of the line; nothing where it is gone."""
+        try:
+            return self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+        except OSError:
+            return b""
+
     def _look(self, now_ns: int) -> None:
         """What the line carried lately, in its shortest round trip and our share of queue."""
         self._looked_ns = now_ns
-        told = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+        told = self._told()
         if len(told) < DELIVERY_RATE_AT + 8:
             return
         round_trip_ns = struct.unpack_from("I", told, MIN_RTT_AT)[0] * MICROSECOND_NS

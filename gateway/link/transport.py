@@ -123,9 +123,14 @@ class Transport:
         stream = self._streams.get((node, connection))
         return stream is not None and not stream.connecting
 
-    def address_of(self, node: int) -> str:
-        """Where this peer's control connection comes from, or goes to; '' without one."""
+    def round_trip_ns(self, node: int) -> int:
+        """Of this peer's control connection, as the kernel measures it; 0 without one."""
         stream = self._streams.get((node, CONNECTIONS[0]))
+        return 0 if stream is None or stream.connecting else stream.round_trip_ns
+
+    def address_of(self, node: int, connection: int = CONNECTIONS[0]) -> str:
+        """Where this connection of a peer comes from, or goes to; '' without one."""
+        stream = self._streams.get((node, connection))
         try:
             return "" if stream is None else str(stream.socket.getpeername()[0])
         except OSError:

@@ -148,6 +148,7 @@ def test_books_and_executions_of_paris_stand_in_frankfurt_at_every_checkpoint(to
     account(both, fills=fills)
     state = both.frankfurt.instance.regions["link"].view("link_state")[0]
     assert int(state["phase"]) == layout.value("LINK_CONNECTED") and int(state["time_confirmed_ns"]) > 0
+    assert all(int(state[name]) > 0 for name in ("frames_sent", "frames_received", "round_trip_ns", "bytes_received"))
 
 
 def under_faults(both, every):

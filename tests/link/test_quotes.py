@@ -39,9 +39,9 @@ def events(*rows):
     return batch
 
 
-def marks(*sequences):
+def marks(*sequences, time_ns=NOW_NS):
     rows = np.zeros(len(sequences), records.QUOTE)
-    rows["instrument"], rows["sequence"] = MARK, sequences
+    rows["instrument"], rows["sequence"], rows["time_ns"] = MARK, sequences, time_ns
     return rows
 
 
@@ -93,9 +93,43 @@ def test_records_of_a_scan_move_no_mark(instance):
 def test_books_are_confirmed_when_core_has_applied_the_marks_record_and_not_before():
     confirmation = Confirmation()
     confirmation.on_quotes(marks(5), NOW_NS, 2 * MILLISECOND_NS)
-    confirmation.on_quotes(marks(9), NOW_NS + 10, 2 * MILLISECOND_NS)
+    confirmation.on_quotes(marks(9, time_ns=NOW_NS + 10), NOW_NS + 10, 2 * MILLISECOND_NS)
     assert confirmation.follow(4) == 0
     assert confirmation.follow(8) == NOW_NS - 2 * MILLISECOND_NS
     assert confirmation.follow(9) == NOW_NS + 10 - 2 * MILLISECOND_NS
     confirmation.forget()
     assert confirmation.follow(9) == 0
+
+
+@pytest.mark.parametrize("clock_ns", [0, 20_000_000_000, -20_000_000_000])
+def test_a_mark_that_was_held_up_on_its_way_makes_no_quote_younger_than_it_is(clock_ns):
+    """`clock_ns`: how far the source's clock is off, which must not count."""
+    confirmation, trip_ns = Confirmation(), 2 * MILLISECOND_NS
+
+    def comes(sequence, left_ns, way_ns):
+        rows = marks(sequence, time_ns=left_ns + clock_ns)
+        confirmation.on_quotes(rows, left_ns + way_ns, trip_ns)
+        return left_ns - confirmation.follow(sequence)
+
+    assert 0 <= comes(1, NOW_NS, MILLISECOND_NS) <= trip_ns
+    held = NOW_NS + 50 * MILLISECOND_NS
+    assert 0 <= comes(2, held, 3_000 * MILLISECOND_NS) <= trip_ns, "known true until it left, not until it came"
+    assert 0 <= comes(3, held + 4_000 * MILLISECOND_NS, MILLISECOND_NS) <= trip_ns
+
+
+def test_clocks_that_drift_apart_do_not_age_quotes_for_ever():
+    confirmation = Confirmation()
+    for minute in range(180):
+        now_ns = NOW_NS + minute * 60 * 1000 * MILLISECOND_NS
+        drift_ns = minute * 600_000  # ten in a million
+        confirmation.on_quotes(marks(minute + 1, time_ns=now_ns - drift_ns), now_ns, 0)
+        assert now_ns - confirmation.follow(minute + 1) <= 2 * MILLISECOND_NS
+
+
+def test_another_life_of_the_source_has_another_clock():
+    confirmation = Confirmation()
+    confirmation.on_quotes(marks(1), NOW_NS, 0)
+    later_ns = NOW_NS + 1_000 * MILLISECOND_NS
+    confirmation.restart()
+    confirmation.on_quotes(marks(1, time_ns=later_ns - 5_000 * MILLISECOND_NS), later_ns, 0)
+    assert confirmation.follow(1) == later_ns
