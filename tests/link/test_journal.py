@@ -165,7 +165,7 @@ def test_a_crash_between_two_files_does_not_break_the_chain(tmp_path: Path) -> N
     assert journal_file.check(journal_file.files_of(tmp_path / "access.jsonl"))[:3] == (10, 0, "")
 
 
-@pytest.mark.parametrize("tamper", ["change", "remove", "swap", "add", "head"])
+@pytest.mark.parametrize("tamper", ["change", "remove", "swap", "add", "bare", "head"])
 def test_a_line_that_is_changed_added_or_taken_out_is_found(tmp_path: Path, tamper: str) -> None:
     written(tmp_path, 9)
     path = tmp_path / "access.jsonl"
@@ -178,6 +178,8 @@ def test_a_line_that_is_changed_added_or_taken_out_is_found(tmp_path: Path, tamp
         lines[4], lines[5] = lines[5], lines[4]
     elif tamper == "add":
         lines.insert(4, lines[3])
+    elif tamper == "bare":  # no chain, and no line that a crash has cut either
+        lines.insert(4, lines[3].partition(b', "chain"')[0] + b"}\n")
     else:
         del lines[0]
     path.write_bytes(b"".join(lines))

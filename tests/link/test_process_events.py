@@ -1,4 +1,4 @@
-"""What the process does about what a peer tells: who may stand after the handshake, on either connection; what people hear."""
+"""What the process does about what a peer tells: who may stand after the handshake, on either connection, what is said."""
 
 import io
 from types import SimpleNamespace

@@ -8,6 +8,7 @@ Hard rule: a line that the disk took in part is ended, counted as not written, a
 """
 
 import errno
+import json
 import os
 from itertools import count
 from pathlib import Path
@@ -112,9 +113,17 @@ class Checked(NamedTuple):
     """What an examination of files found."""
 
     lines: int
-    torn: int  # that a crash cut short: outside the chain
-    broken_at: str  # "file:line" of the first line whose chain is wrong; '' when all hold
+    torn: int  # that a crash cut short: outside the chain, and no JSON
+    broken_at: str  # "file:line" of the first line whose chain is wrong or missing; '' when all hold
     chain: str
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line without a chain is one all the same: whoever put it there is no crash, which leaves a beginning."""
+    try:
+        return bool(line.strip()) and json.loads(line) is not None
+    except (ValueError, RecursionError):
+        return False
 
 
 def check(paths: list[Path], begin: str = CHAIN_BEGIN) -> Checked:
@@ -126,10 +135,10 @@ def check(paths: list[Path], begin: str = CHAIN_BEGIN) -> Checked:
             with path.open("rb") as file:
                 for number, line in enumerate(file, 1):
                     found = chain_of(line)
-                    if found is None:
+                    if found is None and not _is_whole(line):
                         torn += 1
                         continue
-                    if next_chain(chain, found[0]) != found[1]:
+                    if found is None or next_chain(chain, found[0]) != found[1]:
                         return Checked(lines, torn, f"{path}:{number}", chain)
                     lines, chain = lines + 1, found[1]
         except OSError as problem:
