@@ -127,8 +127,13 @@ def test_without_control_io_sets_the_latch_and_it_outlives_the_run_until_somebod
         time.sleep(0.02)
     assert running.latch == LATCH_CONTROL
     running.peer.transmit([feed.packet(feed.add(9, "B", 1, 999_900))])
+    sent = running.orders()
+    while not sent and time.monotonic() < deadline:
+        time.sleep(0.02)
+        sent = running.orders()
     time.sleep(0.3)
-    assert {order["message"] for order in running.orders()} == {"Cancel Order"}, "core cancels what is open, no more"
+    sent += running.orders()
+    assert {order["message"] for order in sent} == {"Cancel Order"}, "core cancels what is open, no more"
     running.peer.close()
     command = [sys.executable, "-m", "gateway.cli.main"]
     refused = subprocess.run([*command, "run", str(running.path)], capture_output=True, text=True, timeout=60)
@@ -157,8 +162,10 @@ def test_a_signal_to_io_latches_and_nothing_starts_until_a_human_clears_it(appli
     running.wait_for(lambda: kill_file.reason(running.folder / "state"), 5)
     running.send([feed.packet(feed.add(9, "B", 1, 999_900))])
     wait_messages(running, 5)
+    sent = running.wait_for(running.orders, 10)
     time.sleep(0.2)
-    assert {order["message"] for order in running.orders()} == {"Cancel Order"}, "control cancels what is open, no more"
+    sent += running.orders()
+    assert {order["message"] for order in sent} == {"Cancel Order"}, "control cancels what is open, no more"
     ended = running.stop()
     assert ended["exit_code"] == 1 and ended["kill_latch"] == "SIGNAL" and ended["rejects"]["kill"] == 1
     command = [sys.executable, "-m", "gateway.cli.main", "run", str(running.path)]
