@@ -133,7 +133,6 @@ LINK_BULK_BYTES_FIRST = 256 << 10  # of bulk on the way, before anything is know
 LINK_BULK_BYTES_MAX = 16 << 20
 LINK_EXECUTIONS_PER_TURN = 256
 LINK_RECORDS_PER_TURN = 4096
-LINK_QUOTES_PER_TURN = 512
 assert 2 * LINK_HEARTBEAT_NS <= LINK_SUSPECT_NS
 
 # Regional link: peers and channels
@@ -277,7 +276,6 @@ LINK_SCAN_DOUBLINGS_MAX = 8
 LINK_PUMP_ENTRIES = 256  # retained entries that one channel of a subscriber is offered in one turn
 LINK_SCAN_ANSWER_NS = 5_000_000_000  # a scan that was asked for and has not begun is asked for again
 LINK_EXECUTIONS_RETAINED_BYTES = 64 << 20
-LINK_REQUESTS_WAITING_MAX = 64  # of one subscriber without an answer
 LINK_ANSWERS_WAITING_MAX = 256  # for room in the channel of answers; more end the streams
 LINK_REQUEST_ANSWER_NS = 5_000_000_000
 LINK_RENEW_BEFORE_NS = 30_000_000_000  # a grant is renewed so long before it ends, or at half its life
@@ -286,6 +284,5 @@ LINK_REGRANT_NS = 5_000_000_000  # in a new session a grant of the one before la
 LINK_ASK_FIRST_NS = 100_000_000  # before a stream that failed is asked for again; doubled each time
 LINK_ASK_DOUBLINGS_MAX = 8
 LINK_EFFECTS_HELD_MAX = 1 << 20  # side effects of an early state that wait for the end mark
-LINK_CLIENT_QUEUE_BYTES = 64 << 20  # of rows that an application has not taken
 assert LINK_BATCH_RECORDS <= LINK_BATCH_RECORDS_MAX
 assert 120 * LINK_BATCH_RECORDS_MAX <= CODEC_RAW_BYTES_MAX

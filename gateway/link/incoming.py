@@ -14,13 +14,13 @@ from typing import Any
 from gateway.instance import Instance
 from gateway.link.execution_log import RemoteExecutions
 from gateway.link.mirror import Mirror
-from gateway.link.peers.event import Delivered, Down, Event, Restarted, Up
+from gateway.link.peers.event import Down, Event, Restarted, Up
 from gateway.link.peers.peer import Peer
 from gateway.link.quotes import Confirmation
 from gateway.link.streams.join import Phase
 from gateway.link.streams.stream_asking import Tokens
 from gateway.link.streams.stream_reader import Item, StreamReader
-from gateway.link.streams.stream_request import CHANNELS, EXECUTIONS, MARKET_DATA, QUOTES, SNAPSHOTS
+from gateway.link.streams.stream_request import EXECUTIONS, MARKET_DATA, QUOTES, SNAPSHOTS
 
 
 class Incoming:
@@ -54,8 +54,6 @@ class Incoming:
             self.confirmation.restart()
         for item in self.reader.on_event(event, now_ns):
             self._take(item, now_ns)
-        if isinstance(event, Delivered) and event.channel == CHANNELS[EXECUTIONS]:
-            self.peer.consumed(event.channel, len(event.message.body))
 
     def turn(self, now_ns: int) -> int:
         """Time goes on: requests, what waits for core's ring, what is known of the books."""

@@ -42,7 +42,7 @@ def gateways():
 def read(client, book, until):
     """Applies what comes until it is enough."""
     end = time.monotonic() + SECONDS
-    for item in client.batches(1.0):
+    for item in client.batches(5.0):
         book.apply(item.rows)
         if until():
             return

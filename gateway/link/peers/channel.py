@@ -50,7 +50,7 @@ class ChannelSettings:
 MIB = 1 << 20
 CHANNELS = (
     ChannelSettings(0, "control", Connection.CONTROL, ChannelPolicy.ORDERED, 0, 2 * MIB, 4096),
-    ChannelSettings(1, "executions", Connection.CONTROL, ChannelPolicy.ORDERED, 60, 8 * MIB, 16384),
+    ChannelSettings(1, "executions", Connection.CONTROL, ChannelPolicy.ORDERED, 60, 8 * MIB, 16384, True),
     ChannelSettings(2, "market_data", Connection.BULK, ChannelPolicy.ORDERED, 60, 16 * MIB, 16384, True),
     ChannelSettings(3, "snapshots", Connection.BULK, ChannelPolicy.BULK, 25, 8 * MIB, 4096, True),
     ChannelSettings(4, "quotes", Connection.BULK, ChannelPolicy.LATEST, 15, 4 * MIB, 16384, True),

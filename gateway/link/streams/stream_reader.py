@@ -181,8 +181,11 @@ class StreamReader:
         if stream == EXECUTIONS and self.executions is not None:
             rows = self.executions.on_delivered(message)
             self._retry(stream, self.executions.failed, now_ns)
-            source = self.executions.source or NOBODY
-            return [Item(stream, rows, (), self._era, source)] if len(rows) else []
+            source, size_bytes = self.executions.source or NOBODY, len(message.body)
+            if len(rows):
+                return [Item(stream, rows, ((channel, size_bytes),), self._era, source)]
+            self.peer.consumed(channel, size_bytes)
+            return []
         if stream == QUOTES:
             return self._quotes(channel, message)
         subscription = self._subscription_of(stream)

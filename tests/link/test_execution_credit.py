@@ -1,0 +1,92 @@
+"""Executions that an application does not take wait at their source: what stands here is bounded, and control goes on."""
+
+import numpy as np
+
+from gateway import limits
+from gateway.link.peers import channel
+from gateway.link.peers.event import Delivered
+from gateway.link.streams import records, stream_request
+from gateway.link.streams.stream_reader import StreamReader
+from gateway.link.streams.stream_request import EXECUTIONS, Begin
+from tests.link.pair import MILLISECOND, Pair
+
+ROWS = 100
+SOURCE = (1, bytes(16))
+CAPACITY = channel.CHANNELS[channel.EXECUTIONS].capacity_bytes
+
+
+def rows_from(first):
+    rows = np.zeros(ROWS, records.EXECUTION)
+    rows["sequence"] = np.arange(first, first + ROWS)
+    return rows
+
+
+class Application:
+    """Reads what the peer tells at once, and takes items only when it is told to."""
+
+    def __init__(self, pair):
+        self.pair, self.peer = pair, pair.peers[1]
+        self.reader = StreamReader(self.peer, lambda *words: bytes(180))
+        self.reader.want(EXECUTIONS)
+        self.items, self.controls = [], 0
+
+    def look(self):
+        for event in self.peer.events():
+            self.items += self.reader.on_event(event, self.pair.now_ns)
+            self.controls += isinstance(event, Delivered) and event.channel == channel.CONTROL
+
+    @property
+    def held_bytes(self):
+        return sum(item.rows.nbytes for item in self.items)
+
+
+def run(pair, application):
+    """Everything moves until it rests; the application looks all the time."""
+    for _ in range(40):
+        pair.step()
+        application.look()
+        pair.now_ns += MILLISECOND
+        for peer in pair.peers:
+            peer.tick(pair.now_ns)
+
+
+def test_an_application_that_takes_no_executions_holds_one_window_of_them_and_loses_none():
+    pair = Pair().up()
+    pair.reads[1] = False
+    application = Application(pair)
+    mark = stream_request.encode(Begin(1, 1, *SOURCE, 1, False))
+    pair.send(0, channel.EXECUTIONS, mark)
+    next_sequence, quiet = 1, 0
+    while quiet < 3:
+        sent = 0
+        while pair.send(0, channel.EXECUTIONS, rows_from(next_sequence).tobytes(), schema=records.SCHEMA_EXECUTIONS):
+            next_sequence, sent = next_sequence + ROWS, sent + 1
+        run(pair, application)
+        quiet = 0 if sent else quiet + 1
+        assert application.held_bytes <= CAPACITY, "the source was told to wait"
+    assert application.held_bytes > CAPACITY // 2
+    pair.send(0, channel.CONTROL, b"stop")
+    run(pair, application)
+    assert application.controls == 1
+    had = []
+    for _ in range(40):
+        for item in application.items:
+            had += item.rows["sequence"].tolist()
+            application.reader.taken(item)
+        application.items.clear()
+        run(pair, application)
+    assert had == list(range(1, next_sequence)), "each once, in order"
+
+
+def test_executions_that_nobody_wants_cost_no_window():
+    pair = Pair().up()
+    pair.reads[1] = False
+    application = Application(pair)
+    application.reader.drop(EXECUTIONS, pair.now_ns)
+    body = bytes(limits.LINK_BODY_BYTES_MAX)
+    for _ in range(3 * CAPACITY // len(body)):
+        while not pair.send(0, channel.EXECUTIONS, body):
+            run(pair, application)
+    for _ in range(10):
+        run(pair, application)
+    assert pair.peers[0].resting and not application.items
