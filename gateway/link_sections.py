@@ -36,14 +36,28 @@ def _key_text(text: str) -> str:
     return text
 
 
+def _static_key_text(text: str) -> str:
+    """A static key of a peer; a point that gives no secret with any key is none."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+    try:
+        X25519PrivateKey.from_private_bytes(bytes(range(KEY_BYTES))).exchange(
+            X25519PublicKey.from_public_bytes(key_of(text))
+        )
+    except ValueError as problem:
+        raise ValueError(
+            str(problem) if "base64" in str(problem) else "no public key; gateway link-keys prints one"
+        ) from None
+    return text
+
+
 class LinkPeer(Section):
-    """One neighbour: `[link.peers.NAME]`."""
+    """One neighbour: `[link.peers.NAME]`. A client only reads what we give: it is neither called nor mirrored."""
 
     node: int = Field(ge=1, le=NODE_LAST)
-    public_key: Annotated[str, AfterValidator(_key_text)]
+    public_key: Annotated[str, AfterValidator(_static_key_text)]
     address: NoEndpoint = ""
     role: Literal["gateway", "client"] = "gateway"
-    principal: str = Field("", pattern=r"^[!-~]{0,32}$")
     mirror: tuple[Literal["market_data", "snapshots", "executions", "quotes"], ...] = ()
 
 
@@ -55,9 +69,12 @@ def _peers(peers: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if not re.fullmatch(PEER_NAME, peer_name):
             raise ValueError(f"{peer_name!r} is no name of 1 to 32 of a-z 0-9 _ -")
         try:
-            node = LinkPeer(**words).node
+            peer = LinkPeer(**words)
         except ValidationError as problem:
             raise ValueError(_first(peer_name, problem)) from None
+        if peer.role == "client" and (peer.address or peer.mirror):
+            raise ValueError(f"{peer_name} is a client: it calls us and only reads; leave out address and mirror")
+        node = peer.node
         if node in nodes:
             raise ValueError(f"{peer_name} and {nodes[node]} are both node {node}")
         nodes[node] = peer_name
@@ -134,7 +151,7 @@ class Link(Section):
     peers: Peers = Field(
         default_factory=dict,
         description="Whom we know: `[link.peers.NAME]` with node, public_key (base64), address (where it listens; empty: it "
-        "calls us; with both given the lower node calls), role (gateway, client), principal, "
+        "calls us; with both given the lower node calls), role (gateway; client: it only reads), "
         f"mirror (of {', '.join(STREAMS)}: what we take over from it).",
     )
 
@@ -145,6 +162,9 @@ class Link(Section):
         missing = [key for key in needed if not getattr(self, key)]
         if self.enabled and missing:
             raise ValueError(f"enabled = true needs {', '.join(missing)}")
+        mirrored = next((peer for peer, words in self.peers.items() if words.get("mirror")), None)
+        if self.enabled and mirrored and not self.principal:
+            raise ValueError(f"peers.{mirrored}.mirror needs principal: in whose name we ask")
         if self.suspect_ms < 2 * self.heartbeat_ms:
             raise ValueError(f"suspect_ms = {self.suspect_ms} is less than two heartbeats of {self.heartbeat_ms} ms")
         twin = next((peer for peer, words in self.peers.items() if words["node"] == self.node), None)

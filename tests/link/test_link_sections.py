@@ -26,6 +26,7 @@ node = 2
 public_key = "{KEY}"
 address = "198.51.100.20:41010"
 """
+NO_POINTS = [0, 1, 2**255 - 20, 2**255 - 19, 2**255 - 18]  # of the curve, of a small order: they give no secret
 
 
 def loaded(tmp_path, text):
@@ -61,6 +62,8 @@ def test_with_addresses_on_both_sides_the_lower_node_calls(tmp_path):
         ("node = 2", "node = 2\ncolor = 1", "frankfurt.color is no key of a peer; known are: node, public_key"),
         ('address = "198.51.100.20:41010"', 'address = "frankfurt"', "frankfurt.address = 'frankfurt': write ADDRESS:PORT"),
         ("node = 2", 'node = 2\nmirror = ["gossip"]', "frankfurt.mirror"),
+        ("node = 2", 'node = 2\nrole = "client"', "frankfurt is a client: it calls us and only reads"),
+        ("node = 2", 'node = 2\nprincipal = "desk"', "frankfurt.principal is no key of a peer"),
         ("[link.peers.frankfurt]", "[link.peers.Frankfurt]", "'Frankfurt' is no name of 1 to 32"),
         ("node = 1\n", "node = 1\nsuspect_ms = 15\n", "[link]: suspect_ms = 15 is less than two heartbeats of 10 ms"),
     ],
@@ -69,6 +72,19 @@ def test_what_is_off_is_one_line_with_the_mend(tmp_path, old, new, line):
     with pytest.raises(ConfigurationError) as caught:
         loaded(tmp_path, WHOLE.replace(old, new, 1))
     assert line in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("point", NO_POINTS)
+def test_a_pinned_key_that_gives_no_secret_is_refused_before_the_link_dies_of_it(tmp_path, point):
+    key = base64.b64encode(point.to_bytes(32, "little")).decode()
+    with pytest.raises(ConfigurationError, match="frankfurt.public_key = .*no public key; gateway link-keys prints one"):
+        loaded(tmp_path, WHOLE.replace(f'public_key = "{KEY}"', f'public_key = "{key}"'))
+
+
+def test_who_mirrors_a_peer_says_in_whose_name_it_asks(tmp_path):
+    nameless = WHOLE.replace('principal = "paris"', "") + 'mirror = ["market_data"]\n'
+    with pytest.raises(ConfigurationError, match="peers.frankfurt.mirror needs principal"):
+        loaded(tmp_path, nameless)
 
 
 def test_two_regions_cannot_be_mirrored_into_one_set_of_books(tmp_path):
