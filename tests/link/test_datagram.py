@@ -1,6 +1,7 @@
 """UDP: late, twice, damaged, forged or over an hour's edge; a datagram is taken once or counted."""
 
 import random
+from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from gateway import limits
 from gateway.link.frames import bodies
 from gateway.link.frames.replay_window import ReplayWindow
 from gateway.link.frames.wire import Damaged, Message, Refusal, Refused, Stale, Type
+from gateway.link.peers.event import Alarm
 from tests.link import wire_desk as desk
 from tests.link.pair import MILLISECOND, Pair
 
@@ -123,3 +125,27 @@ def test_a_worn_key_without_a_successor_silences_heartbeats_and_ends_nothing():
     assert pair.peers[0].state == "up"
     sealer.rekey(sealer.hour + 1, b"of the next hour" * 2)
     assert pair.peers[0].datagrams(pair.now_ns + 50 * MILLISECOND)
+
+
+def test_a_peer_counts_why_a_datagram_was_not_valid():
+    pair = Pair().up()
+    peer, before = pair.peers[1], Counter(pair.peers[1].counters)
+
+    def heartbeat(after_ms: int) -> bytes:
+        pair.peers[0].tick(pair.now_ns + after_ms * MILLISECOND)
+        (data,) = pair.peers[0].datagrams(pair.now_ns + after_ms * MILLISECOND)
+        return data
+
+    def counted() -> dict[str, int]:
+        now = Counter(peer.counters)
+        return {name: now[name] - before[name] for name in now if name.startswith("datagram") and now[name] - before[name]}
+
+    data = heartbeat(20)
+    for datagram in (data, data, desk.bit_flipped(data, 8 * 40), bytes(10)):
+        peer.received_datagram(datagram, pair.now_ns)
+    assert counted() == {"datagrams_unknown": 3, "datagram_record": 2, "datagram_length": 1}
+    data = heartbeat(40)
+    for datagram in (desk.outer_repaired(desk.bit_flipped(data, 8 * 40)), desk.bit_flipped(data, 8 * 40), data):
+        peer.received_datagram(datagram, pair.now_ns)
+    assert counted()["datagram_tag"] == counted()["datagram_outer_crc"] == 1 and counted()["datagrams_unknown"] == 5
+    assert peer.state == "up" and not pair.of(1, Alarm)

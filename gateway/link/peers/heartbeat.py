@@ -12,7 +12,7 @@ from gateway.link.frames.bodies import Heartbeat
 from gateway.link.frames.datagram import DatagramOpener, DatagramSealer
 from gateway.link.frames.handshake import Established
 from gateway.link.frames.protection import Unpack
-from gateway.link.frames.wire import Message, Stale, Type
+from gateway.link.frames.wire import Message, Refusal, Refused, Stale, Type
 from gateway.link.peers.liveness import Liveness
 from gateway.link.peers.peer_settings import PeerSettings, Secrets
 
@@ -24,6 +24,7 @@ class Heartbeats:
         self._settings, self._secrets, self._unpack = settings, secrets, unpack
         self.liveness = Liveness(settings.heartbeat_ns, settings.suspect_ns)
         self.sent = self.heard = self.unknown = 0
+        self.refusals = [0] * len(Refusal)  # of datagrams that were not valid, as the keys of now see them
         self.fence = 0  # the highest that a valid datagram has said
         self._beat = self._echo = 0
         self._sealer: DatagramSealer | None = None
@@ -49,9 +50,11 @@ class Heartbeats:
 
     def received(self, data: bytes, now_ns: int) -> bool | None:
         """One datagram: whether it ends a suspicion; None when it is not valid."""
+        why = Refusal.SESSION  # there were never keys
         for index, opener in enumerate(self._openers):
             found = opener.open(data)
             if not isinstance(found, Message | Stale):
+                why = why if index else found.reason if isinstance(found, Refused) else Refusal.OUTER_CRC
                 continue
             if index == 0:
                 del self._openers[1:]
@@ -61,6 +64,7 @@ class Heartbeats:
                 self._echo = max(self._echo, beat.beat)
             return self.liveness.heard(now_ns)
         self.unknown += 1
+        self.refusals[why] += 1
         return None
 
     def due(self, fence: int, now_ns: int) -> list[bytes]:

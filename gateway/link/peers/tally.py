@@ -56,4 +56,5 @@ class Tally:
         counts |= {"notices_dropped": news.dropped, "alarms_suppressed": news.suppressed}
         counts |= {"heartbeats_in": heartbeats.heard, "heartbeats_out": heartbeats.sent}
         counts["datagrams_unknown"] = heartbeats.unknown
+        counts |= {f"datagram_{reason.word}": count for reason in Refusal if (count := heartbeats.refusals[reason])}
         return counts | exchange.counted()
