@@ -98,6 +98,11 @@ class Configuration(BaseSettings):
         return Path(parent).expanduser() / "gateway" / self.instance.name
 
     @property
+    def link_state_folder(self) -> Path:
+        """The same, of the process link."""
+        return Path(self.link.state).expanduser() if self.link.state else self.state_folder
+
+    @property
     def journal_folder(self) -> Path:
         """The folder of the journal."""
         return Path(self.journal.folder).expanduser() if self.journal.folder else self.state_folder

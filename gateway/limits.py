@@ -283,6 +283,9 @@ LINK_RENEW_AGAIN_NS = 1_000_000_000  # a renewal that failed is tried again
 LINK_REGRANT_NS = 5_000_000_000  # in a new session a grant of the one before lasts so long unless it is renewed
 LINK_ASK_FIRST_NS = 100_000_000  # before a stream that failed is asked for again; doubled each time
 LINK_ASK_DOUBLINGS_MAX = 8
+LINK_HEAL_FIRST_NS = 1_000_000_000  # between two scans that mismatches here cause; doubled while books go on not fitting
+LINK_HEAL_LAST_NS = 300_000_000_000  # never longer; after as long without a mismatch it begins anew
 LINK_EFFECTS_HELD_MAX = 1 << 20  # side effects of an early state that wait for the end mark
 assert LINK_BATCH_RECORDS <= LINK_BATCH_RECORDS_MAX
+assert LINK_SCAN_INTERVAL_NS < LINK_HEAL_FIRST_NS < LINK_HEAL_LAST_NS
 assert 120 * LINK_BATCH_RECORDS_MAX <= CODEC_RAW_BYTES_MAX

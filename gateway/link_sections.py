@@ -114,6 +114,11 @@ class Link(Section):
         description="Where peers reach us: TCP for both connections, and UDP of the same number for signs of life; "
         "empty: nobody calls us, and signs of life leave from any port.",
     )
+    state: str = Field(
+        "",
+        description="Folder of what the link keeps, where it is another user's than control: in it `link/` (status, "
+        "executions, who came) and `log/link.jsonl`; empty: `instance.state`.",
+    )
     key_file: str = Field("", description="File of our static private key, mode 0600; `gateway link-keys` makes it.")
     key_service: str = Field(
         "",

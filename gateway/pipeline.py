@@ -123,7 +123,7 @@ CONTROL = Stage(
     "control",
     "gateway/ops/supervisor.py",
     reads=("core_journal",),
-    writes=("control_io", "control_session", "control_core"),
+    writes=("control_io", "control_session", "control_core", "link_core"),  # link_core: that the link has ended
 )
 EXTERNAL = Stage("external", "gateway/ops/trader.py", reads=(), writes=("external_core",))
 PROCESSES = (*STAGES, SESSION, LINK, CONTROL, EXTERNAL)

@@ -41,7 +41,8 @@ OPENING = (layout.value("INTENT_NEW"), layout.value("INTENT_REPLACE"))
 class Trading:
     """A venue that outlives every appliance of this test, and one appliance at a time."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, **more: str):
+        """`more`: keys of the configuration, as SECTION__KEY."""
         self.folder, self.name = folder, unique_name("death")
         self.orders, self.drop_copy = free_address(), free_address()
         settings = {
@@ -56,6 +57,7 @@ class Trading:
             "ORDERS__DROP_COPY": self.drop_copy,
             "RISK__STALE_MS": "5000",
             "RISK__DAY_MESSAGES_MAX": "1000000",
+            **more,
         }
         given = {f"GATEWAY__{key}": value for key, value in settings.items()}
         self.environment = {**os.environ, **given, session_secret.VARIABLE: PASSWORD}

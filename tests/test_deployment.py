@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import pipeline
 from gateway.cli.main import make_parser
 from gateway.ops.cards import USER_DRIVERS
 from tests.integration.box import ansible
@@ -17,15 +18,28 @@ ROOT = Path(__file__).resolve().parent.parent
 ANSIBLE = ROOT / "vagrant" / "ansible"
 ROLE = ANSIBLE / "roles" / "gateway"
 FILES = ROLE / "files"
-PROCESSES = ("control", "io", "core", "session")
+PROCESSES = ("control", "io", "core", "session", "link")
 USERS = {"control": "gateway", "core": "gateway", "io": "gateway-io", "session": "gateway-session"}
-EXPOSURE_MAX = {"control": 12, "core": 10, "io": 35, "session": 20}  # tenths, systemd-analyze(1) security
+USERS["link"] = "gateway-link"
+EXPOSURE_MAX = {
+    "control": 12,
+    "core": 10,
+    "io": 35,
+    "session": 20,
+    "link": 20,
+    "keyd": 10,
+}  # tenths, systemd-analyze(1) security
+
+
+def unit_of(process: str) -> str:
+    """Of each appliance there is one; keyd serves a host."""
+    return "gateway-keyd.service" if process == "keyd" else f"gateway-{process}@.service"
 
 
 def settings(process: str) -> dict[str, list[str]]:
     """Every key of a unit with its values in order."""
     found: dict[str, list[str]] = {}
-    for line in (FILES / f"gateway-{process}@.service").read_text().splitlines():
+    for line in (FILES / unit_of(process)).read_text().splitlines():
         if match := re.fullmatch(r"(\w+)=(.*)", line):
             found.setdefault(match[1], []).append(match[2])
     return found
@@ -44,9 +58,9 @@ def units(tmp_path: Path) -> Path:
 
 def test_systemd_finds_nothing_wrong_with_the_units(units):
     names = sorted(path.name for path in units.iterdir())
-    for name, drop_in in (("io", "uio.conf"), ("control", "network.conf")):
-        (units / f"gateway-{name}@x.service.d").mkdir()
-        shutil.copy(FILES / drop_in, units / f"gateway-{name}@x.service.d")
+    for name, drop_in in (("io@x", "uio.conf"), ("control@x", "network.conf"), ("keyd", "keyd-network.conf")):
+        (units / f"gateway-{name}.service.d").mkdir()
+        shutil.copy(FILES / drop_in, units / f"gateway-{name}.service.d")
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *names],
         env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"},
@@ -56,13 +70,15 @@ def test_systemd_finds_nothing_wrong_with_the_units(units):
         timeout=60,
     )
     said = [line for line in (done.stdout + done.stderr).splitlines() if "gateway" in line]
-    assert len(names) == 5 and not said
+    assert len(names) == 7 and not said
 
 
-@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("process", EXPOSURE_MAX)
 def test_the_exposure_of_each_unit_stays_where_it_was_measured(units, process):
     words = ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE_MAX[process]}"]
-    done = subprocess.run([*words, f"{units}/gateway-{process}@x.service"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [*words, f"{units}/{unit_of(process).replace('@', '@x')}"], capture_output=True, text=True, timeout=60
+    )
     if "nrecognized option" in done.stderr:
         pytest.skip("this systemd-analyze cannot judge a unit that is not loaded")
     assert done.returncode == 0, done.stdout.splitlines()[-1:]
@@ -87,13 +103,14 @@ def test_each_unit_runs_its_process_as_its_user_and_is_watched(process):
 def test_only_io_and_control_are_granted_anything_and_only_who_sends_is_started_again():
     granted = {process: settings(process)["AmbientCapabilities"][0] for process in PROCESSES}
     io = "CAP_NET_ADMIN CAP_NET_RAW CAP_SETPCAP"
-    assert granted == {"control": "CAP_KILL", "core": "", "io": io, "session": ""}
+    assert granted == {"control": "CAP_KILL", "core": "", "io": io, "session": "", "link": ""}
     assert all(settings(name)["CapabilityBoundingSet"] == settings(name)["AmbientCapabilities"] for name in PROCESSES)
     assert {name: settings(name)["Restart"][0] for name in PROCESSES} == {
         "control": "no",
         "core": "no",
         "io": "on-failure",
         "session": "on-failure",
+        "link": "on-failure",
     }
 
 
@@ -104,23 +121,66 @@ def test_the_password_of_the_session_reaches_session_and_a_control_with_a_networ
     assert "no_log: true" in (ROLE / "tasks" / "configure.yml").read_text()
 
 
-def test_only_io_and_session_have_a_network_and_control_when_it_is_asked_for():
+def test_only_io_session_and_link_have_a_network_and_control_when_it_is_asked_for():
     alone = {name for name in PROCESSES if settings(name).get("PrivateNetwork") == ["yes"]}
     assert alone == {"control", "core"}
-    assert settings("session")["RestrictAddressFamilies"] == ["AF_UNIX AF_INET"]
+    assert (
+        settings("session")["RestrictAddressFamilies"] == settings("link")["RestrictAddressFamilies"] == ["AF_UNIX AF_INET"]
+    )
     assert "PrivateNetwork=no" in (FILES / "network.conf").read_text()
 
 
 def test_the_files_of_two_users_never_lie_in_one_folder_that_systemd_hands_over():
-    for key in ("CacheDirectory", "StateDirectory"):  # it gives them, whole, to the user of whichever unit starts last
-        assert {USERS[name] for name in PROCESSES if key in settings(name)} == {"gateway"}
+    owners: dict[str, set[str]] = {}
+    for key in ("CacheDirectory", "StateDirectory", "RuntimeDirectory"):  # it gives them, whole, to whose unit starts last
+        for name in (*PROCESSES, "keyd"):
+            for folder in settings(name).get(key, []):
+                owners.setdefault(f"{key} {folder.split('/')[0]}", set()).update(settings(name)["User"])
+    assert owners["StateDirectory gateway-link"] == {"gateway-link"} and all(len(users) == 1 for users in owners.values())
     assert "GATEWAY__PRIVILEGES__GROUP=gateway" in settings("control")["Environment"]
+
+
+def test_the_link_runs_where_it_is_named_keeps_its_files_to_itself_and_may_not_write_the_gate():
+    target = (FILES / "gateway@.target").read_text()
+    assert "link" not in target and "WantedBy=gateway@%i.target" in (FILES / "gateway-link@.service").read_text()
+    assert 'enabled: "{{ item in gateway_links }}"' in (ROLE / "tasks" / "start.yml").read_text()
+    state = "GATEWAY__LINK__STATE=/var/lib/gateway-link/%i"
+    assert {name for name in PROCESSES if any(state in line for line in settings(name)["Environment"])} == {
+        "control",
+        "link",
+    }
+    assert settings("link")["StateDirectoryMode"] == settings("link")["CacheDirectoryMode"] == ["0700"]
+    assert not {"gate", "orders", "holdings", "post_trade", "counters"} & pipeline.writable_by("link")
+
+
+def test_the_key_service_sees_no_appliance_and_reaches_no_network_unless_it_listens_there():
+    unit = settings("keyd")
+    assert unit["User"] == unit["Group"] == ["gateway-keyd"] and "SupplementaryGroups" not in unit
+    hidden = unit["InaccessiblePaths"][0].split()
+    assert {"-/dev/shm", "-/etc/gateway", "-/var/lib/gateway", "-/var/lib/gateway-link"} <= set(hidden)
+    assert unit["PrivateNetwork"] == unit["MemoryDenyWriteExecute"] == ["yes"] and unit["CapabilityBoundingSet"] == [""]
+    assert unit["RestrictAddressFamilies"] == ["AF_UNIX"] and "PrivateUsers" not in unit, "the kernel vouches for user ids"
+    words = unit["ExecStart"][0].replace("$GATEWAY_KEYD_WORDS", "--allow 0=1").split()[1:]
+    parser, _ = make_parser(words)
+    asked = parser.parse_args(words)
+    assert asked.root.is_relative_to(f"/var/lib/{unit['StateDirectory'][0]}")
+    assert asked.socket.is_relative_to(f"/run/{unit['RuntimeDirectory'][0]}")
+
+
+def test_every_secret_that_the_role_writes_is_its_readers_alone_and_never_shown():
+    found = {}
+    for task in (ROLE / "tasks" / "configure.yml").read_text().split("\n- name: "):
+        if 'mode: "0600"' in task:
+            assert "no_log: true" in task, task
+            path, owner = re.findall(r'dest: "?([^"\n]+)', task), re.findall(r"owner: (\S+)", task)
+            found[path[0].rpartition("/")[2].rpartition(".")[2]] = owner[0]
+    assert found == {"session": "root", "key": "gateway-link", "passphrase": "gateway-keyd"}
 
 
 def test_control_is_stopped_before_those_through_whom_it_cancels():
     after = " ".join(settings("control")["After"])
-    assert all(f"gateway-{name}@%i.service" in after for name in ("io", "core", "session"))
-    for name in ("io", "core", "session"):  # systemd stops in the reverse of After=, and refuses circles
+    assert all(f"gateway-{name}@%i.service" in after for name in ("io", "core", "session", "link"))
+    for name in ("io", "core", "session", "link"):  # systemd stops in the reverse of After=, and refuses circles
         assert "gateway-control" not in " ".join(settings(name).get("After", []) + settings(name).get("Requires", []))
 
 
@@ -130,9 +190,8 @@ def test_what_the_role_puts_on_a_host_it_takes_away_again():
     paths = set(re.findall(r"(?:dest|path): \"?(/etc/[\w./@-]+)", put)) - {"/etc/gateway/environment", "/etc/gateway/"}
     assert "gateway-control@{{ item.path | basename | splitext | first }}.service.d" in removed
     users = re.findall(r"loop: \[(gateway[\w, -]+)\]", put)
-    assert (
-        users and set(users[0].split(", ")) == set(USERS.values()) and all(user in removed for user in users[0].split(", "))
-    )
+    assert users and set(users[0].split(", ")) == set(USERS.values())
+    assert {"gateway-keyd", *USERS.values()} <= set(re.findall(r"loop: \[([\w, -]+)\]", removed)[-2].split(", "))
     units = {f"/etc/systemd/system/{path.name}" for path in FILES.glob("gateway*")}
     for path in {*paths - {"/etc/systemd/system/"}, *units}:
         assert path in removed or str(Path(path).parent) in removed, path

@@ -58,8 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     from gateway.link.keys.keyd_vault import KeydVault
     from gateway.link.keys.sealed_root import held, passphrase_of
     from gateway.ops import privileges
+    from gateway.ops.notification import Notification
 
-    listen = _checked(arguments)
+    listen, notification = _checked(arguments), Notification()
     with _ending() as wait_for_the_end:
         privileges.hide()  # before there is anything to see
         access, context = _access(arguments)
@@ -69,8 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
             server = KeydServer(desk, access, arguments.socket, listen, context, _say)
             try:
                 _tell(arguments, server)
+                notification.say("READY=1")
                 wait_for_the_end()
             finally:
+                notification.say("STOPPING=1")
                 server.close()
                 vault.close()
     _account(server, desk)

@@ -3,17 +3,19 @@
 import argparse
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gateway.cli.output import print_json, print_table
 from gateway.config import Configuration, load
-from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, GatewayError
+from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, AttachError, GatewayError
 from gateway.link.rights.access_files import FOLDER
 from gateway.ops.joined import join
 
 HELP = "run the regional link beside a running appliance, or show how it is (--status, --quotes)"
 OLD_SECONDS = 3.0
+GIVEN_UP = "the link ended too often and is given up; mend what log/link.jsonl says, then: gateway link CONFIG"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,15 +44,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def show_status(configuration: Configuration, as_json: bool) -> int:
     """What the process wrote last."""
-    path = configuration.state_folder / FOLDER / "status.json"
+    given_up = is_given_up(configuration)
+    path = configuration.link_state_folder / FOLDER / "status.json"
     try:
         document: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError):
+        if given_up:
+            raise GatewayError(GIVEN_UP) from None
         raise GatewayError(
             f"no link has run here ({path}); start it with: gateway run CONFIG, link.enabled = true"
         ) from None
     age_seconds = time.time() - document["time_ns"] / 1e9
-    document["running"] = age_seconds < OLD_SECONDS
+    document["running"] = age_seconds < OLD_SECONDS and not given_up
+    document["given_up"] = given_up
     up = [name for name, peer in document["peers"].items() if peer["state"] == "up"]
     if as_json:
         print_json(document)
@@ -58,6 +64,8 @@ def show_status(configuration: Configuration, as_json: bool) -> int:
         print(
             f"link       node {document['node']}, {'running' if document['running'] else f'silent for {age_seconds:.0f} s'}"
         )
+        if given_up:
+            print(f"           {GIVEN_UP}")
         print(f"sessions   {document['sessions']} begun, {document['losses']} lost, {document['alarms']} alarms")
         if document["last_alarm"]:
             print(f"           last alarm: {document['last_alarm']}")
@@ -73,6 +81,18 @@ def _far(peer: dict[str, Any]) -> str:
     """How far away it is."""
     far_us = peer.get("round_trip_us")  # not in a file of an older build
     return f", round trip {far_us / 1000:.2f} ms" if far_us else ""
+
+
+def is_given_up(configuration: Configuration) -> bool:
+    """Whether control has said so, of an appliance that runs."""
+    from gateway import layout
+    from gateway.instance import Instance
+
+    with suppress(AttachError):
+        instance = Instance.attach(configuration.instance.name, Path(configuration.instance.folder), writable=())
+        state = instance.control[0]["heartbeats"][layout.value("PROCESS_LINK")]["state"]
+        return int(state) == layout.value("PROCESS_GIVEN_UP")
+    return False
 
 
 def _mirrored(peer: dict[str, Any]) -> str:
@@ -109,7 +129,7 @@ def show_quotes(configuration: Configuration, as_json: bool) -> int:
 
 def show_executions(configuration: Configuration, peer: str) -> int:
     """The file, as it stands."""
-    path = configuration.state_folder / FOLDER / f"executions-{peer}.jsonl"
+    path = configuration.link_state_folder / FOLDER / f"executions-{peer}.jsonl"
     if not path.exists():
         known = ", ".join(configuration.link.peers) or "none"
         raise GatewayError(f"{path}: no such file; peers of this configuration: {known}")

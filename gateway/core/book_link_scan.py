@@ -13,7 +13,7 @@ import numpy as np
 from gateway import limits
 from gateway.core.book import apply_event
 from gateway.core.book_changes import remove_order
-from gateway.core.book_channels import channel_at, enter_list, leave_list, list_of, note_health, set_trust
+from gateway.core.book_channels import after_gap, channel_at, enter_list, leave_list, list_of, note_health, set_trust
 from gateway.core.book_orders import ORDER, ORDER_BYTES
 from gateway.core.book_rows import BOOK, book_of, listed_book, name_book, set_tick
 from gateway.core.book_sessions import renew_book
@@ -36,6 +36,7 @@ from gateway.layout import dtype, offsets, value
 
 MIRROR = offsets("link_mirror")
 CHANNEL = offsets("book_channel")
+COUNTERS = offsets("core_counters")
 BOOK_CHANNELS, SYMBOL_BYTES = value("BOOK_CHANNELS"), value("INSTRUMENT_SYMBOL_BYTES")
 EXPONENT_LAST, TRADING_LAST = value("INSTRUMENT_EXPONENT_LAST"), value("TRADING_CLOSED")
 KNOWN, NAMED, BOUND = value("BOOK_KNOWN"), value("BOOK_NAMED"), value("BOOK_BOUND")
@@ -226,7 +227,7 @@ def strip(store, book):
 
 @kernel
 def settle_mirrored(mirror, slot):
-    """SETTLED: the book is whole, and worth what the source says, unless it holds something else. Its address, or 0."""
+    """SETTLED: the book is whole, and worth what the source says; stale where it holds something else. Its address, or 0."""
     book = open_mirrored(mirror, slot)
     if book == 0:
         return 0
@@ -238,11 +239,13 @@ def settle_mirrored(mirror, slot):
     if same:
         flags |= load_u32(slot + BOOK_RECORD.book_flags) & LEVELS
     else:
-        flags |= FAULT | (own & LEVELS)
+        flags = after_gap(flags, 1) | FAULT | (own & LEVELS)
         add_to(mirror + MIRROR.mismatches, 1)
+        add_to(load_i64(mirror + MIRROR.counters) + COUNTERS.mirror_mismatches, 1)
     place_on_channel(load_i64(mirror + MIRROR.store), book, slot, flags)
     write_row(book, slot)
-    store_i64(book + BOOK.stale_since_ns, load_i64(slot + BOOK_RECORD.stale_since_ns))
+    if same:  # otherwise since it was seen here
+        store_i64(book + BOOK.stale_since_ns, load_i64(slot + BOOK_RECORD.stale_since_ns))
     store_u8(load_i64(mirror + MIRROR.settled) + load_u32(slot + BOOK_RECORD.instrument), 1)
     add_to(mirror + MIRROR.whole, 1)
     return book

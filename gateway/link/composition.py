@@ -47,7 +47,7 @@ class Composition:
     def __init__(self, instance: Instance, configuration: Configuration):
         """Raises GatewayError: what is missing, and the mend."""
         self.instance, self.settings = instance, configuration.link
-        self.folder = configuration.state_folder / FOLDER
+        self.folder = configuration.link_state_folder / FOLDER
         self.known = self.settings.known()
         self.names = {peer.node: name for name, peer in self.known.items()}
         self.boot_id = os.urandom(BOOT_BYTES)
@@ -55,7 +55,9 @@ class Composition:
         self.keyring = Keyring(open_key_service(self.settings.key_service), self.settings.node, nodes)
         self.refresher = KeyringRefresher(self.keyring)
         keys = DerivedKeys(self.keyring)
-        paths = AccessPaths(configuration.state_folder, _path(self.settings.roles_file), _path(self.settings.addresses_file))
+        paths = AccessPaths(
+            configuration.link_state_folder, _path(self.settings.roles_file), _path(self.settings.addresses_file)
+        )
         self.files = AccessFiles(self.settings.node, paths, keys, key_of(self.settings.signer), self.now_ns())
         self.access = self.files.access
         self.refused_files = self.files.poll(self.now_ns())  # before anybody can call

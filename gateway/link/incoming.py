@@ -3,6 +3,7 @@
     peer ── events ──► StreamReader ─┬─ market data, snapshots ─► Mirror ─► link_core ─► core: books, stale while unheard
                                      ├─ executions ─► executions-NAME.jsonl
                                      └─ quotes ─► Confirmation ─► region link, `time_confirmed_ns`
+    core ── a book that does not fit ─► Healing ─► StreamReader: another scan
 
 Hard rule: books are told to be heard only where nothing can be missing: the session went on, or the source has said where
 the stream goes on.
@@ -13,13 +14,14 @@ from typing import Any
 
 from gateway.instance import Instance
 from gateway.link.execution_log import RemoteExecutions
+from gateway.link.healing import Healing
 from gateway.link.mirror import Mirror
 from gateway.link.peers.event import Down, Event, Restarted, Up
 from gateway.link.peers.peer import Peer
 from gateway.link.quotes import Confirmation
 from gateway.link.streams.join import Phase
 from gateway.link.streams.stream_asking import Tokens
-from gateway.link.streams.stream_reader import Item, StreamReader
+from gateway.link.streams.stream_reader import Item, Notice, StreamReader
 from gateway.link.streams.stream_request import EXECUTIONS, MARKET_DATA, QUOTES, SNAPSHOTS
 
 
@@ -32,6 +34,7 @@ class Incoming:
         self.reader = StreamReader(peer, tokens)
         self.mirror = Mirror(instance, self.reader.taken) if MARKET_DATA in streams else None
         self.confirmation = Confirmation()
+        self.healing = Healing(lambda: int(instance.counters[0]["core"]["mirror_mismatches"]))
         self._state: Any = instance.regions["link"].view("link_state")[0]
         self.executions: RemoteExecutions | None = None
         self._needs_mark, self._marks = True, 0
@@ -64,11 +67,22 @@ class Incoming:
             self._needs_mark = False
         self.mirror.hear(self.peer.state == "up" and not self.peer.suspected and not self._needs_mark)
         worked = self.mirror.turn()
+        self._heal(now_ns)
         self._confirm()
         if worked:
             self._state["position_received"] = self.mirror.position
             self._state["records_received"] += worked
         return worked
+
+    def _heal(self, now_ns: int) -> None:
+        """Books that do not hold what their source says are stale in core already; another scan brings them back."""
+        if found := self.healing.found(now_ns):
+            text = f"{found} books do not hold what their source says; they are stale until the next scan"
+            self.reader.notices.append(Notice(MARKET_DATA, "mismatch", text))
+        if self.healing.is_due(now_ns) and (items := self.reader.begin_anew(now_ns)):
+            self.healing.asked(now_ns)
+            for item in items:
+                self._take(item, now_ns)
 
     def _confirm(self) -> None:
         """Until when the books here are known to be the source's: only while its stream is whole."""

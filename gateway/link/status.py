@@ -126,6 +126,7 @@ class Status:
         if incoming is not None and incoming.mirror is not None and incoming.reader.market is not None:
             said["mirrored"] = {"records": incoming.mirror.written, "waiting": incoming.mirror.waiting}
             said["mirrored"] |= {"losses": incoming.mirror.lost, "phase": incoming.reader.market.join.phase.value}
+            said["mirrored"] |= {"mismatches": incoming.healing.mismatches, "scans_for_them": incoming.healing.scans}
         if incoming is not None and incoming.executions is not None:
             said["executions"] = {"received": incoming.executions.count, "repeated": incoming.executions.repeated}
         return said

@@ -18,19 +18,21 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gateway import layout, pipeline
+from gateway import clock, layout, pipeline
 from gateway.config import Configuration
 from gateway.errors import EXIT_DONE, AttachError, CapabilityError, ConfigurationError, GatewayError
-from gateway.instance import Instance
+from gateway.instance import PREFIX, Instance
 from gateway.ops.log import tell
 from gateway.ops.notification import Notification
-from gateway.ops.process import PROBLEM_FILE, problem_of
+from gateway.ops.process import HEARTBEATS, problem_of, problem_path
 from gateway.ops.rescue import is_foreign, is_silent
 
 JOIN_SECONDS = 60.0
 POLL_SECONDS = 0.02
 ENDED_IN_ORDER, ENDED = 0, 256  # a stranger's exit code is not ours to read: one that no process has
 COMPILE_SECONDS = 900.0
+GIVEN_UP_NS = 10_000_000_000  # a manager's next start comes within a second or two
+GIVEN_UP = "the link ended too often and was given up; look why, wait ten seconds, then start it again"
 NOTHING_TO_DO = {
     pipeline.SESSION.name: "orders.carriage is udp: there is no order session to run",
     pipeline.LINK.name: "link.enabled is false: there is no regional link to run",
@@ -75,25 +77,31 @@ def join(configuration: Configuration, stage: str) -> int:
     """
     require_apart(configuration)
     notification = Notification()
-    if is_due(configuration, stage):
-        become(configuration, stage, notification)
-    line = NOTHING_TO_DO[stage]
+    if not is_due(configuration, stage):
+        return leave(notification, NOTHING_TO_DO[stage])
+    notification.wait_patiently(JOIN_SECONDS + COMPILE_SECONDS)
+    notification.say("READY=1", "STATUS=waiting for control")
+    instance = wait_for_control(configuration, stage)
+    if stage == pipeline.LINK.name and was_just_given_up(instance):
+        return leave(notification, GIVEN_UP)
+    return become(instance.folder, stage, notification)
+
+
+def leave(notification: Notification, line: str) -> int:
+    """There is nothing to do, and that is in order."""
     notification.say("READY=1", f"STATUS={line}")  # of READY and STOPPING in one message the manager hears the last
     tell(f"gateway run: {line}")
     return EXIT_DONE
 
 
-def become(configuration: Configuration, stage: str, notification: Notification) -> NoReturn:
-    """The stage process, once there is a control to join."""
-    notification.wait_patiently(JOIN_SECONDS + COMPILE_SECONDS)
-    notification.say("READY=1", "STATUS=waiting for control")
-    folder = wait_for_control(configuration, stage)
-    notification.say(f"STATUS={stage} of {configuration.instance.name}")
+def become(folder: Path, stage: str, notification: Notification) -> NoReturn:
+    """The stage process of the instance in this folder."""
+    notification.say(f"STATUS={stage} of {folder.name.removeprefix(PREFIX)}")
     os.execv(sys.executable, [sys.executable, "-m", "gateway.ops.process", str(folder), stage])
 
 
-def wait_for_control(configuration: Configuration, stage: str, seconds: float = JOIN_SECONDS) -> Path:
-    """The instance's folder, once its control lives and `stage` is due. Raises ControlAbsent."""
+def wait_for_control(configuration: Configuration, stage: str, seconds: float = JOIN_SECONDS) -> Instance:
+    """The instance, once its control lives and `stage` is due. Raises ControlAbsent."""
     name, parent = configuration.instance.name, Path(configuration.instance.folder)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -102,9 +110,16 @@ def wait_for_control(configuration: Configuration, stage: str, seconds: float = 
             if not is_silent(instance, "PROCESS_CONTROL") and not instance.control[0]["stop"]:
                 deadline = max(deadline, time.monotonic() + 1.0)  # it waits with us; its own patience ends first
                 if stage != "io" or core_has_come(instance):
-                    return instance.folder
+                    return instance
         time.sleep(POLL_SECONDS)
     raise ControlAbsent(f"no control of {name} within {seconds:.0f} s; why: journalctl -u gateway-control@{name}")
+
+
+def was_just_given_up(instance: Instance) -> bool:
+    """Whether control has given the link up so lately that it is its service manager, and no person, who starts it."""
+    beat = instance.control[0]["heartbeats"][layout.value(HEARTBEATS[pipeline.LINK.name])]
+    age_ns = clock.now_ns(instance.clock_address) - int(beat["time_ns"])
+    return int(beat["state"]) == layout.value("PROCESS_GIVEN_UP") and age_ns < GIVEN_UP_NS
 
 
 def core_has_come(instance: Instance) -> bool:
@@ -116,18 +131,18 @@ def core_has_come(instance: Instance) -> bool:
 class Joined:
     """What Popen is to a child, for a process that somebody else started: known by its row of heartbeats."""
 
-    def __init__(self, instance: Instance, beat: Any):
-        self._beat = beat
+    def __init__(self, instance: Instance, beat: Any, stage: str):
+        self._beat, self._stage = beat, stage
         self._folder = instance.folder
         self._before = int(beat["pid"])  # of its predecessor
         self._handle = -1
         self.pid = 0
-        (self._folder / PROBLEM_FILE).write_text("")  # it stays: whoever joins may write it, and not make it
+        problem_path(self._folder, stage).write_text("")  # it stays: whoever joins may write it, and not make it
 
     def poll(self) -> int | None:
         """None while it lives or has not come yet; ENDED_IN_ORDER or ENDED afterwards."""
         if self._handle < 0 and not self._find():
-            return ENDED if problem_of(self._folder) else None
+            return ENDED if problem_of(self._folder, self._stage) else None
         if not select.select([self._handle], [], [], 0)[0]:
             return None
         return ENDED_IN_ORDER if self._beat["state"] == layout.value("PROCESS_STOPPED") else ENDED

@@ -121,9 +121,12 @@ def _drop(source: str, target: str) -> None:
     Path(source).unlink(missing_ok=True)
 
 
-def open_log(configuration: Configuration, process: str, verb: str = "run") -> Log:
-    """The log of `process` in the state folder of the instance; when it cannot be opened, people are told and it goes on."""
-    settings, path = configuration.log, configuration.state_folder / FOLDER / f"{process}.jsonl"
+def open_log(configuration: Configuration, process: str, verb: str = "run", state: Path | None = None) -> Log:
+    """The log of `process` in the state folder of the instance, or in another one.
+
+    When it cannot be opened, people are told and it goes on.
+    """
+    settings, path = configuration.log, (state or configuration.state_folder) / FOLDER / f"{process}.jsonl"
     file = None
     try:
         file = LogFile(path, settings.file_mib * MEBIBYTE, settings.files)

@@ -23,6 +23,8 @@ from gateway.stages import Io, Placement, run_loop
 
 CONFIGURATION_FILE = "configuration.json"
 PROBLEM_FILE = "problem"  # control makes it: a stage may have no right to make files there
+LINK_PROBLEM_FILE = "problem_link"  # nobody waits for the link: its own trouble must not look like another stage's
+PROBLEM_FILES = (PROBLEM_FILE, LINK_PROBLEM_FILE)
 MILLISECOND_NS = 1_000_000
 # What each stage touches between a frame and its order: a page fault there costs more than the whole corridor.
 POPULATED = {
@@ -35,9 +37,14 @@ POPULATED = {
 HEARTBEATS = {"io": "PROCESS_IO", "core": "PROCESS_CORE", "session": "PROCESS_SESSION", "link": "PROCESS_LINK"}
 
 
-def problem_of(folder: Path) -> str:
-    """What a stage of the instance in `folder` had to say when it could not run; '' where none did."""
-    path = folder / PROBLEM_FILE
+def problem_path(folder: Path, stage: str) -> Path:
+    """Where a stage of the instance in `folder` says why it cannot run."""
+    return folder / (LINK_PROBLEM_FILE if stage == pipeline.LINK.name else PROBLEM_FILE)
+
+
+def problem_of(folder: Path, stage: str) -> str:
+    """What it had to say when it could not run; '' where it said nothing."""
+    path = problem_path(folder, stage)
     return path.read_text() if path.exists() else ""
 
 
@@ -73,7 +80,7 @@ def run_link(instance: Instance, configuration: Configuration, notification: Not
     from gateway.link.process import LinkStage
 
     instance.populate(*POPULATED["link"])
-    log = open_log(configuration, "link", "link")
+    log = open_log(configuration, "link", "link", configuration.link_state_folder)
     try:
         link = LinkStage(instance, configuration, notification, log)
         bind_for_good(configuration, ["link"])
@@ -116,7 +123,7 @@ def main(words: list[str]) -> int:
         for row in built:
             row.close()
     except GatewayError as problem:
-        (folder / PROBLEM_FILE).write_text(str(problem))
+        problem_path(folder, stages[0]).write_text(str(problem))
         return problem.exit_code
     return 0
 

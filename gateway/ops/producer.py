@@ -24,14 +24,15 @@ def hold_rings(instance: Instance, stages: list[str]) -> bool:
     """
     for stage in sorted(stages):
         file = os.open(instance.folder / FILLED[stage], os.O_RDONLY | os.O_CLOEXEC)
-        while not _is_ours(file):
+        while not is_ours(file):
             if instance.control[0]["stop"]:
                 return False
             time.sleep(POLL_SECONDS)
     return True
 
 
-def _is_ours(file: int) -> bool:
+def is_ours(file: int) -> bool:
+    """Takes the lock of an open ring, if nobody holds it; closing the file gives it back."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

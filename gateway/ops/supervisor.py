@@ -33,13 +33,14 @@ from gateway.ops.joined import ENDED, Joined, require_apart, require_network
 from gateway.ops.journal import Journal
 from gateway.ops.kill_watch import KillWatch
 from gateway.ops.limit_block import await_session, deny_new_risk, follow_hours, prepare_account
+from gateway.ops.link_watch import LinkWatch
 from gateway.ops.log import open_log
 from gateway.ops.notification import Notification, without_notification
 from gateway.ops.order_control import OrderControl
 from gateway.ops.order_lines import OrderLines, SessionWatch
 from gateway.ops.post_trade import PostTrade
 from gateway.ops.privileges import hand_over, share, user_of
-from gateway.ops.process import CONFIGURATION_FILE, HEARTBEATS, PROBLEM_FILE, problem_of
+from gateway.ops.process import CONFIGURATION_FILE, HEARTBEATS, PROBLEM_FILES, problem_of
 from gateway.ops.session_secret import VARIABLE
 
 TICK_SECONDS = 0.02
@@ -110,11 +111,13 @@ class Supervisor:
             self.journal.observers.append(OrderLines(self.log, everything=configuration.log.orders == "all"))
         self.kill_watch = KillWatch(self.instance, configuration, lambda text: self.log.error("kill", text))
         self.journal.observers.append(self.post_trade.observe)
-        (self.instance.folder / PROBLEM_FILE).touch()
+        self.link_watch = LinkWatch(self.instance, configuration, self.log, self.notification)
+        for name in PROBLEM_FILES:
+            (self.instance.folder / name).touch()
         if self.user is not None:
             hand_over(self.instance.folder, self.user)
         if group := configuration.privileges.group:  # last: who may join finds everything there
-            share(self.instance.folder, group, readable=(CONFIGURATION_FILE,), writable=(PROBLEM_FILE,))
+            share(self.instance.folder, group, readable=(CONFIGURATION_FILE,), writable=PROBLEM_FILES)
 
     @property
     def stages(self) -> list[str]:
@@ -125,7 +128,7 @@ class Supervisor:
         return [*([",".join(names)] if self.configuration.placement.together else names), *beside]
 
     def start(self, waiting: Callable[[], bool] = lambda: True) -> None:
-        """Starts every process and returns once all of them run.
+        """Starts every process and returns once all of them run but the link: nobody waits for that.
 
         `waiting` is called while they come up; when it says False nothing more is started, and `stop` is next.
         """
@@ -140,12 +143,12 @@ class Supervisor:
         for name in sorted(self.stages):
             if name not in self.children:
                 self._spawn(name)
-            if not self._wait_running(name, waiting):
+            if name != pipeline.LINK.name and not self._wait_running(name, waiting):
                 return
 
     def _spawn(self, name: str) -> None:
         if self.joined:
-            self.children[name] = Joined(self.instance, self._heartbeat_of(name))
+            self.children[name] = Joined(self.instance, self._heartbeat_of(name), name)
             return
         command = [sys.executable, "-m", "gateway.ops.process", str(self.instance.folder), name]
         # control leaves in order; Ctrl-C in a terminal must not reach the stages before it
@@ -216,6 +219,8 @@ class Supervisor:
             code = child.poll()
             if code is not None:
                 self._on_death(name, code)
+        if link := self.link_watch.came_back():
+            self.children[pipeline.LINK.name], self.restarts[pipeline.LINK.name] = link, 0
         if self.instance.counters[0]["core"]["strategy_faults"] and not self._halted:
             self._halted = True
             self.log.error("strategy_halted", "the strategy raised and is halted; nothing asks it again")
@@ -263,10 +268,8 @@ class Supervisor:
     def _restart_link(self, name: str) -> None:
         """Nobody waits for the link, and nothing stops for it: what keeps it from running keeps the region from nothing."""
         self.restarts[name] = self.restarts.get(name, 0) + 1
-        if self.restarts[name] > RESTARTS_MAX:
-            text = f"link ended {RESTARTS_MAX + 1} times; its lines above say why. The region goes on alone"
-            self.log.error("link_given_up", text)
-        else:
+        mend = f"systemctl start gateway-link@{self.instance.name}" if self.joined else "gateway link CONFIG"
+        if self.link_watch.goes_on(self.restarts[name], RESTARTS_MAX, mend):
             self._spawn(name)
 
     def _restart(self, name: str) -> None:
@@ -331,7 +334,7 @@ def _ending(code: int) -> str:
 
 def _start_error(name: str, code: int, folder: Path) -> GatewayError:
     kinds = {3: ConfigurationError, 4: CapabilityError}
-    why = problem_of(folder) or "its lines above say why"
+    why = problem_of(folder, name) or "its lines above say why"
     return kinds.get(code, GatewayError)(f"process {name} could not start ({_ending(code)}): {why}")
 
 

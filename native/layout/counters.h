@@ -119,6 +119,7 @@ struct core_counters {
     uint64_t unknown_orders;  /* times an order had no answer in time */
     uint64_t orders_resolved; /* by control, with what the venue says of itself */
     uint64_t reports_parked;  /* reports that waited for their instrument to be named */
+    uint64_t mirror_mismatches; /* mirrored books that a scan did not fill as its source said: the link asks for another */
     uint64_t reasons[64];          /* by enum feed_reason */
     uint64_t messages_by_type[256]; /* by the venue's type byte */
 };

@@ -31,7 +31,8 @@ enum process_state {
     PROCESS_ABSENT = 0,
     PROCESS_STARTING = 1,
     PROCESS_RUNNING = 2,
-    PROCESS_STOPPED = 3
+    PROCESS_STOPPED = 3,
+    PROCESS_GIVEN_UP = 4 /* it ended too often, and nobody starts it again but a person */
 };
 
 struct heartbeat {

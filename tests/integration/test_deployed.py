@@ -13,7 +13,7 @@ import pytest
 
 from gateway import pipeline
 from gateway.ops import journal
-from gateway.ops.process import CONFIGURATION_FILE, PROBLEM_FILE
+from gateway.ops.process import CONFIGURATION_FILE, PROBLEM_FILES
 from tests.integration.box import ROOT, ansible, boxes, ended
 from tests.integration.deployed_appliance import OPEN_MIN, OVER_TCP, PASSWORD, SETTINGS, settings_tcp, trading, wire_orders
 from vagrant.testbed.guest_tree import PROCESSOR
@@ -194,8 +194,8 @@ def test_each_process_is_its_own_user_and_the_gate_is_written_by_control_and_cor
     for line in deployed.shell(f"cd {folder}; stat -c '%n %a %U %G' *").splitlines():
         name, *rest = line.split()
         found[name] = rest
-    written = {*pipeline.group_writable(), PROBLEM_FILE}
-    for name in [table.name for table in (*pipeline.RINGS, *pipeline.REGIONS)] + [CONFIGURATION_FILE, PROBLEM_FILE]:
+    written = {*pipeline.group_writable(), *PROBLEM_FILES}
+    for name in [table.name for table in (*pipeline.RINGS, *pipeline.REGIONS)] + [CONFIGURATION_FILE, *PROBLEM_FILES]:
         assert found[name] == ["660" if name in written else "640", "gateway", "gateway"], name
     assert found["lock"][0] == "600"
     io = f"setpriv --reuid gateway-io --regid gateway --clear-groups bash -c 'exec 3{{}}{folder}/{{}}'"

@@ -3,23 +3,79 @@
 pair ─ io ─ core (tap) ── core_link ══ the test carries rows ══ link_core ── core (mirror) ─ io ─ pair
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
+import numpy as np
 import pytest
 
 from gateway.layout import value
+from gateway.link.incoming import Incoming
+from gateway.link.outgoing import InstanceSource
+from gateway.link.streams import records
 from gateway.link.streams.join import Join
 from gateway.link.streams.records import RecordReader, RecordWriter
+from gateway.link.streams.stream_reader import Item
+from gateway.link.streams.stream_server import StreamServer
 from gateway.venues.simulator.flow import frames
 from gateway.venues.simulator.settings import FaultPlan, Settings
 from tests.corridor_bench import Live, configuration, feed_all, full_books, live_pair
+from tests.link.stream_access import Desk
+from tests.link.stream_wire import Line
 from tests.sim.healing import Healing
 
 KEY = "A" * 43 + "="
 LINKED = {"link__enabled": True, "link__node": 1, "link__key_file": "/none", "link__key_service": "unix:/none"}
 LINKED |= {"link__roles_file": "/none", "link__addresses_file": "/none", "link__signer": KEY}
-STALE, VALID = value("BOOK_STALE"), value("BOOK_VALID")
+STALE, VALID, FAULT = value("BOOK_STALE"), value("BOOK_VALID"), value("BOOK_FAULT")
+
+
+class Wire:
+    """What the two processes `link` do, streams and all, over a line in memory; `damage` sees rows on their way."""
+
+    def __init__(self, source: Live, mirror: Live, folder: Path):
+        self.source, self.mirror, self.now_ns, self.notices = source, mirror, 10**18, []
+        desk, self.line = Desk(), Line(Random(7))
+        self.server = StreamServer(InstanceSource(source.instance, 7), desk)
+        self.server.attach(self.line.source, 9, "127.0.0.1")
+        self.records = RecordReader(source.instance.reader("core_link"), 4096)
+        self.line.reader.state, self.line.reader.suspected = "up", False
+        streams = ("market_data", "snapshots")
+        self.incoming = Incoming(mirror.instance, "paris", self.line.reader, desk.tokens, streams, folder)
+        self.offer, self.incoming.mirror.offer = self.incoming.mirror.offer, self._offer
+        self.damage = lambda rows: rows
+        self.line.up(False)
+
+    def _offer(self, item: Item) -> None:
+        self.offer(item._replace(rows=self.damage(item.rows)))
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        for _ in range(20_000):
+            if holds():
+                return
+            self.turns(1)
+        raise AssertionError(f"in vain: {self.incoming.reader.market.join.phase}, {self.notices}")
+
+    def turns(self, count: int) -> None:
+        for _ in range(count):
+            self.now_ns += 10_000_000
+            self.source.turns(16)
+            while len(batch := self.records.take()):
+                self.records.acknowledge()
+                self.server.publish(batch, self.now_ns)
+            self.server.tick(self.now_ns)
+            for end in (self.line.source, self.line.reader):
+                self.line.step(200)
+                for event in end.events():
+                    if end is self.line.source:
+                        self.server.on_event(9, event, self.now_ns)
+                    else:
+                        self.incoming.on_event(event, self.now_ns)
+            self.incoming.turn(self.now_ns)
+            self.mirror.turns(16)
+            self.notices += self.incoming.reader.notices
+            self.incoming.reader.notices.clear()
 
 
 class Carrier:
@@ -95,3 +151,32 @@ def test_books_that_snapshots_heal_at_the_source_heal_here(mirror, tmp_path: Pat
         assert carrier.join.scans == 1 and session.counters["gaps"] > 5 and healed > 5
     finally:
         session.close()
+
+
+def test_a_book_that_does_not_fit_is_stale_at_once_and_live_again_after_a_scan_that_nobody_had_to_ask_for(mirror, tmp_path):
+    planted: list[int] = []
+
+    def damage(rows: np.ndarray) -> np.ndarray:
+        """One order of one book is lost within the first scan, and nobody notices."""
+        orders = np.flatnonzero(rows["kind"] == records.ORDER)
+        if planted or len(orders) == 0:
+            return rows
+        planted.append(int(rows["event"]["instrument"][orders[0]]))
+        return np.delete(rows, orders[0])
+
+    with live_pair(configuration(**LINKED, feed__reorder_window_us=0)) as (live, peer):
+        feed_all(live, peer, [frame for _, frame in frames(11, 8, 2_000)])
+        wire = Wire(live, mirror, tmp_path)
+        wire.damage = damage
+        counted = mirror.instance.counters[0]["core"]
+        wire.until(lambda: counted["mirror_mismatches"])
+        ours = full_books(mirror.core.store)
+        wrong = [book for book in ours.values() if book["flags"] & FAULT]
+        assert len(planted) == len(wrong) == 1 and wrong[0]["flags"] & (STALE | VALID) == STALE
+        wire.until(lambda: wire.incoming.healing.scans and wire.incoming.reader.market.join.scans == 2)
+        wire.turns(20)
+        theirs, ours = full_books(live.core.store), full_books(mirror.core.store)
+        assert len(theirs) == 8 and ours == theirs and all(book["flags"] & VALID for book in ours.values())
+        assert int(counted["mirror_mismatches"]) == wire.incoming.healing.mismatches == wire.incoming.healing.scans == 1
+        assert wire.server.scans.requests == 2, "one for who came, one for the mismatch"
+        assert [notice.what for notice in wire.notices] == ["mismatch"]

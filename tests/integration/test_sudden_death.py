@@ -7,7 +7,10 @@ import os
 
 import pytest
 
-from tests.sudden_death import JOURNAL_SECONDS, Trading
+from gateway import layout
+from gateway.errors import EXIT_DONE, EXIT_FAULT
+from gateway.ops.demo import CONFIGURATION
+from tests.sudden_death import JOURNAL_SECONDS, STAGES, Trading
 
 ROUNDS = int(os.environ.get("GATEWAY_DEATHS", "100"))
 DEATHS_A_DAY = min(10, ROUNDS)  # of one venue: its account of the day is read again and again, and grows
@@ -102,3 +105,23 @@ def test_core_and_control_may_die_again_and_again(trading, death, day):
     for number in range(DEATHS_A_DAY):
         death(trading)
         print(f"{death.__name__} {day * DEATHS_A_DAY + number + 1} of {ROUNDS}", flush=True)
+
+
+def test_a_link_that_ends_six_times_leaves_a_region_that_trades_on_alone(tmp_path):
+    words = {"ENABLED": "true", "NODE": "1", "KEY_FILE": "/none", "KEY_SERVICE": "unix:/none", "ROLES_FILE": "/none"}
+    words |= {"ADDRESSES_FILE": "/none", "SIGNER": "A" * 43 + "="}
+    alone = Trading(tmp_path, **{f"LINK__{key}": text for key, text in words.items()})
+    try:
+        beat = alone.instance.control[0]["heartbeats"][layout.value("PROCESS_LINK")]
+        before = {process: alone.pid(process) for process in STAGES}
+        alone.wait_for(lambda: int(beat["state"]) == layout.value("PROCESS_GIVEN_UP"))
+        alone.trades()
+        assert {process: alone.pid(process) for process in STAGES} == before and alone.latch == "CLEAR"
+        status = alone.command("link", str(CONFIGURATION), "--status")
+        assert status.returncode == EXIT_FAULT and "given up" in status.stderr and "gateway link CONFIG" in status.stderr
+        summary = alone.stop()
+        assert alone.appliance.returncode == EXIT_DONE and summary["kill_latch"] == ""
+        (line,) = [line for line in (tmp_path / "appliance.log").read_text().splitlines() if "given up" in line]
+        assert "ended 6 times" in line and "the region goes on alone" in line
+    finally:
+        alone.close()

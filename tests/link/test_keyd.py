@@ -80,6 +80,38 @@ def test_keyd_says_one_line_when_it_listens_and_ends_in_order(root: Path, tmp_pa
     assert not path.exists()
 
 
+REFUSE_NEW_CODE = "import ctypes, os, sys; ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) == 0 or sys.exit(77); "
+REFUSE_NEW_CODE += "os.execv(sys.argv[1], sys.argv[1:])"
+
+
+def test_keyd_tells_its_service_manager_when_it_listens_and_needs_no_new_code_for_it(root: Path, tmp_path: Path):
+    """As under MemoryDenyWriteExecute= of its unit; here prctl(2), PR_SET_MDWE, and a child inherits it."""
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    manager.settimeout(START_SECONDS)
+    words = ["keyd", "--root", str(root), "--socket", str(tmp_path / "keyd.sock"), "--allow", f"{os.geteuid()}=1"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", REFUSE_NEW_CODE, *GATEWAY, *words],
+        cwd=ROOT,
+        env={**environment(), "NOTIFY_SOCKET": str(tmp_path / "notify")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        with contextlib.closing(manager):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                if process.wait(0.5) == 77:
+                    pytest.skip("this kernel has no PR_SET_MDWE (6.3)")
+            assert manager.recv(64) == b"READY=1"
+            service = open_key_service(f"unix:{tmp_path}/keyd.sock")
+            assert len(service.unwrap(service.wrapped(HOURLY, period_of(HOURLY, clock.utc_ns())))) == 32
+            process.send_signal(signal.SIGTERM)
+            assert manager.recv(64) == b"STOPPING=1" and process.wait(START_SECONDS) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_that_comes_at_once_ends_keyd_too(root: Path, tmp_path: Path, number: signal.Signals):
     for _ in range(3):

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway import layout
+from gateway import clock, layout
 from gateway.errors import CapabilityError
+from gateway.instance import Instance
 from gateway.native import lib
 from gateway.ops import kill_file, rescue
-from gateway.ops.joined import ENDED, ControlAbsent, Joined, require_network, wait_for_control
+from gateway.ops.joined import ENDED, ControlAbsent, Joined, require_network, wait_for_control, was_just_given_up
 from gateway.ops.notification import Notification, without_notification
+from gateway.ops.process import problem_path
 from gateway.ops.rescue import is_foreign
 from tests.corridor_bench import configuration, unique_name
 from tests.integration.appliance import EAGER, START_SECONDS, Appliance
@@ -265,7 +267,7 @@ def test_a_joined_process_is_known_by_its_row_and_ends_with_its_handle(tmp_path)
 
     (tmp_path / "problem").write_text("of another time")
     beat = {"pid": 17, "state": layout.value("PROCESS_STOPPED")}
-    joined = Joined(Where, beat)
+    joined = Joined(Where, beat, "io")
     assert joined.poll() is None and not (tmp_path / "problem").read_text()  # 17 is the one before
     words = ["gateway.ops.process", str(tmp_path)]
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *words])
@@ -280,9 +282,33 @@ def test_a_joined_process_is_known_by_its_row_and_ends_with_its_handle(tmp_path)
     child.wait()
     beat["pid"] = child.pid + 0
     (tmp_path / "problem").write_text("the port is made of cheese")
-    fresh = Joined(Where, beat)
+    fresh = Joined(Where, beat, "io")
     (tmp_path / "problem").write_text("the port is made of cheese")
     assert fresh.poll() == ENDED
+
+
+def test_a_link_says_its_trouble_where_no_other_stage_is_taken_for_it(tmp_path):
+    class Where:
+        folder = tmp_path
+
+    beat = {"pid": 0, "state": 0}
+    io, link = Joined(Where, beat, "io"), Joined(Where, beat, "link")
+    problem_path(tmp_path, "link").write_text("no key")
+    assert io.poll() is None and link.poll() == ENDED
+
+
+def test_a_link_that_was_given_up_stays_down_for_its_manager_and_starts_for_a_person():
+    instance = Instance.create(unique_name("given"))
+    try:
+        beat = instance.control[0]["heartbeats"][layout.value("PROCESS_LINK")]
+        beat["time_ns"] = now_ns = clock.now_ns(instance.clock_address)
+        assert not was_just_given_up(instance)
+        beat["state"] = layout.value("PROCESS_GIVEN_UP")
+        assert was_just_given_up(instance)
+        beat["time_ns"] = now_ns - 11_000_000_000
+        assert not was_just_given_up(instance)
+    finally:
+        instance.close(remove=True)
 
 
 def test_a_number_in_the_row_that_is_no_stage_of_ours_is_never_signalled(tmp_path):
@@ -290,7 +316,7 @@ def test_a_number_in_the_row_that_is_no_stage_of_ours_is_never_signalled(tmp_pat
         folder = tmp_path
 
     beat = {"pid": 0, "state": layout.value("PROCESS_RUNNING")}
-    joined = Joined(Where, beat)
+    joined = Joined(Where, beat, "io")
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         beat["pid"] = stranger.pid  # by an io that went wrong: control may signal every process of this host

@@ -9,6 +9,7 @@ import pytest
 from gateway.errors import CapabilityError, ConfigurationError, GatewayError
 from gateway.instance import is_held
 from gateway.layout import value
+from gateway.link.streams.records import LOST, RecordReader
 from gateway.native import lib
 from gateway.ops import kill_file, supervisor
 from gateway.ops.dead_run import end_left_over
@@ -19,22 +20,31 @@ from tests.corridor_bench import configuration
 RUNNING = value("PROCESS_RUNNING")
 # Stands for a stage: says it runs, lives until the stop word or its end.
 STAGE = """
-import sys, time
+import os, sys, time  # gateway.ops.process
 from gateway.instance import Instance
 from gateway import layout
 from pathlib import Path
 folder, name, seconds, code, said = Path(sys.argv[1]), *sys.argv[2:6]
 instance = Instance.attach(folder.name.removeprefix("gateway-"), folder.parent)
-beat = instance.control[0]["heartbeats"][layout.value("PROCESS_IO" if name.startswith("io") else "PROCESS_CORE")]
+beat = instance.control[0]["heartbeats"][layout.value("PROCESS_" + {"io,core": "io"}.get(name, name).upper())]
 if said:
-    (folder / "problem").write_text(said)
+    (folder / ("problem_link" if name == "link" else "problem")).write_text(said)
     sys.exit(int(code))
-beat["state"] = layout.value("PROCESS_RUNNING")
+beat["state"], beat["pid"] = layout.value("PROCESS_RUNNING"), os.getpid()
 end = time.monotonic() + float(seconds)
 while time.monotonic() < end and not instance.control[0]["stop"]:
     time.sleep(0.01)
 sys.exit(int(code))
 """
+
+
+KEY = "A" * 43 + "="
+LINKED = {"link__enabled": True, "link__node": 1, "link__key_file": "/none", "link__key_service": "unix:/none"}
+LINKED |= {"link__roles_file": "/none", "link__addresses_file": "/none", "link__signer": KEY, "feed__name": "link"}
+
+
+def stand_in(instance, name, row):
+    return subprocess.Popen([sys.executable, "-c", STAGE, str(instance.folder), name, *map(str, row)])
 
 
 @pytest.fixture
@@ -45,8 +55,7 @@ def control(tmp_path, monkeypatch):
 
     def spawn(self, name):
         row = [str(part) for part in plan[name]]
-        command = [sys.executable, "-c", STAGE, str(self.instance.folder), name, *row]
-        self.children[name] = subprocess.Popen(command)
+        self.children[name] = stand_in(self.instance, name, row)
 
     def make(**settings):
         made.append(Supervisor(configuration(instance__state=str(tmp_path / "state"), **settings)))
@@ -98,6 +107,55 @@ def test_an_io_that_dies_is_started_again_and_given_up_after_five_times(control,
         tick_until(running, lambda: False, seconds=60)
     assert running.restarts == {"io": supervisor.RESTARTS_MAX + 1} and running.instance.control[0]["kill_latch"] == 0
     assert capfd.readouterr().err.count("process io ended (exit code 7)") == 6
+
+
+def test_a_link_that_dies_six_times_is_given_up_in_one_line_while_the_others_go_on(control, capfd):
+    control.plan["link"] = (0.05, 7, "")
+    running = control(**LINKED)
+    beat = running.instance.control[0]["heartbeats"][value("PROCESS_LINK")]
+    running.start()
+    others = {name: running.children[name].pid for name in ("core", "io")}
+    tick_until(running, lambda: beat["state"] == value("PROCESS_GIVEN_UP"), seconds=60)
+    for _ in range(5):
+        running.tick()
+    said = capfd.readouterr().err.splitlines()
+    assert sum("process link ended (exit code 7)" in line for line in said) == 6
+    (given_up,) = [line for line in said if "given up" in line]
+    assert "6 times" in given_up and "the region goes on alone" in given_up and "then: gateway link CONFIG" in given_up
+    assert {name: child.pid for name, child in running.children.items() if child.poll() is None} == others
+    assert running.instance.control[0]["kill_latch"] == 0
+    lost = RecordReader(running.instance.reader("link_core"), 64).take()
+    assert lost["kind"].tolist() == [LOST] * 6 and not lost["source_sequence"].any(), "its books are stale at once"
+
+
+def test_a_link_that_a_person_starts_after_it_was_given_up_is_watched_again(control, capfd):
+    control.plan["link"] = (0.0, 7, "")
+    running = control(**LINKED)
+    beat = running.instance.control[0]["heartbeats"][value("PROCESS_LINK")]
+    running.restarts["link"] = supervisor.RESTARTS_MAX
+    running.start()
+    tick_until(running, lambda: beat["state"] == value("PROCESS_GIVEN_UP"))
+    assert "link" not in running.children
+    by_hand = stand_in(running.instance, "link", (60, 0, ""))
+    try:
+        tick_until(running, lambda: "link" in running.children)
+        assert running.restarts["link"] == 0 and running.children["link"].pid == by_hand.pid
+        by_hand.kill()
+        by_hand.wait()
+        control.plan["link"] = (60, 0, "")
+        tick_until(running, lambda: running.restarts["link"] == 1 and beat["state"] == RUNNING)
+    finally:
+        by_hand.kill()
+        by_hand.wait()
+
+
+def test_a_link_that_cannot_start_keeps_nothing_from_starting_and_its_reason_is_told(control, capfd):
+    control.plan["link"] = (0, 3, "static key: /none: No such file or directory")
+    running = control(**LINKED)
+    running.start()
+    tick_until(running, lambda: running.restarts.get("link", 0) >= 1)
+    assert {"core", "io"} <= set(running.children)
+    assert "link: static key: /none: No such file or directory" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,16 @@ class StreamReader:
         self._streams.setdefault(SNAPSHOTS, False)
         self._snapshot_due = True
 
+    def begin_anew(self, now_ns: int) -> list[Item]:
+        """Joined market data begins at another scan: what was built of it is wrong. Items to apply; [] unless it is live."""
+        market = self.market
+        if market is None or market.join.phase is not Phase.LIVE or not (self._up and self._is_open(MARKET_DATA)):
+            return []
+        rows, source = market.lose(), market.source or NOBODY
+        self.asking.closed(MARKET_DATA, now_ns)
+        self.tick(now_ns)
+        return [Item(MARKET_DATA, part, (), self._era, source) for part in rows]
+
     def drop(self, stream: str, now_ns: int) -> None:
         """Reads a stream no more."""
         if self._streams.pop(stream, None) is None:
