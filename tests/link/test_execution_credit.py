@@ -1,13 +1,18 @@
-"""Executions that an application does not take wait at their source: what stands here is bounded, and control goes on."""
+"""Executions in quantity: what nobody takes waits at its source, and what a restart publishes at once fits frames."""
+
+from itertools import pairwise
 
 import numpy as np
+import pytest
 
 from gateway import limits
+from gateway.link.compression import codec
 from gateway.link.peers import channel
 from gateway.link.peers.event import Delivered
 from gateway.link.streams import records, stream_request
 from gateway.link.streams.stream_reader import StreamReader
 from gateway.link.streams.stream_request import EXECUTIONS, Begin
+from gateway.link.streams.stream_server import StreamServer
 from tests.link.pair import MILLISECOND, Pair
 
 ROWS = 100
@@ -90,3 +95,27 @@ def test_executions_that_nobody_wants_cost_no_window():
     for _ in range(10):
         run(pair, application)
     assert pair.peers[0].resting and not application.items
+
+
+class Home:
+    """Whose executions these are; nobody reads them yet."""
+
+    node, boot_id = SOURCE
+
+    def request_scan(self):
+        raise AssertionError("executions need no scan")
+
+
+@pytest.mark.parametrize("count", [1, 8_192, 8_193, 20_000])
+def test_a_day_of_executions_is_published_at_once_after_a_restart_each_entry_fit_for_a_frame(count):
+    rows = np.zeros(count, records.EXECUTION)
+    rows["sequence"] = np.arange(1, count + 1)
+    for name in ("reference", "match", "price", "time_ns"):
+        rows[name] = np.random.default_rng(count).integers(0, 1 << 62, count)
+    server = StreamServer(Home(), None)
+    server.publish_executions(rows, 0)
+    entries = [server.executions.entry(number) for number in range(server.executions.end)]
+    assert max(len(entry.body) for entry in entries) <= limits.LINK_BATCH_BODY_BYTES
+    raw = b"".join(codec.unpack(entry.schema, entry.body, entry.raw_bytes) for entry in entries)
+    assert raw == rows.tobytes() and entries[0].first == 1 and entries[-1].end == count + 1
+    assert all(before.end == after.first for before, after in pairwise(entries))

@@ -45,9 +45,15 @@ class Packing:
         return [Entry(scan, batch.first, batch.end, records.SCHEMA_LINK, body, len(raw), crc32(raw))]
 
 
-def executions_entry(rows: np.ndarray, pack: Pack) -> Entry:
-    """The entry of executions whose sequences follow one another."""
+def executions_entries(rows: np.ndarray, pack: Pack) -> list[Entry]:
+    """The entries of executions whose sequences follow one another, however many: each fits one frame."""
+    if len(rows) > limits.LINK_BATCH_RECORDS:
+        pieces = range(0, len(rows), limits.LINK_BATCH_RECORDS)
+        return [one for at in pieces for one in executions_entries(rows[at : at + limits.LINK_BATCH_RECORDS], pack)]
     raw = np.ascontiguousarray(rows).tobytes()
-    first = int(rows[0]["sequence"])
     body = pack(records.SCHEMA_EXECUTIONS, raw)
-    return Entry(False, first, first + len(rows), records.SCHEMA_EXECUTIONS, body, len(raw), crc32(raw))
+    if len(body) > limits.LINK_BATCH_BODY_BYTES and len(rows) > 1:
+        middle = len(rows) // 2
+        return executions_entries(rows[:middle], pack) + executions_entries(rows[middle:], pack)
+    first = int(rows[0]["sequence"])
+    return [Entry(False, first, first + len(rows), records.SCHEMA_EXECUTIONS, body, len(raw), crc32(raw))]

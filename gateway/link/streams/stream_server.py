@@ -19,7 +19,7 @@ from gateway.link.compression import codec
 from gateway.link.peers.event import Delivered, Event, Restarted, Up, Writable
 from gateway.link.rights.tokens import Method
 from gateway.link.streams import records, stream_request
-from gateway.link.streams.packing import Pack, Packing, executions_entry
+from gateway.link.streams.packing import Pack, Packing, executions_entries
 from gateway.link.streams.retained import Retained
 from gateway.link.streams.stream_opening import Opening
 from gateway.link.streams.stream_quotes import Quotes
@@ -161,9 +161,10 @@ class StreamServer:
         self.serve(now_ns)
 
     def publish_executions(self, rows: np.ndarray, now_ns: int) -> None:
-        """The next executions, numbered without a hole."""
+        """The next executions, numbered without a hole; after a restart all of before at once."""
         if len(rows):
-            self.executions.append(executions_entry(rows, self._pack))
+            for entry in executions_entries(rows, self._pack):
+                self.executions.append(entry)
             self.serve(now_ns)
 
     def publish_quotes(self, rows: np.ndarray, now_ns: int) -> None:
