@@ -264,7 +264,8 @@ assert GRANTS_MAX < 1 << 16, "token ids are 16 bits wide"
 assert KEY_HANDSHAKES_MAX <= KEY_CONNECTIONS_MAX
 
 # Regional link: streams
-LINK_BATCH_RECORDS = 512  # of one batch as we cut it
+LINK_BATCH_RECORDS = 512  # of one batch as we cut it at first; then as many as fill a frame, within these bounds:
+LINK_BATCH_RECORDS_LEAST, LINK_BATCH_RECORDS_MOST = 128, 2048
 LINK_BATCH_RECORDS_MAX = 8192  # of one batch that we take
 LINK_BATCH_BODY_BYTES = 16 << 10  # of one batch once it is packed; a larger one is cut in two
 LINK_RETAINED_BYTES = 64 << 20  # packed batches that a source keeps for who comes back
@@ -286,6 +287,7 @@ LINK_ASK_DOUBLINGS_MAX = 8
 LINK_HEAL_FIRST_NS = 1_000_000_000  # between two scans that mismatches here cause; doubled while books go on not fitting
 LINK_HEAL_LAST_NS = 300_000_000_000  # never longer; after as long without a mismatch it begins anew
 LINK_EFFECTS_HELD_MAX = 1 << 20  # side effects of an early state that wait for the end mark
-assert LINK_BATCH_RECORDS <= LINK_BATCH_RECORDS_MAX
+assert LINK_BATCH_RECORDS_LEAST <= LINK_BATCH_RECORDS <= LINK_BATCH_RECORDS_MOST <= LINK_BATCH_RECORDS_MAX
+assert 120 * LINK_BATCH_RECORDS_MOST + LINK_FRAME_CHARGE <= LINK_WINDOW_FIRST_BYTES, "the first batch waits for no word"
 assert LINK_SCAN_INTERVAL_NS < LINK_HEAL_FIRST_NS < LINK_HEAL_LAST_NS
 assert 120 * LINK_BATCH_RECORDS_MAX <= CODEC_RAW_BYTES_MAX

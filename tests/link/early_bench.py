@@ -3,6 +3,7 @@
     source process ── sealed frames, TCP ──► relay, so many Mbit/s ──► Client ─► EarlyState     rounds, median, least, most
 
 First: rows readable in the state. Whole: SCAN_END was applied, when who waits could begin. Both from the request on.
+Orders are those of the recorded ES days below `--data DIR`, else of a seeded stream; how far it shrinks stands beside.
 """
 
 import argparse
@@ -14,43 +15,27 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 
 from gateway.link.client import Client
 from gateway.link.streams import records
 from gateway.link.streams.early import EarlyState
+from gateway.ops.bench.order_slots import order_slots, scanned
 from tests.link.stream_core import NaiveCore
-from tests.link.stream_gateway import SOURCE, Gateway
+from tests.link.stream_gateway import Gateway
 
 CHUNK, LIMIT_SECONDS = 8192, 600.0
 STEP_ROWS = 4096
 
 
-def book_rows(megabytes):
-    """A scan of a book of orders that differ, of so many raw bytes."""
-    count = megabytes * 1_000_000 // records.SLOT_BYTES
-    chance = np.random.default_rng(1)
-    rows = records.rows(count)
-    rows["kind"] = records.ORDER
-    rows["priority"] = np.arange(count)
-    event = rows["event"]
-    event["kind"], event["side"] = 1, chance.integers(1, 3, count)
-    event["order_id"] = 10**9 + np.cumsum(chance.integers(1, 1000, count))
-    event["price"] = 50_000 + chance.integers(-500, 500, count) * 25
-    event["quantity"] = chance.integers(1, 100, count)
-    event["instrument"] = np.sort(chance.integers(0, 500, count))
-    event["time_venue_ns"] = 1_700_000_000_000_000_000 + np.cumsum(chance.integers(0, 10**6, count))
-    rows["kind"][0], rows["kind"][-1] = records.SCAN_BEGIN, records.SCAN_END
-    return rows
-
-
 class BookCore(NaiveCore):
-    """A core whose scans are the same large book each time."""
+    """A core whose scans are the same large book each time: the orders of the days, or of the seeded stream."""
 
-    def __init__(self, megabytes):
+    def __init__(self, megabytes, folder):
         super().__init__(random.Random(1), 1)
-        self.book_of_rows, self.at = book_rows(megabytes), None
+        self.book_of_rows, self.at = scanned(order_slots(folder)[0], megabytes * 1_000_000 // records.SLOT_BYTES), None
 
     def step(self, events, scanned):
         if self.at is None and self.wanted:
@@ -59,7 +44,7 @@ class BookCore(NaiveCore):
     def take(self):
         if self.at is None:
             return records.rows(0)
-        rows = self.book_of_rows[self.at : self.at + STEP_ROWS].copy()
+        rows = records.copied(self.book_of_rows[self.at : self.at + STEP_ROWS])
         rows["sequence"] = np.arange(self.sequence + 1, self.sequence + 1 + len(rows))
         self.sequence += len(rows)
         self.at += STEP_ROWS
@@ -117,32 +102,38 @@ def measure(client):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder of the recorded days; without it a seeded stream")
     parser.add_argument("--megabytes", type=int, default=100)
     parser.add_argument("--mbit", type=float, default=100.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--source", action="store_true")
     words = parser.parse_args()
     if words.source:
-        gateway = Gateway(BookCore(words.megabytes), bytes_max=1 << 28)
+        gateway = Gateway(BookCore(words.megabytes, words.data), bytes_max=1 << 28)
         print(gateway.port, flush=True)
-        sys.stdin.read()
+        while sys.stdin.readline():
+            print(gateway.server.packing.raw_bytes, gateway.server.packing.packed_bytes, flush=True)
         gateway.stop()
         return
     command = [sys.executable, "-m", "tests.link.early_bench", "--source", "--megabytes", str(words.megabytes)]
+    command += ["--data", str(words.data)] if words.data else []
     source = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         relay = Relay(int(source.stdout.readline()), words.mbit * 1e6)
         desk = Gateway.client_settings(relay.address)
         with Client(desk) as client:
             rounds = [measure(client) for _ in range(words.rounds)]
+            source.stdin.write("\n")
+            source.stdin.flush()
+            raw, packed = map(int, source.stdout.readline().split())
     finally:
         source.stdin.close()
         source.wait(30)
     report = {"megabytes_raw": words.megabytes, "mbit": words.mbit, "rounds": words.rounds, "rows": rounds[0][2]}
+    report |= {"orders": "recorded" if words.data else "seeded", "raw_to_packed": round(raw / packed, 2)}
     for name, index in (("first_usable_s", 0), ("whole_s", 1)):
         values = [row[index] for row in rounds]
         report[name] = {"median": round(statistics.median(values), 4), "least": min(values), "most": max(values)}
-    report["node"] = SOURCE
     print(json.dumps(report, indent=1))
 
 

@@ -1,14 +1,13 @@
-"""Round trip of a 64-byte control message and bulk between two processes: `python -m tests.link.loopback_bench`.
+"""Round trip of a 64-byte control message and bulk between two processes: `python -m tests.link.loopback_bench`. A table.
 
     near ── TCP control, sealed ──► far ── the same way back ──► near        p50, p99, p99.9, five runs, their spread
-    near ── bulk, sealed, packed by the codec ─────────────────► far         MB/s of raw records and per second of CPU
+    near ── bulk, sealed, plain bodies of 16,000 bytes ────────► far         MB/s, and per second of the busier side's CPU
 
 `--spaces` puts a relay-less veth between two namespaces instead of loopback. Figures are one machine's, with both sides and
-whatever else runs on its cores; the spread says how much that is.
+whatever else runs on its cores; the spread says how much that is. Records, packed and unpacked: records_bench.py.
 """
 
 import argparse
-import json
 import os
 import statistics
 from contextlib import ExitStack
@@ -16,7 +15,8 @@ from contextlib import ExitStack
 from tests.link_pair import across, both_up, on_loopback
 from tests.link_spaces import Spaces
 
-ROUNDS, PINGS = 5, 3_000
+ROUNDS, PINGS = 7, 3_000
+BULK_ROUNDS = 3
 
 
 def round_trips(near, far, realtime, rounds=ROUNDS, pings=PINGS):
@@ -56,10 +56,10 @@ def bulk(near, far, megabytes=200, size=16_000):
     return megabytes / (account["took"]["3"] / 1e9), megabytes / max(used, 0.01)
 
 
-def spread(rows, name):
-    """Median and the ends of one quantile over the runs."""
-    values = [row[name] for row in rows]
-    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
+def row_of(what, unit, values):
+    """A line of the table: the median of the runs and the ends."""
+    middle, least, most = statistics.median(values), min(values), max(values)
+    return f"| {what} | {middle:,.0f} {unit} | {least:,.0f} – {most:,.0f} | {len(values)} |"
 
 
 def main():
@@ -71,15 +71,13 @@ def main():
     with ExitStack() as stack:
         near, far = direct(stack) if arguments.spaces else on_loopback(stack)
         both_up(near, far)
-        rows = round_trips(near, far, arguments.realtime)
-        found = {f"round_trip_us_{name}": spread(rows, name) for name in ("p50", "p99", "p999")}
-        moved = [bulk(near, far, arguments.megabytes) for _ in range(3)]
-        found["bulk_MB_per_second"] = {
-            "median": statistics.median(row[0] for row in moved),
-            "all": [row[0] for row in moved],
-        }
-        found["bulk_MB_per_cpu_second"] = {"median": statistics.median(row[1] for row in moved)}
-    print(json.dumps(found, indent=2))
+        trips = round_trips(near, far, arguments.realtime)
+        moved = [bulk(near, far, arguments.megabytes) for _ in range(BULK_ROUNDS)]
+    print("| what | median | least – most | runs |\n|---|---|---|---|")
+    for name, what in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")):
+        print(row_of(f"round trip, 64 bytes, {what}", "µs", [trip[name] for trip in trips]))
+    print(row_of("bulk, plain", "MB/s", [seconds for seconds, _ in moved]))
+    print(row_of("bulk, plain, the busier side", "MB per CPU second", [cpu for _, cpu in moved]))
 
 
 def direct(stack):

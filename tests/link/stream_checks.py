@@ -210,7 +210,7 @@ def captured() -> None:
     """A batch with one byte changed is refused, or is the batch it was."""
     rows = records.rows(9)
     rows["kind"], rows["sequence"] = records.EVENT, np.arange(40, 49)
-    body = batches.encode(batches.Batch(30, rows))
+    body = bytes(batches.encode(batches.Batch(30, rows)))
     found = batches.decode(body, False)
     assert found.previous == 30 and found.rows.tobytes() == rows.tobytes()
     rows["kind"][3:6] = records.ORDER

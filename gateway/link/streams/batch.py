@@ -45,12 +45,12 @@ class Batch(NamedTuple):
         return Batch(self.previous, self.rows[max(sequence - self.first, 0) :])
 
 
-def encode(batch: Batch) -> bytes:
+def encode(batch: Batch) -> memoryview:
     """The bytes of a batch that is not empty and whose sequences follow one another."""
-    body = bytearray(records.without_sequences(batch.rows))
-    FIRST.pack_into(body, FIRST_AT, batch.first)
-    GAP.pack_into(body, GAP_AT, min(batch.first - batch.previous, GAP_MAX))
-    return bytes(body)
+    body, first = records.without_sequences(batch.rows).reshape(-1).data, batch.first
+    FIRST.pack_into(body, FIRST_AT, first)
+    GAP.pack_into(body, GAP_AT, min(first - batch.previous, GAP_MAX))
+    return body
 
 
 def decode(body: bytes, scan: bool, mixed: bool | None = False) -> Batch:
@@ -66,16 +66,18 @@ def decode(body: bytes, scan: bool, mixed: bool | None = False) -> Batch:
         raise ValueError("SEQUENCE")
     rows = records.with_sequences(body, first)
     rows["size"][0], rows["source_sequence"][0] = SIZE, 0
-    kinds = rows["kind"]
-    if np.any((kinds == 0) | (kinds > records.SCAN_END)):
+    kinds = rows["kind"].copy()
+    if kinds.min() == 0 or kinds.max() > records.SCAN_END:
         raise ValueError("KIND")
-    if mixed is not None and np.any(records.is_scan(rows) != (bool(records.is_scan(rows[:1])[0]) if mixed else scan)):
-        raise ValueError("STREAM")
+    if mixed is not None:
+        scans = records.is_scan(rows)
+        if np.any(scans != (scans[0] if mixed else scan)):
+            raise ValueError("STREAM")
     return Batch(first - gap, rows)
 
 
-def cut(rows: np.ndarray, previous: int) -> tuple[list[Batch], int]:
-    """Rows of a ring in batches of one stream each, in order, and the last live sequence behind them."""
+def cut(rows: np.ndarray, previous: int, most: int = limits.LINK_BATCH_RECORDS) -> tuple[list[Batch], int]:
+    """Rows of a ring in batches of one stream and at most `most` rows each, in order; the last live sequence behind them."""
     if len(rows) == 0:
         return [], previous
     scan = records.is_scan(rows)
@@ -83,8 +85,8 @@ def cut(rows: np.ndarray, previous: int) -> tuple[list[Batch], int]:
     edges = np.flatnonzero((scan[1:] != scan[:-1]) | (np.diff(sequences) != 1)) + 1
     found = []
     for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), len(rows)], strict=True):
-        for at in range(begin, end, limits.LINK_BATCH_RECORDS):
-            batch = Batch(previous, rows[at : min(at + limits.LINK_BATCH_RECORDS, end)])
+        for at in range(begin, end, most):
+            batch = Batch(previous, rows[at : min(at + most, end)])
             found.append(batch)
             if not scan[begin]:
                 previous = batch.end - 1

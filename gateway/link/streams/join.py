@@ -53,7 +53,7 @@ class Join:
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Those of the next rows, in their order, that are to be applied."""
-        kinds = rows["kind"]
+        kinds = rows["kind"].copy()
         marks = np.flatnonzero((kinds == records.LOST) | (kinds == records.SCAN_BEGIN) | (kinds == records.SCAN_END))
         if len(marks) == 0 and self.phase is Phase.LIVE:
             keep = self._live(rows)

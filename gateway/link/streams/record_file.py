@@ -39,7 +39,7 @@ class Block(NamedTuple):
 class RecordFileWriter:
     """Appends to a capture; a torn tail of an earlier process is cut off first. A context manager."""
 
-    def __init__(self, path: Path, pack: Callable[[int, bytes], bytes] = codec.pack):
+    def __init__(self, path: Path, pack: Callable[[int, bytes | memoryview], bytes] = codec.pack):
         """Raises LinkError for a file that is no capture, or is damaged before its tail."""
         self._pack = pack
         reader = RecordFileReader(path) if path.exists() and path.stat().st_size else None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gateway.core.memory import address_of
-from gateway.core.ring import acknowledge_drained, drain, put
+from gateway.core.ring import acknowledge_drained, drain, put_many
 from gateway.instance import handle_address
 from gateway.layout import dtype, names, size, value
 from gateway.native import ffi, lib
@@ -21,6 +21,7 @@ SCHEMA_LINK, SCHEMA_EXECUTIONS, SCHEMA_QUOTES = 1, 2, 3  # numbers of the codec
 SLOT, BOOK, LISTING = dtype("link_slot"), dtype("link_book"), dtype("link_listing")
 EXECUTION, QUOTE = dtype("link_execution"), dtype("link_quote")
 SLOT_BYTES, SEQUENCE_BYTES = size("link_slot"), 8
+SLOT_WORDS = SLOT_BYTES // SEQUENCE_BYTES
 HEAD_BYTES = 64  # in front of what `size` counts
 
 EVENT, RUN, LOST = value("LINK_EVENT"), value("LINK_RUN"), value("LINK_LOST")
@@ -36,7 +37,7 @@ SCHEMAS = {SCHEMA_LINK: SLOT, SCHEMA_EXECUTIONS: EXECUTION, SCHEMA_QUOTES: QUOTE
 
 def is_scan(batch: np.ndarray) -> np.ndarray:
     """Which rows belong to a scan (stream `snapshots`); the others are live (stream `market_data`)."""
-    kinds: np.ndarray = batch["kind"]
+    kinds: np.ndarray = batch["kind"].copy()  # side by side: what follows takes a tenth of the time
     return (kinds >= SCAN_BEGIN) & (kinds <= SCAN_END) & (batch["flags"] & LIVE == 0)
 
 
@@ -62,9 +63,15 @@ def rows(count: int) -> np.ndarray:
     return batch
 
 
+def copied(batch: np.ndarray) -> np.ndarray:
+    """Rows that lie side by side, as rows of one's own; as words, since numpy copies structs one by one."""
+    return batch.view(np.uint64).copy().view(SLOT)
+
+
 def without_sequences(batch: np.ndarray) -> np.ndarray:
     """The rows as bytes without their sequence words, a copy: `count` × 120, for the codec (SCHEMA_LINK)."""
-    return np.ascontiguousarray(batch).view(np.uint8).reshape(len(batch), SLOT_BYTES)[:, SEQUENCE_BYTES:].copy()
+    words = np.ascontiguousarray(batch).view(np.uint64).reshape(len(batch), SLOT_WORDS)
+    return words[:, 1:].copy().view(np.uint8)
 
 
 def with_sequences(body: bytes | bytearray | memoryview | np.ndarray, first_sequence: int) -> np.ndarray:
@@ -73,11 +80,11 @@ def with_sequences(body: bytes | bytearray | memoryview | np.ndarray, first_sequ
     width = SLOT_BYTES - SEQUENCE_BYTES
     if len(packed) % width:
         raise ValueError(f"{len(packed)} bytes are no whole number of records of {width}")
-    whole = np.zeros((len(packed) // width, SLOT_BYTES), np.uint8)
-    whole[:, SEQUENCE_BYTES:] = packed.reshape(-1, width)
-    batch = whole.reshape(-1).view(SLOT)
-    batch["sequence"] = np.arange(first_sequence, first_sequence + len(batch), dtype=np.uint64)
-    return batch
+    count = len(packed) // width
+    words = np.empty((count, SLOT_WORDS), np.uint64)
+    words[:, 0] = np.arange(first_sequence, first_sequence + count, dtype=np.uint64)
+    words[:, 1:] = packed.view(np.uint64).reshape(count, SLOT_WORDS - 1)
+    return words.reshape(-1).view(SLOT)
 
 
 def numbered_runs(batch: np.ndarray) -> list[np.ndarray]:
@@ -107,7 +114,7 @@ class RecordReader:
         else:
             room = ffi.cast("void *", address_of(self._room))
             count = max(0, lib.ring_observe_many(self._handle, room, SLOT_BYTES, len(self._room)))
-        return self._room[:count].copy()
+        return copied(self._room[:count])
 
     @property
     def missed(self) -> int:
@@ -134,13 +141,9 @@ class RecordWriter:
 
     def put(self, batch: np.ndarray) -> int:
         """How many of the rows went in. Each row's `sequence` becomes its `source_sequence`; 0 stays 0 (the link's own)."""
-        own = np.ascontiguousarray(batch).copy()
+        own = copied(np.ascontiguousarray(batch))
         own["source_sequence"] = own["sequence"]
-        base = address_of(own)
-        for index in range(len(own)):
-            if put(self._address, base + index * SLOT_BYTES, SLOT_BYTES, 0, 0) == 0:
-                return index
-        return len(own)
+        return int(put_many(self._address, address_of(own), SLOT_BYTES, len(own)))
 
 
 def own_word(kind: int) -> np.ndarray:

@@ -15,6 +15,8 @@ from gateway import limits
 from gateway.link.frames.wire import Flag, Type
 from gateway.link.streams.retained import Entry, Retained
 
+OF_LIVE, OF_SCANS = int(Flag.COMPRESSED), int(Flag.COMPRESSED | Flag.SNAPSHOT)  # flags of entries
+
 
 class Takes(Enum):
     """Which entries a channel carries."""
@@ -75,7 +77,6 @@ class Progress:
 
     def _send_entry(self, peer: Any, entry: Entry, now_ns: int) -> bool:
         """Whether the channel had room for it."""
-        flags = Flag.COMPRESSED | (Flag.SNAPSHOT if entry.scan else 0)
         sequence = peer.send(
             self.channel,
             entry.body,
@@ -83,7 +84,7 @@ class Progress:
             type=Type.DATA,
             schema=entry.schema,
             token_id=self.token_id,
-            flags=int(flags),
+            flags=OF_SCANS if entry.scan else OF_LIVE,
             raw_bytes=entry.raw_bytes,
             body_crc=entry.body_crc,
         )
