@@ -133,6 +133,7 @@ LINK_BULK_BYTES_FIRST = 256 << 10  # of bulk on the way, before anything is know
 LINK_BULK_BYTES_MAX = 16 << 20
 LINK_EXECUTIONS_PER_TURN = 256
 LINK_RECORDS_PER_TURN = 4096
+LINK_QUOTES_PER_TURN = 128  # that one reader is sent at one time
 assert 2 * LINK_HEARTBEAT_NS <= LINK_SUSPECT_NS
 
 # Regional link: peers and channels
