@@ -58,7 +58,12 @@ def units(tmp_path: Path) -> Path:
 
 def test_systemd_finds_nothing_wrong_with_the_units(units):
     names = sorted(path.name for path in units.iterdir())
-    for name, drop_in in (("io@x", "uio.conf"), ("control@x", "network.conf"), ("keyd", "keyd-network.conf")):
+    for name, drop_in in (
+        ("io@x", "uio.conf"),
+        ("control@x", "network.conf"),
+        ("keyd", "keyd-network.conf"),
+        ("link@x", "realtime.conf"),
+    ):
         (units / f"gateway-{name}.service.d").mkdir()
         shutil.copy(FILES / drop_in, units / f"gateway-{name}.service.d")
     done = subprocess.run(
@@ -188,7 +193,8 @@ def test_what_the_role_puts_on_a_host_it_takes_away_again():
     put = "".join((ROLE / "tasks" / f"{name}.yml").read_text() for name in ("install", "configure", "kernel"))
     removed = (ROLE / "tasks" / "remove.yml").read_text()
     paths = set(re.findall(r"(?:dest|path): \"?(/etc/[\w./@-]+)", put)) - {"/etc/gateway/environment", "/etc/gateway/"}
-    assert "gateway-control@{{ item.path | basename | splitext | first }}.service.d" in removed
+    assert "gateway-{{ item.1 }}@{{ item.0.path | basename | splitext | first }}.service.d" in removed
+    assert "product(['control', 'link'])" in removed
     users = re.findall(r"loop: \[(gateway[\w, -]+)\]", put)
     assert users and set(users[0].split(", ")) == set(USERS.values())
     assert {"gateway-keyd", *USERS.values()} <= set(re.findall(r"loop: \[([\w, -]+)\]", removed)[-2].split(", "))
