@@ -5,7 +5,9 @@
     hogs (nice 0)   side 1 ═ UDP, TCP ═ side 2      each datagram with the kernel's time of arrival (SO_TIMESTAMPNS)
 
 A suspicion is true where two arrivals in a row are 50 ms or more apart by the kernel's own stamps: then nothing was sent, or
-nothing carried it. It is false where the datagrams were there and the detector did not see them. Hard rule: ends everything it starts.
+nothing carried it. It is false where the datagrams were there and the detector did not see them.
+
+Hard rule: ends everything it starts.
 """
 
 import argparse
