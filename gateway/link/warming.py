@@ -5,6 +5,7 @@ Hard rule: a loop that stops to compile is silent to its peers, and suspected; s
 
 import numpy as np
 
+from gateway.core.ring import put_many
 from gateway.link.compression import codec
 from gateway.link.streams import records
 
@@ -12,7 +13,11 @@ ROWS = 64
 
 
 def warm() -> None:
-    """Packs and unpacks rows of every schema that the streams use; seconds the first time, less with a warm cache."""
+    """Packs and unpacks rows of every schema that the streams use; seconds the first time, less with a warm cache.
+
+    And puts no rows into no ring, as the mirror will put some into link_core.
+    """
+    put_many(0, 0, records.SLOT_BYTES, 0)
     for schema, dtype in records.SCHEMAS.items():
         for batch in (np.zeros(ROWS, dtype), _noise(dtype)):
             raw = records.without_sequences(batch).tobytes() if schema == records.SCHEMA_LINK else batch.tobytes()
