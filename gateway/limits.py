@@ -109,6 +109,7 @@ LINK_CHANNELS = 16
 LINK_WINDOW_RECORDS = 1024  # record numbers on UDP that may still come behind the newest
 LINK_CLOCK_NS = 30_000_000_000  # between the clocks of two nodes, either way
 LINK_HOURS_EITHER_SIDE = 1  # of the responder's own hour, whose secrets it takes
+LINK_KEYS_NS = 3 * 3_600_000_000_000 + LINK_CLOCK_NS  # keys last this hour and the next two: no longer is believed
 LINK_TEXT_BYTES_MAX = 256  # of a reason in words
 assert LINK_WINDOW_RECORDS & (LINK_WINDOW_RECORDS - 1) == 0
 

@@ -7,6 +7,7 @@ from math import ceil, floor
 from tests.naive_portfolio import BOUND, ONE, NaivePortfolio, up
 
 LARGEST = 2**31 - 1
+KEYS = 1 << 11  # the halt that is no decision of ours: the link's keys have run out
 SECOND_NS = 1_000_000_000
 LIVE = {"SENT", "ACCEPTED", "PARTIAL", "CANCELLING", "UNKNOWN"}
 NEW_KINDS = ("NEW", "REPLACE")
@@ -89,6 +90,7 @@ class NaiveGate:
             "SELF": self.meets_own(number, intent),
             "REPEAT": not self.repeats_allowed(intent),
             "DISABLED": self.disabled(limits, intent),
+            "KEYS": self.account["halted"] & KEYS != 0,
             "JOURNAL": self.journal_room <= 0,
             "RING": self.ring_room <= 0,
             "ORDERS": not self.row_free(reference) or (kind == "REPLACE" and not self.replaceable(intent)),
@@ -98,7 +100,7 @@ class NaiveGate:
         if intent["flags"] & 2:
             failed["REDUCE"] = not self.reduces(kind, number, intent)
             if not failed["REDUCE"]:
-                failed["KILL"] = failed["DISABLED"] = False
+                failed["KILL"] = failed["DISABLED"] = failed["KEYS"] = False
         return {name for name, fails in failed.items() if fails}
 
     def reduces(self, kind: str, number: int, intent: dict) -> bool:
@@ -150,7 +152,8 @@ class NaiveGate:
 
     def disabled(self, limits: dict, intent: dict) -> bool:
         raised = self.halted and intent["strategy"] == 0
-        return bool(raised or self.account["halted"] or self.strategy_of(intent)["halted"] or limits["halted"])
+        account = self.account["halted"] & ~KEYS
+        return bool(raised or account or self.strategy_of(intent)["halted"] or limits["halted"])
 
     def repeats_allowed(self, intent: dict) -> bool:
         strategy = self.strategy_of(intent)

@@ -72,6 +72,8 @@ def show_status(configuration: Configuration, as_json: bool) -> int:
         print(f"records    {document['records_sent']:,} sent, {document['executions_sent']:,} executions sent")
         if document["keys"]["problem"]:
             print(f"keys       {document['keys']['problem']}")
+        if not document["keys"]["risk_allowed"]:
+            print("keys       none is valid: new risk is denied (KEYS)")
         for name, peer in document["peers"].items():
             print(f"{name:<10} {peer['state']}{', suspected' if peer['suspected'] else ''}{_far(peer)}{_mirrored(peer)}")
     return EXIT_DONE if document["running"] and up else EXIT_CHECK_FAILED

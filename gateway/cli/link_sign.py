@@ -90,7 +90,7 @@ def _parse(path: Path, kind: str, content: bytes) -> int:
     from gateway.link.rights.signed_file import FileRefused
 
     try:
-        return (roles.parse(content) if kind == "roles" else addresses.parse(content)).version
+        return (roles.FORM.parse(content) if kind == "roles" else addresses.FORM.parse(content)).version
     except FileRefused as problem:
         raise FileRefused(f"{path}: {problem}") from None
 

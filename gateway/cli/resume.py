@@ -10,6 +10,7 @@ from gateway.config import Configuration, load
 from gateway.errors import EXIT_CHECK_FAILED, EXIT_DONE, GatewayError, UsageError
 from gateway.instance import is_held
 from gateway.ops import disabled, post_trade_record, resumption, second_factor
+from gateway.ops.halts import CAUSED
 
 HELP = "let trade again what a control after the trade has halted; without WHAT: say what is halted, and why"
 TAKEN_SECONDS = 5.0  # a control that runs takes a request within a tenth of a second
@@ -34,13 +35,15 @@ def run(arguments: argparse.Namespace) -> int:
         show(halted, arguments.json)
         return EXIT_CHECK_FAILED if halted else EXIT_DONE
     what = resumption.checked(arguments.what)
-    if what not in halted:
-        print_note(f"gateway resume: {what} is not halted")
+    controls = {*halted.get(what, {})}
+    if not controls - CAUSED:
+        alone = f"halted by {', '.join(sorted(controls))} alone, which ends with its cause" if controls else "not halted"
+        print_note(f"gateway resume: {what} is {alone}")
         return EXIT_CHECK_FAILED
     second_factor.require(configuration, arguments.code)
     running = hand_over(configuration, what)
     if arguments.json:
-        print_json({"resumed": what, "controls": sorted(halted[what]), "running": running})
+        print_json({"resumed": what, "controls": sorted(controls - CAUSED), "running": running})
     else:
         print_note(f"gateway resume: {what} {'trades again' if running else 'will trade again from the next start on'}")
     return EXIT_DONE

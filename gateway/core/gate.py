@@ -5,10 +5,10 @@ all of them are evaluated, so the mask keeps everything that failed. 0 means the
 Hard rule: memory full of zeros refuses everything, and no two numbers are multiplied before both are bounded.
 
     NEW, REPLACE   every control                    CANCEL, REDUCE, MASS CANCEL   ORDERS, RING and the quantity only
-    NEW, reduce-only   every control but KILL and DISABLED, and REDUCE
+    NEW, reduce-only   every control but KILL, DISABLED and KEYS, and REDUCE
 
     gate_pass.py       all of them at once: does anything speak against it? If so, or in doubt:
-    gate.py            KILL FENCE DISABLED JOURNAL RING ORDERS SESSION REDUCE, and what is counted
+    gate.py            KILL FENCE DISABLED KEYS JOURNAL RING ORDERS SESSION REDUCE, and what is counted
     gate_market.py     STATE STALE QTY PRICE: the instrument against its book
     gate_exposure.py   VALUE POSITION EXPOSURE MARGIN: the instrument against account, group and strategy
     gate_origin.py     PERM DUP SELF REPEAT: who sends it, and what of ours is there already
@@ -52,8 +52,10 @@ ORDER = offsets("order")
 KILL, FENCE, STATE, QTY, RATE = (value(f"GATE_{name}") for name in ("KILL", "FENCE", "STATE", "QTY", "RATE"))
 DISABLED, JOURNAL, RING = (value(f"GATE_{name}") for name in ("DISABLED", "JOURNAL", "RING"))
 ORDERS, SESSION, REDUCE = value("GATE_ORDERS"), value("GATE_SESSION"), value("GATE_REDUCE")
+KEYS, KEYS_PLACE = value("GATE_KEYS"), value("POST_TRADE_KEYS")  # in the mask, in the account's halts
+KEYS_HALT = 1 << KEYS_PLACE
 REDUCE_ONLY_BIT = value("INTENT_REDUCE_ONLY").bit_length() - 1
-PASSED_BY_REDUCTIONS = 1 << KILL | 1 << DISABLED
+PASSED_BY_REDUCTIONS = 1 << KILL | 1 << DISABLED | 1 << KEYS
 INTENT_NEW = value("INTENT_NEW")
 INTENT_REPLACE, INTENT_MASS_CANCEL = value("INTENT_REPLACE"), value("INTENT_MASS_CANCEL")
 SIDE_BUY = value("SIDE_BUY")
@@ -127,7 +129,7 @@ def own_row(path, intent):
 
 @leaf
 def environment(path, account, row, intent, reference, now_ns):
-    """KILL, FENCE, DISABLED, SESSION, JOURNAL, RING and ORDERS: what does not depend on price and quantity."""
+    """KILL, FENCE, DISABLED, KEYS, SESSION, JOURNAL, RING and ORDERS: what does not depend on price and quantity."""
     control = load_i64(path + PATH.control)
     epoch = load_i64(path + PATH.epoch)
     lease_ns = relaxed(control + CONTROL.lease_expires_ns)
@@ -136,6 +138,7 @@ def environment(path, account, row, intent, reference, now_ns):
         (int64(relaxed(control + CONTROL.kill_latch) != 0) << KILL)
         | (int64(fenced) << FENCE)
         | (disabled_fails(path, account, row, intent) << DISABLED)
+        | (((relaxed(account + ACCOUNT.halted) >> KEYS_PLACE) & 1) << KEYS)
         | (session_fails(control, account) << SESSION)
         | (int64(ring.room(load_i64(path + PATH.journal)) <= 0) << JOURNAL)
         | (int64(ring.room(load_i64(path + PATH.core_io)) <= 0) << RING)
@@ -179,7 +182,7 @@ def disabled_fails(path, account, row, intent):
     """Account, strategy or instrument was halted by control, or the strategy of this process raised."""
     intents, strategy = load_i64(path + PATH.intents), load_u32(intent + INTENT.strategy)
     raised = (load_u32(intents + INTENTS.halted) != 0) & (load_u32(intents + INTENTS.strategy) == strategy)
-    halted = relaxed(strategy_at(account, strategy) + STRATEGY.halted) | relaxed(account + ACCOUNT.halted)
+    halted = relaxed(strategy_at(account, strategy) + STRATEGY.halted) | (relaxed(account + ACCOUNT.halted) & ~KEYS_HALT)
     return int64(raised | (halted | relaxed(row + ROW.halted) != 0))
 
 

@@ -94,7 +94,7 @@ def all_pass(path, account, row, book, intent, reference, instrument, now_ns):
 
 @leaf
 def halted(path, account, row, strategy):
-    """KILL, FENCE, DISABLED, SESSION, REPEAT, and a size that control has reduced: words that have to be 0, or equal."""
+    """KILL, FENCE, DISABLED, KEYS, SESSION, REPEAT, and a size that control has reduced: words to be 0, or equal."""
     control, epoch = load_i64(path + PATH.control), load_i64(path + PATH.epoch)
     word = relaxed(control + CONTROL.kill_latch) | (relaxed(control + CONTROL.epoch) ^ epoch)
     word |= relaxed(control + CONTROL.session_connection) ^ load_i64(account + ACCOUNT.session_connection)

@@ -53,7 +53,7 @@ class Composition:
         self.boot_id = os.urandom(BOOT_BYTES)
         nodes = tuple(self.names)
         self.keyring = Keyring(open_key_service(self.settings.key_service), self.settings.node, nodes)
-        self.refresher = KeyringRefresher(self.keyring)
+        self.refresher = KeyringRefresher(self.keyring, self.now_ns)
         keys = DerivedKeys(self.keyring)
         paths = AccessPaths(
             configuration.link_state_folder, _path(self.settings.roles_file), _path(self.settings.addresses_file)

@@ -191,12 +191,17 @@ class LinkStage:
             self._key_changes = keyring.changes
             for peer in self.parts.peers.values():
                 peer.close("KEY", now_ns)
+        self.status.keys_until(keyring.risk_until_ns(now_ns))
         if keyring.risk_allowed(now_ns) != self._risk:
             self._risk = not self._risk
             if self._risk:
                 self.log.info("keys", "keys are there again")
             else:
-                self._alarm(self.parts.settings.node, "NO_KEYS", "nothing valid is left; new sessions are refused")
+                self._alarm(
+                    self.parts.settings.node,
+                    "NO_KEYS",
+                    "nothing valid is left; new sessions and new risk (KEYS) are refused",
+                )
 
     def _live(self, now_ns: int, worked: int) -> None:
         self._beat["turns"] += 1

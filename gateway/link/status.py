@@ -56,6 +56,10 @@ class Status:
             self._state["time_phase_ns"] = now_ns
             self._state["phase"] = number
 
+    def keys_until(self, time_ns: int) -> None:
+        """Until when the keys that are held allow new risk: control denies it from then on, also when we are dead."""
+        self._state["keys_until_ns"] = time_ns
+
     def _fill(self, now_ns: int) -> None:
         parts, state = self._parts, self._state
         node = next(iter(parts.incoming), next(iter(parts.peers), 0))
@@ -105,7 +109,7 @@ class Status:
             "bytes_out": outside,
             "transport": dict(parts.transport.counters),
             "acceptor": dict(parts.acceptor.counters),
-            "keys": {"problem": parts.keyring.problem, "risk_allowed": parts.keyring.risk_allowed(now_ns)},
+            "keys": self._keys(now_ns),
             "access": {str(name): count for name, count in parts.access.counters.items()},
             "server": dict(parts.server.counters),
             "subscribers": {parts.names[node]: sorted(one.grants) for node, one in parts.server.subscribers.items()},
@@ -114,6 +118,11 @@ class Status:
             "confirmed_age_ms": _age_ms(now_ns, int(self._state["time_confirmed_ns"])),
             "peers": {parts.names[node]: self._peer(node) for node in parts.peers},
         }
+
+    def _keys(self, now_ns: int) -> dict[str, Any]:
+        keyring = self._parts.keyring
+        words = {"problem": keyring.problem, "risk_allowed": keyring.risk_allowed(now_ns)}
+        return words | {"risk_until_ns": keyring.risk_until_ns(now_ns)}
 
     def _peer(self, node: int) -> dict[str, Any]:
         parts, peer = self._parts, self._parts.peers[node]

@@ -18,6 +18,8 @@ from gateway import layout
 from gateway.ops import post_trade_record
 from gateway.ops.drill_market import AAPL, CENTRE, MILLISECOND_NS, SECOND_NS, DrillMarket, poked
 from gateway.ops.drop_copy import DropCopy
+from gateway.ops.halts import BITS
+from gateway.ops.key_watch import KeyWatch
 from gateway.ops.log import Log
 from gateway.ops.order_reconciliation import OrderReconciliation
 from gateway.ops.post_trade import PostTrade
@@ -124,6 +126,7 @@ CASES: dict[str, Callable[[DrillMarket, int], None]] = {
         market.order(kind=layout.value("INTENT_CANCEL"), order_reference=1 << 30, quantity=0)
     ),
     "REDUCE": lambda market, first: _discard(market.order(flags=layout.value("INTENT_REDUCE_ONLY"))),
+    "KEYS": _with(lambda market: market.account, "halted", BITS["KEYS"]),
     "SESSION": _with(lambda market: market.control, "session_connection", 7),
 }
 
@@ -148,7 +151,7 @@ class _Copy(DropCopy):
 
 
 def _fire_after_the_trade(market: DrillMarket, first: int) -> dict[str, int]:
-    """One fill at half as much again, a gap, an order of unknown fate, a venue that disagrees, a file that is damaged."""
+    """A fill at half as much again, a gap, an order of unknown fate, a venue that disagrees, no keys, a damaged file."""
     told: list[str] = []
     copy, heard = _Copy(), market.instance.counters[0]["core"]
     compared = OrderReconciliation(
@@ -182,6 +185,8 @@ def _fire_after_the_trade(market: DrillMarket, first: int) -> dict[str, int]:
     with poked(market.control, "session_connection", 1), poked(market.account, "session_connection", 1):
         compared.ask()
         run(15 * SECOND_NS)
+    watch.controls.keys = KeyWatch(market.instance)  # a link that holds none
+    run(SECOND_NS)
     market.quote()
     run(SECOND_NS)
     market.feed(b"", skipped=5)

@@ -19,6 +19,7 @@ BITS = {name: 1 << number for number, name in layout.names("post_trade_control",
 SIZE = "SIZE"
 HALVED = 1  # size_shift of a strategy that SIZE found
 SYMBOL_BYTES = 8
+CAUSED = frozenset({"KEYS"})  # stand as long as their cause, whatever a human says
 Standing = dict[str, dict[str, dict[str, Any]]]  # what → control → {"at": ns, "why": text}
 
 
@@ -45,9 +46,9 @@ class Halts:
         return True
 
     def lift(self, what: str, control: str | None = None) -> list[str]:
-        """Takes away one control's halt, or all; returns the controls."""
+        """Takes away one control's halt, or all that a human may; returns the controls."""
         standing = self.standing.get(what, {})
-        gone = [name for name in standing if control in (None, name)]
+        gone = [name for name in standing if name == control or (control is None and name not in CAUSED)]
         for name in gone:
             del standing[name]
         if what in self.standing and not standing:

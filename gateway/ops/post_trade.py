@@ -2,7 +2,8 @@
 
     core's memory ─┬─► equity, strategies, gaps, unknown orders ─┐
     journal ───────┴─► slippage                                  ├─► Breach ─► halt in the gate ─► file, synced ─► a line
-    reconciliation ──► balance, orders ──────────────────────────┘                                  ▲
+    reconciliation ──► balance, orders ──────────────────────────┤                                  ▲
+    region link ─────► keys ─────────────────────────────────────┘                                  │
     gateway resume ─► request, seen at the next turn ───────────────────────────────────────────────┘
 
 Hard rule: the gate denies first, then the file is written and synced, and only then anybody is told. What cannot be written
@@ -24,6 +25,7 @@ from gateway.ops.breach import ACCOUNT, STRATEGY, Breach
 from gateway.ops.equity_watch import EquityWatch
 from gateway.ops.gap_watch import GapWatch
 from gateway.ops.halts import Halts
+from gateway.ops.key_watch import KeyWatch
 from gateway.ops.limit_block import traders
 from gateway.ops.slippage_watch import SlippageWatch
 from gateway.ops.strategy_watch import StrategyWatch
@@ -54,6 +56,7 @@ class PostTrade:
         self.slippage = SlippageWatch(self.settings, self.names)
         self.gaps, self.unknown = GapWatch(self.settings), UnknownWatch(self.settings)
         self.balance = BalanceWatch(self.settings, comparison) if comparison is not None else None
+        self.keys = KeyWatch(instance) if configuration.link.enabled else None
         self._seen: Any = instance.regions["post_trade"].view("post_trade_account")[0]
         self._instance, self._tell = instance, tell
         self._now_ns = lambda: clock.now_ns(instance.clock_address)
@@ -83,6 +86,7 @@ class PostTrade:
             found += self._look_at_equity(now_ns)
         if self.balance is not None:
             found += self.balance.look(now_ns, self.view.session_heard())
+        found += self._look_at_keys(now_ns)
         if looking:
             found += self._look_around(now_ns)
         fresh = [breach for breach in found if breach.control not in self.settings.off and self.halts.add(breach, now_ns)]
@@ -105,6 +109,13 @@ class PostTrade:
         if self.equity.turn_day(now_ns, equity) and self.halts.lift(ACCOUNT, "DAILY"):
             self._tell("a new day began, the halt of DAILY is over")
         return self.equity.look(now_ns, equity)
+
+    def _look_at_keys(self, now_ns: int) -> list[Breach]:
+        """A halt that begins and ends with its cause: nothing of ours went wrong that a human had to judge."""
+        missing = self.keys.missing(now_ns) if self.keys is not None else ""
+        if not missing and self.halts.lift(ACCOUNT, "KEYS"):
+            self._tell("the link holds its keys, the halt of KEYS is over")
+        return [Breach("KEYS", ACCOUNT, "", missing)] if missing else []
 
     def _look_around(self, now_ns: int) -> list[Breach]:
         found = self.gaps.look(now_ns, self.view.books, self.view.permitted) + self.unknown.look(now_ns, self.view.unknown())
@@ -161,6 +172,9 @@ class PostTrade:
         except (post_trade_record.DamagedRecord, *RECORD_FAULTS) as problem:
             self._distrust(f"the file of halts cannot be believed ({problem})")
         self._resume_asked()
+        for breach in self._look_at_keys(self._now_ns()):
+            if self.halts.add(breach, self._now_ns()):
+                self._tell(f"KEYS: account is halted at first: {breach.why}; {_mend(breach)}")
         self.halts.apply()
         self._write(0)
 
@@ -213,6 +227,8 @@ class PostTrade:
 
 
 def _mend(breach: Breach) -> str:
+    if breach.control == "KEYS":
+        return "it ends by itself once the link holds keys: gateway link CONFIG --status"
     if breach.control == "DAILY":
         return "it ends with the day, or: gateway resume CONFIG account --code DIGITS"
     return f"look why, then: gateway resume CONFIG {breach.what} --code DIGITS"

@@ -98,7 +98,8 @@ enum gate_reason {
     GATE_ORDERS = 18,  /* no free row for one more order, or the order to cancel is unknown */
     GATE_SESSION = 19, /* the order session lost a report: positions are uncertain */
     GATE_REDUCE = 20,  /* reduce-only, and the position could grow by it */
-    GATE_REASONS = 21
+    GATE_KEYS = 21,    /* the link holds no valid key, or nobody knows: POST_TRADE_KEYS of the account's halts */
+    GATE_REASONS = 22
 };
 
 enum instrument_flag {

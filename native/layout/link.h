@@ -197,7 +197,8 @@ struct link_state {
     uint64_t source_boot_low;   /* and of which life of it */
     uint64_t source_boot_high;
     int64_t time_confirmed_ns;  /* until when the mirrored books are known to be the source's; 0: they are not */
-    uint64_t reserved[2];
+    int64_t keys_until_ns;      /* until when the keys last held allow new risk; 0: there was none. Reader: control */
+    uint64_t reserved[1];
     uint64_t refusals[64];   /* of frames and handshakes, by reason */
 };
 

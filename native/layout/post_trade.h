@@ -18,7 +18,8 @@ enum post_trade_control {
     POST_TRADE_ORDERS = 8,    /* an open order differs from the venue's: account */
     POST_TRADE_UNKNOWN = 9,   /* an order whose fate is not known in time: account */
     POST_TRADE_RECORD = 10,   /* the file of halts cannot be read or written: account */
-    POST_TRADE_CONTROLS = 11
+    POST_TRADE_KEYS = 11,     /* the link's keys have run out: account, refused as GATE_KEYS; ends with its cause */
+    POST_TRADE_CONTROLS = 12
 };
 
 struct post_trade_account {

@@ -181,7 +181,11 @@ class Twins:
         elif what == 9:
             self.account(**{draw.choice(ACCOUNT_LIMITS): draw.choice(EXTREMES)})
         elif what == 10:
-            self.account(**draw.choice(({"limits_version": 1}, {"session_lost": 1}, {"halted": 1})))
+            self.account(
+                **draw.choice(
+                    ({"limits_version": 1}, {"session_lost": 1}, {"halted": 1}, {"halted": 1 << 11}, {"halted": 1 << 11 | 2})
+                )
+            )
         elif what == 11:
             name = draw.choice(("set", "halted", "position_max", "repeat_max", "repeat_ns", "repeated", "size_shift"))
             number = draw.choice((0, 1)) if name in ("set", "halted", "repeated") else draw.choice(EXTREMES)

@@ -70,6 +70,21 @@ def test_a_reduction_passes_a_kill_and_a_halt_and_nothing_else_does(desk: Desk, 
     assert (kind, flags) == ("REDUCE", layout.value("ORDER_SLOT_ENTERS")) and message["quantity"] == 300
 
 
+def test_without_keys_of_the_link_new_risk_stops_under_its_own_name_and_what_lowers_risk_passes(desk: Desk) -> None:
+    keys, drawdown = 1 << layout.value("POST_TRADE_KEYS"), 1 << layout.value("POST_TRADE_DRAWDOWN")
+    holding(desk, 300)
+    assert desk.send(side=BUY, quantity=5, price=999_000, time_in_force=DAY) == set()
+    desk.set_account(halted=keys)
+    assert desk.ask(side=BUY) == desk.ask(side=SELL) == desk.ask("REPLACE", order_reference=1) == {"KEYS"}
+    assert desk.ask("CANCEL", order_reference=1) == desk.ask("MASS_CANCEL") == set()
+    assert desk.ask(side=SELL, quantity=301, flags=REDUCE) == {"KEYS", "REDUCE"}
+    assert desk.ask(side=SELL, quantity=300, flags=REDUCE) == set()
+    desk.set_account(halted=keys | drawdown)
+    assert desk.ask(side=BUY) == {"KEYS", "DISABLED"}
+    desk.set_account(halted=0)
+    assert desk.ask(side=BUY) == set()
+
+
 def test_every_other_control_holds_for_a_reduction(desk: Desk) -> None:
     holding(desk, 300)
     desk.control["epoch"] = 99

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway.link.rights import roles as roles_file
 from gateway.link.rights import signed_file
 from gateway.link.rights.access_files import AccessFiles, AccessPaths
+from gateway.link.rights.grants import Denied
 from gateway.link.rights.journal import CHAIN_BEGIN
+from gateway.link.rights.reasons import Reason
 from gateway.link.rights.token_keys import DAY_NS, DerivedKeys, day_of, derive, principal_bytes
 from gateway.link.rights.tokens import Expected, Method, Stream, Token, binding_of, mint
 
@@ -87,12 +90,13 @@ class Marks:
         floors, least = dict(self.floors), self.least
         return lambda name: floors.get(name, least)
 
-    def raise_to(self, name: str, value: int, others: int = 0) -> None:
+    def raise_to(self, name: str, value: int, others: int = 0) -> bool:
         if self.failing:
             raise OSError(errno.ENOSPC, "No space left on device")
         self.writes += 1
         self.floors = {other: max(floor, others) for other, floor in self.floors.items()}
         self.floors[name] = max(value, self.floor(name))
+        return True
 
 
 class Lines:
@@ -107,8 +111,12 @@ class Lines:
         self.lines.append(line)
         self.chain = chain
 
-    def sync(self) -> None:
+    def sync(self) -> bool:
         self.synced = len(self.lines)
+        return True
+
+    def close(self) -> None:
+        self.sync()
 
 
 def key_of(principal: str, day: int = DAY) -> bytes:
@@ -147,7 +155,7 @@ def minted(read: Token | None = None, **changes: Any) -> bytes:
 
 def expected(roles: roles_file.Roles | None = None, peer: int = PEER, **changes: Any) -> Expected:
     """What the verifier at NODE asks for when PEER wants snapshots."""
-    roles = roles or roles_file.parse(ROLES)
+    roles = roles or roles_file.FORM.parse(ROLES)
     stream = changes.pop("stream", Stream.SNAPSHOTS)
     entitled = changes.pop("entitled", lambda read: roles.refuses(read, peer, stream))
     return Expected(NODE, SESSION, stream, Method.SUBSCRIBE, b"", entitled)._replace(**changes)
@@ -156,6 +164,20 @@ def expected(roles: roles_file.Roles | None = None, peer: int = PEER, **changes:
 def keys(ring: Ring | None = None) -> DerivedKeys:
     """The verifier's keys."""
     return DerivedKeys(ring or Ring())
+
+
+def load(form: Any, data: bytes, public_key: bytes, floors: Any) -> Any:
+    """A signed file in force: believed, and its version is the floor."""
+    believed = form.verified(data, public_key)
+    signed_file.raise_floor(floors, form.kind, believed.version)
+    return believed
+
+
+def decided(ask: Callable[[], Any]) -> Any:
+    """What is answered in the end: asked again while the disk is at it."""
+    while (found := ask()) == Denied(Reason.LATER):
+        time.sleep(0.0005)
+    return found
 
 
 def signed(kind: str, content: bytes, signer: Ed25519PrivateKey = SIGNER) -> bytes:
@@ -200,7 +222,7 @@ class Gatehouse:
     def ask(self, data: bytes, now_ns: int = NOW, **changes: Any) -> Any:
         """Opens a stream: snapshots, for PEER from ADDRESS, unless told otherwise."""
         said = {"peer_node": PEER, "address": ADDRESS, "stream": "snapshots", "session_binding": SESSION, **changes}
-        return self.access.open_stream(token=data, now_ns=now_ns, **said)
+        return decided(lambda: self.access.open_stream(token=data, now_ns=now_ns, **said))
 
     def journal(self) -> list[bytes]:
         """The lines written so far."""

@@ -171,9 +171,8 @@ def test_the_journal_tells_the_whole_story(house: desk.Gatehouse) -> None:
     access.admit_peer(desk.PEER, desk.ADDRESS, desk.NOW)
     grant = house.ask(desk.minted())
     house.ask(desk.minted(counter=8, role_bits=2), stream="quotes")
-    access.renew(
-        grant, desk.ADDRESS, desk.minted(method=Method.RENEW, counter=20, issued_ns=desk.NOW), desk.SESSION, desk.NOW
-    )
+    renewal = desk.minted(method=Method.RENEW, counter=20, issued_ns=desk.NOW)
+    desk.decided(lambda: access.renew(grant, desk.ADDRESS, renewal, desk.SESSION, desk.NOW))
     access.close(grant.token_id, desk.NOW)
     lines = [json.loads(line) for line in house.journal()]
     told = [

@@ -78,8 +78,10 @@ class Verified:
     def replays_accepted(self) -> int:
         """How many of the tokens ever made this verifier takes now."""
         found = [
-            self.access.open_stream(
-                READER_NODE, "127.0.0.1", stream, data, binding, self.world.now_ns, method=method, payload=bytes_
+            desk.decided(
+                lambda where=(stream, data, binding), words={"method": method, "payload": bytes_}: self.access.open_stream(
+                    READER_NODE, "127.0.0.1", *where, self.world.now_ns, **words
+                )
             )
             for stream, method, binding, bytes_, data in self.made
         ]

@@ -157,8 +157,8 @@ def test_a_signed_file_is_one_that_the_link_takes(signer: Path, capsys: Any, kin
         code, _, err = run(capsys, "link-sign", path, "--kind", kind, "--key", signer)
         assert code == 0 and "signed" in err and path.stat().st_mode & 0o777 == 0o640
     assert run(capsys, *check)[0] == 0
-    taken = {"roles": roles.load, "addresses": addresses.load}[kind]
-    assert taken(path.read_bytes(), signed_file.public_key_of(public.read_bytes()), desk.Marks()).version > 0
+    form = {"roles": roles.FORM, "addresses": addresses.FORM}[kind]
+    assert desk.load(form, path.read_bytes(), signed_file.public_key_of(public.read_bytes()), desk.Marks()).version > 0
     path.write_bytes(path.read_bytes().replace(b"version = ", b"version = 1"))
     code, out, _ = run(capsys, *check, "--json")
     assert code == 1 and json.loads(out)["ok"] is False
@@ -204,6 +204,7 @@ def test_a_journal_is_followed_through_its_files(tmp_path: Path, capsys: Any) ->
     journal = Journal(file)
     for number in range(40):
         journal.record(GRANT, desk.NOW + number)
+        file.wait()
     journal.close()
     file.close()
     check = ["link-sign", tmp_path / "access.jsonl", "--kind", "journal", "--check", "--json"]

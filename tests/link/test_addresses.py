@@ -12,7 +12,7 @@ from gateway.link.rights.reasons import Reason
 from gateway.link.rights.signed_file import FileRefused
 from tests.link import access_desk as desk
 
-KNOWN = addresses.parse(desk.ADDRESSES)
+KNOWN = addresses.FORM.parse(desk.ADDRESSES)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_before_the_handshake_any_peers_network_will_do() -> None:
 
 
 def test_without_a_geofence_the_allow_lists_decide_alone() -> None:
-    known = addresses.parse(desk.ADDRESSES.replace(b'geofence = ["FR", "DE"]\n', b""))
+    known = addresses.FORM.parse(desk.ADDRESSES.replace(b'geofence = ["FR", "DE"]\n', b""))
     assert known.refuses("192.0.2.30", 2) is None
-    nowhere = addresses.parse(desk.ADDRESSES.replace(b'["FR", "DE"]', b"[]"))
+    nowhere = addresses.FORM.parse(desk.ADDRESSES.replace(b'["FR", "DE"]', b"[]"))
     assert nowhere.refuses("192.0.2.20", 2) is Reason.GEOFENCE
 
 
@@ -83,7 +83,7 @@ def test_the_tables_answer_what_a_walk_through_all_networks_answers(seed: int) -
         lines.append(f"{name} = {[str(network) for network, region in regions.items() if region == name]}".replace("'", '"'))
     for node, networks in peers.items():
         lines += [f"[peers.{node}]", f"allow = {[str(network) for network in networks]}".replace("'", '"')]
-    known = addresses.parse("\n".join(lines).encode())
+    known = addresses.FORM.parse("\n".join(lines).encode())
     refused = 0
     for _ in range(400):
         network = random_network(chance)
@@ -101,7 +101,7 @@ def test_the_tables_answer_what_a_walk_through_all_networks_answers(seed: int) -
 
 
 def test_a_network_written_as_mapped_is_one_of_ipv4() -> None:
-    known = addresses.parse(b'version = 1\n[peers.2]\nallow = ["::ffff:10.1.0.0/112"]\n')
+    known = addresses.FORM.parse(b'version = 1\n[peers.2]\nallow = ["::ffff:10.1.0.0/112"]\n')
     assert known.refuses("10.1.2.3", 2) is None
     assert known.refuses("::ffff:10.1.2.3", 2) is None
     assert known.refuses("10.2.2.3", 2) is Reason.ADDRESS
@@ -126,7 +126,7 @@ def test_a_network_written_as_mapped_is_one_of_ipv4() -> None:
 def test_a_file_that_is_off_says_where(change: tuple[bytes, bytes], why: str) -> None:
     content = desk.ADDRESSES.replace(*change, 1)
     with pytest.raises(FileRefused, match=why) as refused:
-        addresses.load(desk.signed("addresses", content), desk.SIGNER_PUBLIC, desk.Marks())
+        desk.load(addresses.FORM, desk.signed("addresses", content), desk.SIGNER_PUBLIC, desk.Marks())
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 300
 
 
@@ -134,19 +134,21 @@ def test_more_networks_than_fit_are_refused() -> None:
     networks = ", ".join(f'"10.{number >> 8}.{number & 255}.0/24"' for number in range(20_000))
     content = f"version = 1\n[peers.2]\nallow = [{networks}]\n[peers.3]\nallow = [{networks}]\n".encode()
     with pytest.raises(FileRefused, match=f"more than {limits.ADDRESS_PREFIXES_MAX} networks"):
-        addresses.parse(content)
+        addresses.FORM.parse(content)
 
 
 def test_a_lower_version_of_addresses_is_refused() -> None:
     floors = desk.Marks()
-    addresses.load(desk.signed("addresses", desk.ADDRESSES), desk.SIGNER_PUBLIC, floors)
+    desk.load(addresses.FORM, desk.signed("addresses", desk.ADDRESSES), desk.SIGNER_PUBLIC, floors)
     with pytest.raises(FileRefused, match="version 2 is below 3"):
-        addresses.load(desk.signed("addresses", desk.ADDRESSES.replace(b"= 3", b"= 2")), desk.SIGNER_PUBLIC, floors)
+        desk.load(
+            addresses.FORM, desk.signed("addresses", desk.ADDRESSES.replace(b"= 3", b"= 2")), desk.SIGNER_PUBLIC, floors
+        )
 
 
 def test_an_answer_takes_microseconds_with_thousands_of_networks() -> None:
     networks = ", ".join(f'"10.{number >> 8}.{number & 255}.0/24"' for number in range(20_000))
-    known = addresses.parse(f"version = 1\n[peers.2]\nallow = [{networks}]\n".encode())
+    known = addresses.FORM.parse(f"version = 1\n[peers.2]\nallow = [{networks}]\n".encode())
     began = time.perf_counter()
     for number in range(10_000):
         known.refuses(f"10.1.{number & 255}.7")

@@ -79,6 +79,30 @@ def test_an_outage_of_two_hours_is_harmless_and_a_longer_one_allows_no_new_risk(
     assert held_hours(keyring) == [HOUR + 2, HOUR + 3, HOUR + 4, HOUR + 5]
 
 
+def test_the_end_of_new_risk_is_the_first_hour_or_day_that_nothing_is_held_for(service: Unsteady):
+    keyring = Keyring(service, 1)
+    assert keyring.risk_until_ns(NOW_NS) <= NOW_NS
+    keyring.refresh(NOW_NS)
+    until_ns = (HOUR + 3) * HOUR_NS
+    assert keyring.risk_until_ns(NOW_NS) == until_ns == keyring.risk_until_ns(until_ns - 1)
+    assert keyring.risk_allowed(until_ns - 1) and not keyring.risk_allowed(until_ns)
+    keyring.drop(HOURLY, HOUR + 1)
+    assert keyring.risk_until_ns(NOW_NS) == (HOUR + 1) * HOUR_NS, "an hour in between is missing"
+    keyring.drop(DAILY, DAY)
+    assert keyring.risk_until_ns(NOW_NS) == DAY * 24 * HOUR_NS <= NOW_NS
+
+
+def test_keys_of_tomorrow_that_nobody_certified_end_new_risk_at_midnight(service: Unsteady, clock: Clock):
+    late_ns = clock.advance((DAY * 24 + 23) * HOUR_NS - NOW_NS)
+    keyring = Keyring(service, 1)
+    keyring.refresh(late_ns)
+    assert keyring.risk_until_ns(late_ns) == late_ns + 3 * HOUR_NS
+    tomorrow = keyring.day_keys(DAY + 1)
+    assert tomorrow is not None
+    tomorrow.certificate = b""
+    assert keyring.risk_until_ns(late_ns) == late_ns + HOUR_NS
+
+
 def test_an_outage_costs_one_call_for_each_refresh(service: Unsteady):
     keyring = Keyring(service, 1)
     service.down = True

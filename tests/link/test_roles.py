@@ -20,7 +20,7 @@ from tests.link import access_desk as desk
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_market_maker_reads_snapshots_only_and_a_risk_tool_everything(stream: str) -> None:
-    known = roles.parse(desk.ROLES)
+    known = roles.FORM.parse(desk.ROLES)
     maker = known.refuses(desk.token(), desk.PEER, STREAMS[stream])
     assert maker is (None if stream == "snapshots" else Reason.ROLE)
     risk = desk.token(principal=principal_bytes("risk-1"), role_bits=2)
@@ -41,7 +41,7 @@ def naive_refusal(token: Any, node: int, stream: Stream) -> str:
 
 
 def test_every_combination_is_answered_as_written_out() -> None:
-    known = roles.parse(desk.ROLES)
+    known = roles.FORM.parse(desk.ROLES)
     for name in ("desk-7", "risk-1", "nobody"):
         for bits in (0, 1, 2, 3, 4, 1 << 31):
             for node in (1, 2, 3, 4):
@@ -75,33 +75,33 @@ def test_every_combination_is_answered_as_written_out() -> None:
 def test_a_file_that_is_off_says_where(change: tuple[bytes, bytes], why: str) -> None:
     data = desk.signed("roles", desk.ROLES.replace(*change))
     with pytest.raises(FileRefused, match=why) as refused:
-        roles.load(data, desk.SIGNER_PUBLIC, desk.Marks())
+        desk.load(roles.FORM, data, desk.SIGNER_PUBLIC, desk.Marks())
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 300
 
 
 def test_a_lower_version_than_ever_seen_is_refused() -> None:
     floors = desk.Marks()
     old, new = desk.signed("roles", desk.ROLES), desk.signed("roles", desk.ROLES.replace(b"= 7", b"= 8"))
-    assert roles.load(old, desk.SIGNER_PUBLIC, floors).version == 7
-    assert roles.load(new, desk.SIGNER_PUBLIC, floors).version == 8
+    assert desk.load(roles.FORM, old, desk.SIGNER_PUBLIC, floors).version == 7
+    assert desk.load(roles.FORM, new, desk.SIGNER_PUBLIC, floors).version == 8
     with pytest.raises(FileRefused, match="version 7 is below 8"):
-        roles.load(old, desk.SIGNER_PUBLIC, floors)
-    assert roles.load(new, desk.SIGNER_PUBLIC, floors).version == 8, "the same one may be read again"
+        desk.load(roles.FORM, old, desk.SIGNER_PUBLIC, floors)
+    assert desk.load(roles.FORM, new, desk.SIGNER_PUBLIC, floors).version == 8, "the same one may be read again"
 
 
 def test_a_floor_that_cannot_be_kept_takes_no_file() -> None:
     floors = desk.Marks()
     floors.failing = True
     with pytest.raises(GatewayError, match="cannot be kept"):
-        roles.load(desk.signed("roles", desk.ROLES), desk.SIGNER_PUBLIC, floors)
+        desk.load(roles.FORM, desk.signed("roles", desk.ROLES), desk.SIGNER_PUBLIC, floors)
 
 
 def test_the_files_in_the_handbook_are_taken() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "operating" / "link-access.md").read_text()
     first, second = (block.split("```")[0].encode() for block in page.split("```toml")[1:])
-    known = roles.parse(first)
+    known = roles.FORM.parse(first)
     assert (known.bits_of("desk-7"), known.bits_of("frankfurt"), known.bits_of("nobody"), known.bits_of("")) == (1, 2, 0, 0)
-    where = addresses.parse(second)
+    where = addresses.FORM.parse(second)
     assert where.refuses("192.0.2.20", 2) is None and where.refuses("192.0.2.66") is Reason.ADDRESS
 
 
@@ -111,15 +111,15 @@ def test_the_files_in_the_handbook_are_taken() -> None:
 def test_a_file_signed_by_another_key_or_as_another_kind_is_refused() -> None:
     other = Ed25519PrivateKey.from_private_bytes(bytes(32))
     with pytest.raises(FileRefused, match="not that of the pinned key"):
-        roles.load(desk.signed("roles", desk.ROLES, other), desk.SIGNER_PUBLIC, desk.Marks())
+        desk.load(roles.FORM, desk.signed("roles", desk.ROLES, other), desk.SIGNER_PUBLIC, desk.Marks())
     with pytest.raises(FileRefused, match="signed as addresses, not as roles"):
-        roles.load(desk.signed("addresses", desk.ROLES), desk.SIGNER_PUBLIC, desk.Marks())
+        desk.load(roles.FORM, desk.signed("addresses", desk.ROLES), desk.SIGNER_PUBLIC, desk.Marks())
     renamed = desk.signed("addresses", desk.ROLES).replace(b"ed25519 addresses", b"ed25519 roles")
     with pytest.raises(FileRefused, match="not that of the pinned key"):
-        roles.load(renamed, desk.SIGNER_PUBLIC, desk.Marks())
+        desk.load(roles.FORM, renamed, desk.SIGNER_PUBLIC, desk.Marks())
     for data in (desk.ROLES, b"", b"\n", desk.signed("roles", desk.ROLES) + b"version = 9\n"):
         with pytest.raises(FileRefused, match="no signature"):
-            roles.load(data, desk.SIGNER_PUBLIC, desk.Marks())
+            desk.load(roles.FORM, data, desk.SIGNER_PUBLIC, desk.Marks())
 
 
 def test_every_flipped_bit_of_a_signed_file_is_found() -> None:
@@ -128,7 +128,7 @@ def test_every_flipped_bit_of_a_signed_file_is_found() -> None:
         for bit in range(8):
             damaged = data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :]
             with pytest.raises(FileRefused):
-                roles.load(damaged, desk.SIGNER_PUBLIC, desk.Marks())
+                desk.load(roles.FORM, damaged, desk.SIGNER_PUBLIC, desk.Marks())
 
 
 @pytest.mark.parametrize("content", [desk.ROLES, desk.ROLES.rstrip(), b"", b"x"], ids=len)
@@ -145,18 +145,20 @@ def test_nothing_is_parsed_before_the_signature_has_passed(monkeypatch: pytest.M
 
     monkeypatch.setattr(signed_file, "words_of", never)
     with pytest.raises(FileRefused):
-        roles.load(desk.signed("roles", desk.ROLES)[1:], desk.SIGNER_PUBLIC, desk.Marks())
+        desk.load(roles.FORM, desk.signed("roles", desk.ROLES)[1:], desk.SIGNER_PUBLIC, desk.Marks())
 
 
 def test_a_file_that_is_too_large_is_refused_at_once() -> None:
     with pytest.raises(FileRefused, match="larger than"):
-        roles.load(bytes(limits.SIGNED_FILE_BYTES_MAX + 1), desk.SIGNER_PUBLIC, desk.Marks())
+        desk.load(roles.FORM, bytes(limits.SIGNED_FILE_BYTES_MAX + 1), desk.SIGNER_PUBLIC, desk.Marks())
     with pytest.raises(FileRefused, match="a signed file has at most"):
         desk.signed("roles", b"#" * limits.SIGNED_FILE_BYTES_MAX)
 
 
 @pytest.mark.parametrize(
-    ("parse", "content"), [(roles.parse, desk.ROLES), (addresses.parse, desk.ADDRESSES)], ids=["roles", "addresses"]
+    ("parse", "content"),
+    [(roles.FORM.parse, desk.ROLES), (addresses.FORM.parse, desk.ADDRESSES)],
+    ids=["roles", "addresses"],
 )
 @pytest.mark.parametrize("seed", range(3))
 def test_what_a_signer_may_have_mistyped_is_refused_in_one_line_and_bounded(seed: int, parse: Any, content: bytes) -> None:

@@ -18,7 +18,8 @@ def main(folder: Path, now_ns: int) -> None:
     assert files.poll(now_ns, wait=True) == []
     for line in sys.stdin:
         data = bytes.fromhex(line)
-        found = files.access.open_stream(desk.PEER, desk.ADDRESS, "snapshots", data, desk.SESSION, now_ns)
+        asked = (desk.PEER, desk.ADDRESS, "snapshots", data, desk.SESSION, now_ns)
+        found = desk.decided(lambda asked=asked: files.access.open_stream(*asked))
         print("accepted" if isinstance(found, Grant) else found.reason, flush=True)
         if isinstance(found, Grant):
             files.access.close(found.token_id, now_ns)

@@ -29,6 +29,7 @@ from gateway.link.keys.key_service import (
 )
 
 HOUR_NS = PERIOD_SECONDS[HOURLY] * SECOND_NS
+DAY_NS = PERIOD_SECONDS[DAILY] * SECOND_NS
 HOURS_AHEAD = 2
 
 
@@ -59,8 +60,19 @@ class Keyring:
 
     def risk_allowed(self, now_ns: int) -> bool:
         """Whether new risk may be taken: this hour's secret is held, and keys of today that are certified."""
-        today = self._days.get(period_of(DAILY, now_ns))
-        return period_of(HOURLY, now_ns) in self._hours and today is not None and today.certified
+        return now_ns < self.risk_until_ns(now_ns)
+
+    def risk_until_ns(self, now_ns: int) -> int:
+        """When new risk ends by what is held now: the first hour without its secret, or day without certified keys.
+
+        That of this very hour, or day, where nothing is held: no later than `now_ns`.
+        """
+        hour, day = period_of(HOURLY, now_ns), period_of(DAILY, now_ns)
+        while hour in self._hours:
+            hour += 1
+        while (keys := self._days.get(day)) is not None and keys.certified:
+            day += 1
+        return min(hour * HOUR_NS, day * DAY_NS)
 
     def verified_key(self, certificate: bytes, source: int, day: int) -> bytes | None:
         """The public key that node `source` signs with on `day`, when its certificate holds; else None, and counted."""

@@ -52,11 +52,11 @@ class Access:
 
     def load_roles(self, data: bytes) -> None:
         """Takes a signed roles file; grants of a lower version end. Raises GatewayError, and the old one stays."""
-        self.take_roles(roles_file.verified(data, self._means.signer))
+        self.take_roles(roles_file.FORM.verified(data, self._means.signer))
 
     def load_addresses(self, data: bytes) -> None:
         """Takes a signed addresses file. Raises GatewayError, and the old one stays."""
-        self.take_addresses(addresses_file.verified(data, self._means.signer))
+        self.take_addresses(addresses_file.FORM.verified(data, self._means.signer))
 
     def take_roles(self, roles: Roles) -> None:
         """The same of one whose signature has passed."""
@@ -113,7 +113,10 @@ class Access:
         method: Method = Method.SUBSCRIBE,
         payload: bytes = b"",
     ) -> Grant | Denied:
-        """Uses the token up for one stream; `session_binding` is what both sides know the session by."""
+        """Uses the token up for one stream; `session_binding` is what both sides know the session by.
+
+        Denied with LATER is no answer: the disk is still at it, and the same is to be asked again.
+        """
         asked = Asked(peer_node, address, session_binding, stream)
         found: Token | Grant | Reason = self._examine(asked, token, method, payload, now_ns)
         if isinstance(found, Token):
@@ -174,6 +177,8 @@ class Access:
             self.counters[Reason.JOURNAL] += 1
             return Denied(Reason.JOURNAL)
         reason = Reason(str(found))
+        if reason is Reason.LATER:
+            return Denied(reason)
         claimed = _claimed(token)
         stream = asked.stream if asked.stream in STREAMS else ""
         self.attempted(Attempt(event, REFUSED, reason, asked.peer_node, asked.address, claimed, stream), now_ns)

@@ -8,9 +8,8 @@ Hard rule: a signed file that is refused, or gone, leaves the one in force; revo
 """
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway import limits
 from gateway.errors import GatewayError
@@ -20,14 +19,15 @@ from gateway.link.rights.addresses import Addresses
 from gateway.link.rights.durable_floors import DurableFloors
 from gateway.link.rights.journal import Journal
 from gateway.link.rights.journal_file import JournalFile
+from gateway.link.rights.mark_writer import MarkWriter
 from gateway.link.rights.roles import Roles
-from gateway.link.rights.signed_file import FileRefused
+from gateway.link.rights.signed_file import FileRefused, Form
 from gateway.link.rights.token_keys import TokenKeys
 from gateway.link.rights.token_store import TokenStore
 
 FOLDER = "link"
 KINDS_MAX = 16
-TAKEN: dict[str, Callable[[bytes, bytes], Roles | Addresses]] = {"roles": roles.verified, "addresses": addresses.verified}
+FORMS: dict[str, Form[Any, Any]] = {"roles": roles.FORM, "addresses": addresses.FORM}
 
 
 class AccessPaths(NamedTuple):
@@ -39,18 +39,20 @@ class AccessPaths(NamedTuple):
 
 
 class Reading(threading.Thread):
-    """Reads, verifies and parses files; nothing is in force by that."""
+    """Reads, verifies and parses files, and has the disk keep their versions; nothing is in force by that."""
 
-    def __init__(self, paths: AccessPaths, kinds: list[str], signer: bytes):
+    def __init__(self, paths: AccessPaths, kinds: list[str], signer: bytes, floors: DurableFloors):
         super().__init__(name="access files", daemon=True)
-        self._paths, self._kinds, self._signer = paths, kinds, signer
+        self._paths, self._kinds, self._signer, self._floors = paths, kinds, signer, floors
         self.found: dict[str, Roles | Addresses | GatewayError] = {}
 
     def run(self) -> None:
         """The work of the thread."""
         for kind in self._kinds:
             try:
-                self.found[kind] = TAKEN[kind](signed_file.read(_path_of(self._paths, kind)), self._signer)
+                found: Roles | Addresses = FORMS[kind].verified(signed_file.read(_path_of(self._paths, kind)), self._signer)
+                signed_file.keep_floor(self._floors, kind, found.version)
+                self.found[kind] = found
             except GatewayError as problem:
                 self.found[kind] = problem
 
@@ -62,38 +64,38 @@ class AccessFiles:
         """Raises GatewayError: a file is damaged, not writable or held by another process. Signed files come with `poll`."""
         folder = paths.state / FOLDER
         self._paths = paths
-        self._opened: list[DurableFloors | JournalFile] = []
+        self._opened: list[DurableFloors | MarkWriter | JournalFile] = []
         self._reading: Reading | None = None
         self._stamps: dict[str, tuple[int, int, int, int]] = {}
         self._said: dict[str, str] = {}  # about a file as it stands
         self._again: set[str] = set()
         self._signer, self._next_ns = signer, 0
         try:
-            marks = DurableFloors(folder / "token_marks.json", limits.PRINCIPALS_MAX, least=now_ns)
+            marks = MarkWriter(DurableFloors(folder / "token_marks.json", limits.PRINCIPALS_MAX, least=now_ns))
             self._opened.append(marks)
-            floors = DurableFloors(folder / "file_floors.json", KINDS_MAX)
-            self._opened.append(floors)
+            self._floors = DurableFloors(folder / "file_floors.json", KINDS_MAX)
+            self._opened.append(self._floors)
             file = JournalFile(folder)
             self._opened.append(file)
         except GatewayError:
             self._release()
             raise
         self.journal = Journal(file)
-        self.access = Access(node, Means(keys, TokenStore(marks), floors, self.journal, signer))
+        self.access = Access(node, Means(keys, TokenStore(marks), self._floors, self.journal, signer))
 
     def poll(self, now_ns: int, wait: bool = False) -> list[str]:
         """Takes signed files that are new or changed; returns a line for each that is refused, once while it is the same.
 
-        Signature and parsing are a thread's work: thousands of networks would hold the sessions up. A later call takes what
+        Signature, parsing and the disk are a thread's work: they would hold the sessions up. A later call takes what
         it found; with `wait`, and the first time, this one does.
         """
         due = not now_ns < self._next_ns <= now_ns + limits.ACCESS_FILES_NS
         if due and self._reading is None:
             first = self._next_ns == 0
             self._next_ns = now_ns + limits.ACCESS_FILES_NS
-            changed = [kind for kind in TAKEN if self._changed(kind)]
+            changed = [kind for kind in FORMS if self._changed(kind)]
             if changed:
-                self._reading = Reading(self._paths, changed, self._signer)
+                self._reading = Reading(self._paths, changed, self._signer, self._floors)
                 self._reading.start()
             wait = wait or first
         if self._reading is None or (self._reading.is_alive() and not wait):

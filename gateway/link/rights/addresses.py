@@ -12,12 +12,12 @@ without a valid file nobody is let in.
 import ipaddress
 from typing import Annotated, Generic, NamedTuple, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from gateway import limits
 from gateway.link.rights import signed_file
 from gateway.link.rights.reasons import Reason
-from gateway.link.rights.signed_file import VERSION_MAX, FileRefused, Floors, Words
+from gateway.link.rights.signed_file import VERSION_MAX, FileRefused, Words
 
 KIND = "addresses"
 ADDRESS_SHOWN = 48
@@ -155,23 +155,4 @@ class Addresses:
         return None
 
 
-def parse(content: bytes) -> Addresses:
-    """The addresses of a file's content. Raises FileRefused with the first thing that is wrong."""
-    try:
-        return Addresses(AddressesWords(**signed_file.words_of(content)), content)
-    except ValidationError as problem:
-        raise FileRefused(signed_file.first_problem(problem)) from None
-    except TypeError:
-        raise FileRefused("no addresses: every key is a name") from None
-
-
-def verified(data: bytes, public_key: bytes) -> Addresses:
-    """The addresses of a signed file; nothing is in force yet. Raises FileRefused."""
-    return parse(signed_file.content_of(KIND, data, public_key))
-
-
-def load(data: bytes, public_key: bytes, floors: Floors) -> Addresses:
-    """The same, and its version is the floor now, on disk. Raises GatewayError, and nothing has changed."""
-    addresses = verified(data, public_key)
-    signed_file.raise_floor(floors, KIND, addresses.version)
-    return addresses
+FORM = signed_file.Form(KIND, AddressesWords, Addresses)

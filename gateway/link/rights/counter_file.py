@@ -6,14 +6,13 @@
 Hard rule: a number is handed out only after a higher one is on disk, so that what a crash costs is numbers, never repeats.
 """
 
-import fcntl
 import json
-import os
 from pathlib import Path
 from typing import Protocol
 
 from gateway import limits
 from gateway.errors import GatewayError
+from gateway.link.rights import file_lock
 from gateway.ops import durable_file
 
 BOOT_BYTES = 16
@@ -46,21 +45,10 @@ class CounterFile:
 
     def __init__(self, path: Path, fresh_boot_id: bytes):
         """`fresh_boot_id` begins a life where there is no file. Raises GatewayError: damaged, not writable, held."""
-        self.path, self._lock = path, -1
-        try:
-            durable_file.make_folder(path.parent)
-            self._lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.path = path
+        held, unusable = "wait for it, or name another counter file", "name a counter file that can be written"
+        with file_lock.opening(path, held, unusable) as self._lock:
             self.boot_id, self._last = _read(path) if path.exists() else (fresh_boot_id, 0)
-        except BlockingIOError:
-            self.close()
-            raise GatewayError(f"{path} is used by another process; wait for it, or name another counter file") from None
-        except OSError as problem:
-            self.close()
-            raise GatewayError(f"{path}: {problem.strerror}; name a counter file that can be written") from None
-        except GatewayError:
-            self.close()
-            raise
         self._reserved = self._last
 
     def next(self) -> int:
@@ -78,9 +66,7 @@ class CounterFile:
 
     def close(self) -> None:
         """Lets go of the file; a second call does nothing."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._lock.close()
 
 
 def _read(path: Path) -> tuple[bytes, int]:

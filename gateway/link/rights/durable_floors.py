@@ -6,15 +6,16 @@ Owner and only writer: the process that has opened it (a lock beside it says so)
 the disk has it, and a file that is damaged opens nothing: what it forbade is not known.
 """
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from gateway.errors import GatewayError
+from gateway.link.rights import file_lock
 from gateway.ops import durable_file
+
+Floors = tuple[int, dict[str, int]]  # least, floors by name
 
 
 class DurableFloors:
@@ -23,25 +24,12 @@ class DurableFloors:
     def __init__(self, path: Path, names_max: int, least: int = 0):
         """Opens it, or makes it with `least`. Raises GatewayError: damaged, not writable, used by another process."""
         self.path, self._names_max = path, names_max
-        self._lock = -1
-        try:
-            durable_file.make_folder(path.parent)
-            self._lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists():
-                self._least, self._floors = _read(path)
-            else:
-                self._least, self._floors = least, {}
+        held, unusable = "one at a time, each its own state folder", "what was used could not be kept there"
+        with file_lock.opening(path, held, unusable) as self._lock:
+            self._least, self._floors = _read(path) if path.exists() else (least, {})
+            self._kept: Floors = self._least, self._floors  # what the disk has: that, or more
+            if not path.exists():
                 self._write(self._least, self._floors)
-        except BlockingIOError:
-            self.close()
-            raise GatewayError(f"{path} is used by another process; one at a time, each its own state folder") from None
-        except OSError as problem:
-            self.close()
-            raise GatewayError(f"{path}: {problem.strerror}; what was used could not be kept there") from None
-        except GatewayError:
-            self.close()
-            raise
 
     def floor(self, name: str) -> int:
         """The floor of a name."""
@@ -61,22 +49,41 @@ class DurableFloors:
         """
         if value <= self.floor(name):
             return
-        least, floors = self._least, {other: max(floor, others) for other, floor in self._floors.items()} | {name: value}
+        least, floors = self._raised((self._least, self._floors), name, value, others)
+        if not self._is_kept(least, floors):
+            self._write(least, floors)
+        self._least, self._floors = least, floors
+
+    def keep(self, name: str, value: int, others: int = 0) -> None:
+        """Has the disk hold a floor before it is in force: `raise_to` of the same then waits for no disk. Raises OSError.
+
+        A thread beside the one that asks may do so; only one at a time.
+        """
+        least, floors = self._raised(self._kept, name, value, others)
+        if not self._is_kept(least, floors):
+            self._write(least, floors)
+
+    def _raised(self, before: Floors, name: str, value: int, others: int) -> Floors:
+        least, floors = before[0], {other: max(floor, others) for other, floor in before[1].items()}
+        floors[name] = max(value, floors.get(name, least))
         while len(floors) > self._names_max:
             lowest = min((other for other in floors if other != name), key=floors.__getitem__)
             least = max(least, floors.pop(lowest))
-        self._write(least, floors)
-        self._least, self._floors = least, floors
+        return least, floors
+
+    def _is_kept(self, least: int, floors: dict[str, int]) -> bool:
+        """Whether the disk forbids all that these do."""
+        kept_least, kept = self._kept
+        return kept_least >= least and all(kept.get(name, kept_least) >= floor for name, floor in floors.items())
 
     def _write(self, least: int, floors: dict[str, int]) -> None:
         words = {"least": least, "floors": floors}
         durable_file.replace(self.path, json.dumps({**words, "sum": _sum(words)}).encode() + b"\n")
+        self._kept = least, floors
 
     def close(self) -> None:
         """Lets go of the file; a second call does nothing."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._lock.close()
 
 
 def _sum(words: dict[str, object]) -> str:

@@ -32,7 +32,10 @@ class Sink(Protocol):
     def append(self, line: bytes, chain: str) -> None:
         """Takes a line: a process that dies no longer loses it. Raises OSError."""
 
-    def sync(self) -> None:
+    def sync(self) -> bool:
+        """Whether the disk has everything; if not, it is asked to, and nobody waits. Raises OSError of the last time."""
+
+    def close(self) -> None:
         """The disk has everything on return. Raises OSError."""
 
 
@@ -94,11 +97,10 @@ class Journal:
             self._second = second
         if self._sync_ns is not None and not now_ns < self._sync_ns <= now_ns + limits.ACCESS_SYNC_NS:
             try:
-                self._sink.sync()
-                self._sync_ns = None
+                synced = self._sink.sync()
             except OSError as problem:
-                self.problem = str(problem.strerror)
-                self._sync_ns = now_ns + limits.ACCESS_SYNC_NS
+                self.problem, synced = str(problem.strerror), False
+            self._sync_ns = None if synced else now_ns + limits.ACCESS_SYNC_NS
 
     def _close_second(self) -> None:
         if self._held:
@@ -131,10 +133,10 @@ class Journal:
         return True
 
     def close(self) -> None:
-        """Writes what was only counted, and syncs. Never raises for what a disk does."""
+        """Writes what was only counted, syncs and closes the file. Never raises for what a disk does."""
         self._close_second()
         try:
-            self._sink.sync()
+            self._sink.close()
         except OSError as problem:
             self.problem = str(problem.strerror)
 

@@ -2,14 +2,16 @@
 
     access.jsonl ── 64 MiB ──► access-1.jsonl, access-2.jsonl, …          the chain goes on across files
 
-A line is in the file before what it says is done, so a process that dies loses nothing; the disk has it within a second
-(fdatasync), which a power cut may cost.
+A line is in the file before what it says is done, so a process that dies loses nothing; the disk is asked within a second
+(fdatasync, in a thread: the loop waits for no disk), which a power cut may cost. A full file gives way at a moment when the
+disk has all of it, so that a power cut never takes lines from the middle.
 Hard rule: a line that the disk took in part is ended, counted as not written, and stays out of the chain.
 """
 
 import errno
 import json
 import os
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +27,7 @@ _TAIL_BYTES = 65536
 
 
 class JournalFile:
-    """The open file; one process writes it."""
+    """The open file; one thread writes it."""
 
     def __init__(self, folder: Path, bytes_max: int = limits.ACCESS_JOURNAL_BYTES_MAX):
         """Opens it behind its last line. Raises GatewayError."""
@@ -36,11 +38,14 @@ class JournalFile:
             self._file, self._size = _opened(self.path)
         except OSError as problem:
             raise GatewayError(f"{self.path}: {problem.strerror}; nobody is let in without a journal") from None
+        self._disk = ThreadPoolExecutor(1, "journal")
+        self._syncing: Future[None] | None = None
+        self._asked = self._synced = 0  # bytes that the disk was asked for, and that it has
         self._torn = False
 
     def append(self, line: bytes, chain: str) -> None:
         """Takes a whole line. Raises OSError, and the chain is what it was."""
-        if self._size >= self._bytes_max:
+        if self._size >= self._bytes_max and self._may_turn():
             self._turn()
         if self._torn:
             line = b"\n" + line
@@ -50,18 +55,50 @@ class JournalFile:
             self._torn = True
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._torn, self.chain = False, chain
+        if self._size >= self._bytes_max and self._syncing is None:
+            self._ask()  # by the next line the disk may have all of it
 
-    def sync(self) -> None:
-        """The disk has everything on return."""
-        os.fdatasync(self._file)
+    def sync(self) -> bool:
+        """Whether the disk has everything; if not, a thread asks it. Raises OSError of the last time."""
+        settled = self._is_settled()
+        if not settled and self._syncing is None:
+            self._ask()
+        return settled
+
+    def _ask(self) -> None:
+        self._asked = self._size
+        self._syncing = self._disk.submit(os.fdatasync, self._file)
+
+    def _is_settled(self) -> bool:
+        """Whether the disk has everything. Raises OSError of the last time."""
+        if self._syncing is not None and self._syncing.done():
+            done, self._syncing = self._syncing, None
+            done.result()
+            self._synced = self._asked
+        return self._syncing is None and self._synced == self._size
+
+    def wait(self) -> None:
+        """Waits for the sync that is under way."""
+        if self._syncing is not None:
+            wait([self._syncing])
+
+    def _may_turn(self) -> bool:
+        """Whether the disk has all of the file. One that grows faster than that ends at twice its size: then this waits."""
+        if not self._is_settled():
+            if self._size < 2 * self._bytes_max:
+                return False
+            self.wait()
+            os.fdatasync(self._file)
+            self._syncing = None
+        return True
 
     def _turn(self) -> None:
         """Puts the full file aside under the next free number and begins a new one."""
-        os.fdatasync(self._file)
         self.path.rename(_numbered(self.path, _aside(self.path) + 1))
         os.close(self._file)
         self._file, self._size = _opened(self.path)
-        durable_file.sync_folder(self.path.parent)
+        self._asked = self._synced = self._size
+        self._disk.submit(durable_file.sync_folder, self.path.parent)
 
     def _chain_before(self) -> str:
         """The chain of the file that was put aside last: a crash may fall between it and the first line of the next."""
@@ -69,10 +106,14 @@ class JournalFile:
         return (_last_chain(_numbered(self.path, newest)) if newest else "") or CHAIN_BEGIN
 
     def close(self) -> None:
-        """Closes it; a second call does nothing."""
+        """Syncs and closes it; a second call does nothing. Raises OSError of the sync, and it is closed."""
+        self._disk.shutdown()
         if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+            try:
+                os.fdatasync(self._file)
+            finally:
+                os.close(self._file)
+                self._file = -1
 
 
 def _numbered(path: Path, number: int) -> Path:

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     REPLAYED = "REPLAYED"
     FULL = "FULL"  # too many lives of this principal at once
     STORE = "STORE"  # that it was used cannot be written down
+    LATER = "LATER"  # that it was used is being written down: no answer, nobody hears of it; ask with the same token again
     # letting in (access.py, journal.py)
     BUSY = "BUSY"  # no room for another grant
     JOURNAL = "JOURNAL"  # that it was let in cannot be written down

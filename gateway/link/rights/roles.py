@@ -11,12 +11,12 @@ what the file does not name is refused: principal, node, role, stream.
 
 from typing import Annotated, NamedTuple
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from gateway import limits
 from gateway.link.rights import signed_file
 from gateway.link.rights.reasons import Reason
-from gateway.link.rights.signed_file import VERSION_MAX, FileRefused, Floors, Words
+from gateway.link.rights.signed_file import VERSION_MAX, Words
 from gateway.link.rights.token_keys import principal_bytes
 from gateway.link.rights.tokens import STREAMS, Stream, Token
 
@@ -110,23 +110,4 @@ def _mask(streams: list[str]) -> Stream:
     return mask
 
 
-def parse(content: bytes) -> Roles:
-    """The roles of a file's content. Raises FileRefused with the first thing that is wrong."""
-    try:
-        return Roles(RolesWords(**signed_file.words_of(content)), content)
-    except ValidationError as problem:
-        raise FileRefused(signed_file.first_problem(problem)) from None
-    except TypeError:
-        raise FileRefused("no roles: every key is a name") from None
-
-
-def verified(data: bytes, public_key: bytes) -> Roles:
-    """The roles of a signed file; nothing is in force yet. Raises FileRefused."""
-    return parse(signed_file.content_of(KIND, data, public_key))
-
-
-def load(data: bytes, public_key: bytes, floors: Floors) -> Roles:
-    """The same, and its version is the floor now, on disk. Raises GatewayError, and nothing has changed."""
-    roles = verified(data, public_key)
-    signed_file.raise_floor(floors, KIND, roles.version)
-    return roles
+FORM = signed_file.Form(KIND, RolesWords, Roles)

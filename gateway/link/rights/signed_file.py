@@ -12,8 +12,9 @@ import base64
 import binascii
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -44,11 +45,18 @@ class Floors(Protocol):
     def raise_to(self, name: str, value: int) -> None:
         """Raises OSError when it cannot be kept."""
 
+    def keep(self, name: str, value: int) -> None:
+        """Has the disk hold what is raised later. Raises OSError."""
+
 
 class Words(BaseModel):
     """What a file may say: nothing but its fields, each in its own type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Said = TypeVar("Said", bound=Words)
+Believed = TypeVar("Believed")
 
 
 def covered(kind: str, content: bytes) -> bytes:
@@ -99,13 +107,42 @@ def words_of(content: bytes) -> dict[str, Any]:
         raise FileRefused("no TOML: nested too deeply") from None
 
 
+class Form(Generic[Said, Believed]):
+    """One kind of signed file: what it may say, and what it becomes once it is believed (roles.py, addresses.py)."""
+
+    def __init__(self, kind: str, words: type[Said], believed: Callable[[Said, bytes], Believed]):
+        """`words` is the model of its TOML; `believed` makes of that and of the content what others ask."""
+        self.kind, self._words, self._believed = kind, words, believed
+
+    def parse(self, content: bytes) -> Believed:
+        """What the content of such a file says. Raises FileRefused with the first thing that is wrong."""
+        try:
+            return self._believed(self._words(**words_of(content)), content)
+        except ValidationError as problem:
+            raise FileRefused(first_problem(problem)) from None
+        except TypeError:
+            raise FileRefused(f"no {self.kind}: every key is a name") from None
+
+    def verified(self, data: bytes, public_key: bytes) -> Believed:
+        """What a signed file says; nothing is in force by that. Raises FileRefused."""
+        return self.parse(content_of(self.kind, data, public_key))
+
+
 def raise_floor(floors: Floors, kind: str, version: int) -> None:
     """Makes a file's version the lowest that counts. Raises FileRefused: it is below; GatewayError: it cannot be kept."""
-    floor = floors.floor(kind)
+    _raise_by(floors.raise_to, floors.floor(kind), kind, version)
+
+
+def keep_floor(floors: Floors, kind: str, version: int) -> None:
+    """Has the disk hold it beforehand, from a thread: `raise_floor` then waits for no disk. Raises as that does."""
+    _raise_by(floors.keep, floors.floor(kind), kind, version)
+
+
+def _raise_by(raises: Callable[[str, int], None], floor: int, kind: str, version: int) -> None:
     if version < floor:
         raise FileRefused(f"version {version} is below {floor}, which was in force already; sign a higher one")
     try:
-        floors.raise_to(kind, version)
+        raises(kind, version)
     except OSError as problem:
         raise GatewayError(f"version {version} cannot be kept as the floor ({problem.strerror}); free the disk") from None
 

@@ -5,7 +5,7 @@
     issued_ns    ── FORGOTTEN ──┼──► of a life that is not remembered (also: our own restart): only what was issued later
 
 A life is forgotten when its tokens have expired; then everything of that principal issued up to its newest token is out.
-The same line is on disk (durable_floors.py), written some 250 ms ahead of what is accepted, so that a restart begins there.
+The same line is on disk (mark_writer.py), written some 250 ms ahead of what is accepted, so that a restart begins there.
 Hard rule: a token is accepted once, whatever restarts, clock steps and full disks lie between; in doubt it is refused.
 """
 
@@ -20,7 +20,7 @@ _BITS = (1 << limits.TOKEN_WINDOW) - 1
 
 
 class Marks(Protocol):
-    """Times that only rise, by principal, kept across restarts: durable_floors.DurableFloors."""
+    """Times that only rise, by principal, kept across restarts: mark_writer.MarkWriter."""
 
     def floor(self, name: str) -> int:
         """What was issued up to then may have been used."""
@@ -28,8 +28,11 @@ class Marks(Protocol):
     def as_they_stand(self) -> Callable[[str], int]:
         """The floors of now, whatever is raised later."""
 
-    def raise_to(self, name: str, value: int, others: int = 0) -> None:
-        """Raises this one, and those of all other names to `others`. Raises OSError when that cannot be kept."""
+    def raise_to(self, name: str, value: int, others: int = 0) -> bool:
+        """Raises this one, and those of all other names to `others`; False: not before the disk has them, ask again.
+
+        Raises OSError when that cannot be kept.
+        """
 
 
 class Window:
@@ -74,7 +77,7 @@ class TokenStore:
         self.accepted = 0
 
     def accept(self, token: Token, now_ns: int) -> Reason | None:
-        """None: new, and used with that; else why not, and nothing has changed."""
+        """None: new, and used with that; else why not, and nothing has changed. LATER: the disk is at its mark."""
         lives = self._lives_of(token.principal, now_ns)
         if lives is None:
             return Reason.FULL
@@ -128,10 +131,10 @@ class TokenStore:
             return None
         others = min(token.issued_ns, now_ns) + limits.TOKEN_MARK_AHEAD_NS
         try:
-            self._marks.raise_to(name, token.issued_ns + limits.TOKEN_MARK_AHEAD_NS, others)
+            kept = self._marks.raise_to(name, token.issued_ns + limits.TOKEN_MARK_AHEAD_NS, others)
         except OSError:
             return Reason.STORE
-        return None
+        return None if kept else Reason.LATER
 
 
 def _mark(principal: bytes) -> str:

@@ -23,8 +23,15 @@ if TYPE_CHECKING:
     from gateway.link.streams.stream_server import StreamServer
 
 
+LATER = "LATER"
+
+
+class NotYet(Exception):
+    """The desk cannot say yet: the request is looked at again, from its beginning. Nothing has been done."""
+
+
 class Opening:
-    """The actions of one server."""
+    """The actions of one server. Each of them raises NotYet before it has done anything."""
 
     def __init__(self, server: "StreamServer"):
         self._server = server
@@ -94,7 +101,7 @@ class Opening:
             method=method,
             payload=bare(request),
         )
-        return found if hasattr(found, "token_id") else str(found.reason)
+        return _decided(found)
 
     def _renewed(self, subscriber: Subscriber, grant: Any, request: Request, now_ns: int) -> Any:
         """The grant that follows; in a new session it is a grant of its own, and the one before is given up."""
@@ -105,7 +112,7 @@ class Opening:
                 self._server.access.close(grant.token_id, now_ns)
             return found
         found = self._server.access.renew(grant, subscriber.address, request.token, binding, now_ns, bare(request))
-        return found if hasattr(found, "token_id") else str(found.reason)
+        return _decided(found)
 
     def _deny(self, request: Request, reason: str) -> Answer:
         self._server.counters["denied"] += 1
@@ -261,3 +268,12 @@ class Opening:
     @property
     def _identity(self) -> tuple[int, bytes]:
         return self._server.source.node, self._server.source.boot_id
+
+
+def _decided(found: Any) -> Any:
+    """The grant, or the reason of a denial. Raises NotYet."""
+    if hasattr(found, "token_id"):
+        return found
+    if str(found.reason) == LATER:
+        raise NotYet
+    return str(found.reason)

@@ -10,6 +10,7 @@ Hard rule: a slow subscriber costs its own place and nobody else's; the source n
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ from gateway.link.rights.tokens import Method
 from gateway.link.streams import records, stream_request
 from gateway.link.streams.packing import Pack, Packing, executions_entries
 from gateway.link.streams.retained import Retained
-from gateway.link.streams.stream_opening import Opening
+from gateway.link.streams.stream_opening import NotYet, Opening
 from gateway.link.streams.stream_quotes import Quotes
 from gateway.link.streams.stream_request import ANSWERS, MARKET_DATA, SNAPSHOTS, Answer, Ended, Request
 from gateway.link.streams.stream_scans import Scans
@@ -56,7 +57,7 @@ class Access(Protocol):
         method: Method,
         payload: bytes,
     ) -> Any:
-        """A grant, or a denial."""
+        """A grant, or a denial; one with LATER is asked again."""
 
     def renew(self, grant: Any, address: str, token: bytes, session_binding: bytes, now_ns: int, payload: bytes) -> Any:
         """The grant on a new token, or a denial."""
@@ -131,8 +132,17 @@ class StreamServer:
             return
         if isinstance(request, Request):
             self.counters["requests"] += 1
-            subscriber.answer(self._answer(subscriber, request, now_ns), now_ns)
+            subscriber.asked.append(request)
+            self._answer_all(subscriber, now_ns)
             self._serve(subscriber, now_ns)
+
+    def _answer_all(self, subscriber: Subscriber, now_ns: int) -> None:
+        """Requests in their order, up to one that cannot be answered yet."""
+        with suppress(NotYet):
+            while subscriber.asked:
+                answer = self._answer(subscriber, subscriber.asked[0], now_ns)
+                subscriber.asked.popleft()
+                subscriber.answer(answer, now_ns)
 
     def _answer(self, subscriber: Subscriber, request: Request, now_ns: int) -> Answer:
         """What is done about a request, and said to it."""
@@ -205,6 +215,8 @@ class StreamServer:
                 reason = "" if grant is None else over.get(grant.token_id) or subscriber.why_over(stream, now_ns)
                 if reason:
                     self.end(subscriber, stream, reason, now_ns)
+            if subscriber.asked:
+                self._answer_all(subscriber, now_ns)
         self.scans.ask(now_ns)
         self.serve(now_ns)
 
@@ -233,7 +245,7 @@ class StreamServer:
 
     def _serve(self, subscriber: Subscriber, now_ns: int) -> None:
         subscriber.send_answers(now_ns)
-        if subscriber.answers_waiting >= limits.LINK_ANSWERS_WAITING_MAX:
+        if subscriber.answers_waiting + len(subscriber.asked) >= limits.LINK_ANSWERS_WAITING_MAX:
             self.counters["answers_lost"] += 1
             self.forget(subscriber, now_ns)
         if not subscriber.send(self.retained, self.executions, now_ns):

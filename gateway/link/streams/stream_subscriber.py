@@ -20,6 +20,7 @@ from gateway.link.streams.stream_request import (
     Answer,
     Begin,
     Ended,
+    Request,
 )
 
 
@@ -38,6 +39,7 @@ class Subscriber:
         self.synchronising = False  # in the middle of a scan
         self.quotes: dict[int, None] = {}
         self.generation = 0
+        self.asked: deque[Request] = deque()  # that are not answered yet
         self._answers: deque[bytes] = deque()
 
     def look(self, now_ns: int) -> None:
@@ -102,6 +104,7 @@ class Subscriber:
         self.requests.clear()
         self.progress.clear()
         self.quotes.clear()
+        self.asked.clear()
         self._answers.clear()
         self.joined = self.synchronising = False
 
