@@ -30,6 +30,7 @@ class StreamSocket:
         one.setblocking(False)
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket, self.node, self.connection, self.connecting = one, node, connection, connecting
+        self.deadline_ns = limits.LINK_NEVER_NS  # of a call that is not answered yet
         self._unsent = memoryview(b"")
         self._allowance, self._looked_ns = limits.LINK_BULK_BYTES_FIRST, 0
         self.bytes_in = self.bytes_out = 0

@@ -23,7 +23,7 @@ from gateway.link.stream_socket import PASSING, StreamSocket
 READ, WRITE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR, select.EPOLLOUT
 CONNECTIONS = (0, 1)  # control, bulk: strict priority in this order
 BULK = 1
-BACKLOG = 1024
+BACKLOG = 4096  # a burst of strangers must not make a peer wait for its next SYN, a second later
 ACCEPTS_PER_TURN = 64
 HELD_SECONDS = 0.001  # bulk that waits for the line: nobody says when it has carried what is on the way
 SECOND_NS = 1_000_000_000
@@ -244,7 +244,9 @@ class Transport:
                 self._forget(stream)
                 peer.closed(connection, now_ns)
                 worked += 1
-            elif not stream.connecting:
+            elif stream.connecting:
+                worked += self._is_overdue(stream, peer, now_ns)
+            else:
                 worked += self._send(stream, peer, now_ns)
         for data in peer.datagrams(now_ns):
             self._send_datagram(node, data)
@@ -289,6 +291,7 @@ class Transport:
             peer.closed(connection, now_ns)
             return
         stream = StreamSocket(one, connecting=True)
+        stream.deadline_ns = now_ns + limits.LINK_HANDSHAKE_NS
         stream.belongs(node, connection, connection != BULK)
         problem = one.connect_ex(self._called[node])
         if problem not in (0, errno.EINPROGRESS):
@@ -298,6 +301,14 @@ class Transport:
         self._streams[node, connection] = stream
         self._watch(stream, READ | WRITE)
         self._writing.add(stream.descriptor)
+
+    def _is_overdue(self, stream: StreamSocket, peer: Peer, now_ns: int) -> bool:
+        """A call that nobody answers is given up: the kernel would ask again later each time, for two minutes."""
+        overdue = now_ns >= stream.deadline_ns
+        if overdue:
+            self._forget(stream)
+            peer.closed(stream.connection, now_ns)
+        return overdue
 
     def _on_called(self, stream: StreamSocket, now_ns: int) -> None:
         peer = self.peers[stream.node]

@@ -84,6 +84,16 @@ def test_damage_in_the_middle_is_one_line_with_its_place(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_length_that_nobody_wrote_is_damage_and_nothing_behind_it_is_cut_off(tmp_path):
+    write(tmp_path / "a", rows_of())
+    whole = bytearray((tmp_path / "a").read_bytes())
+    whole[len(MAGIC) + 7] ^= 0x40  # the highest byte of the first block's length
+    (tmp_path / "a").write_bytes(whole)
+    with pytest.raises(LinkError, match="damaged at byte 8: a block of"):
+        RecordFileWriter(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == whole
+
+
 def test_what_is_no_capture_is_refused(tmp_path):
     (tmp_path / "a").write_bytes(b"a pcap, perhaps, or a letter")
     with pytest.raises(LinkError, match="is no capture of link records"):

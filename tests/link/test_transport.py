@@ -9,6 +9,7 @@ from gateway import limits
 from gateway.link.peers.acceptor import Acceptor
 from gateway.link.stream_socket import BULK_FLOOR_BYTES, StreamSocket
 from gateway.link.transport import Transport
+from tests.link.door import make
 
 
 def transport(listen=("127.0.0.1", 0), allowed=lambda host: None):
@@ -63,6 +64,36 @@ def test_noise_on_the_udp_port_is_drained_a_bounded_number_at_a_time():
             noise.send(b"noise" * 20)
         turns(one, lambda: one.counters["datagrams_in"] == 100)
     one.close()
+
+
+def silent_place():
+    """A port whose kernel answers no SYN: its queue is full. (listener, what fills it)"""
+    listener, waiting = socket.create_server(("127.0.0.1", 0), backlog=0), []
+    while True:
+        one = socket.socket()
+        one.settimeout(0.2)
+        try:
+            one.connect(listener.getsockname())
+        except TimeoutError:
+            one.close()
+            return listener, waiting
+        waiting.append(one)
+
+
+def test_a_call_that_nobody_answers_is_made_anew_after_a_second_and_not_when_the_kernel_likes():
+    listener, waiting = silent_place()
+    peer = make(1, 9, True)
+    one = Transport({9: peer}, Acceptor({}, lambda host: None), {9: listener.getsockname()}, None, time.time_ns)
+    try:
+        turns(one, lambda: one.counters["called"] == 2, 2.5)
+        assert peer.state == "idle"
+        for _ in waiting:
+            listener.accept()[0].close()
+        turns(one, lambda: one.is_connected(9, 0), 3.0)
+    finally:
+        one.close()
+        for socket_ in (listener, *waiting):
+            socket_.close()
 
 
 def test_a_reader_that_does_not_read_makes_bulk_wait_and_not_grow():

@@ -27,6 +27,7 @@ HEAD = struct.Struct("<B3xIII")
 CHECKED = struct.Struct("<B3xII")
 IDENTITY = struct.Struct("<H6x16s")
 SOURCE, ROWS = 1, 2
+BODY_BYTES_MAX = limits.CODEC_RAW_BYTES_MAX + 1  # packed: never longer than raw and a byte
 
 
 class Block(NamedTuple):
@@ -129,9 +130,11 @@ class RecordFileReader:
         if len(head) < HEAD.size:
             return None
         kind, size, raw_bytes, crc = HEAD.unpack(head)
+        if size > BODY_BYTES_MAX:
+            raise self._damage(f"a block of {size} bytes")  # nobody wrote that: no torn tail to be cut off
         if size > left - HEAD.size:
             return None
-        body = self._file.read(min(size, limits.CODEC_RAW_BYTES_MAX + 1))
+        body = self._file.read(size)
         whole = len(body) == size and crc32(body, crc32(CHECKED.pack(kind, size, raw_bytes))) == crc
         if not whole and HEAD.size + size == left:
             return None  # its last pages were never written
