@@ -88,7 +88,7 @@ def test_nobody_outside_the_group_reads_a_byte(shared):
     assert "Permission denied" in as_user(OTHER, STRANGERS, lambda: bool(Instance.attach(shared.name, writable=())))
 
 
-@pytest.mark.parametrize("stage", ["io", "session"])
+@pytest.mark.parametrize("stage", ["io", "session", "link"])
 def test_a_stage_of_another_user_attaches_with_what_the_table_gives_it_and_not_with_more(shared, stage):
     limits = shared.regions["gate"].view("gate_account")[0]
     limits["limits_version"] = 42
@@ -158,14 +158,14 @@ def test_a_group_that_one_is_no_member_of_is_named(shared):
 
 
 def test_each_stage_may_write_the_rings_it_touches_and_what_it_faults_in():
-    for stage in (*pipeline.STAGES, pipeline.SESSION):
+    for stage in (*pipeline.STAGES, pipeline.SESSION, pipeline.LINK):
         writable = pipeline.writable_by(stage.name)
         assert writable >= {*stage.reads, *stage.writes, *POPULATED[stage.name], "control"}
     assert {process.name for process in pipeline.PROCESSES} == {*HEARTBEATS, "control", "external"}
     for ring in pipeline.RINGS:
         assert pipeline.writers_of(ring.name), f"{ring.name} has no producer"
     assert not {"gate", "orders", "post_trade"} & (
-        pipeline.writable_by("io", "session", "external") | pipeline.group_writable()
+        pipeline.writable_by("io", "session", "link", "external") | pipeline.group_writable()
     )
 
 
