@@ -10,7 +10,7 @@ import pytest
 from gateway import layout
 from gateway.errors import EXIT_DONE, EXIT_FAULT
 from gateway.ops.demo import CONFIGURATION
-from tests.sudden_death import JOURNAL_SECONDS, STAGES, Trading
+from tests.sudden_death import JOURNAL_SECONDS, STAGES, START_SECONDS, Trading
 
 ROUNDS = int(os.environ.get("GATEWAY_DEATHS", "100"))
 DEATHS_A_DAY = min(10, ROUNDS)  # of one venue: its account of the day is read again and again, and grows
@@ -114,7 +114,7 @@ def test_a_link_that_ends_six_times_leaves_a_region_that_trades_on_alone(tmp_pat
     try:
         beat = alone.instance.control[0]["heartbeats"][layout.value("PROCESS_LINK")]
         before = {process: alone.pid(process) for process in STAGES}
-        alone.wait_for(lambda: int(beat["state"]) == layout.value("PROCESS_GIVEN_UP"))
+        alone.wait_for(lambda: int(beat["state"]) == layout.value("PROCESS_GIVEN_UP"), START_SECONDS)
         alone.trades()
         assert {process: alone.pid(process) for process in STAGES} == before and alone.latch == "CLEAR"
         status = alone.command("link", str(CONFIGURATION), "--status")
