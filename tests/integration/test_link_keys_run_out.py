@@ -131,7 +131,7 @@ class Hours:
 
     def arrived(self) -> list[str]:
         """Sides of the new orders that have come to the venue since the last call."""
-        return [order["side"] for order in self.appliance.orders() if order["message"] == "EnterOrder"]
+        return [order["side"] for order in self.appliance.orders() if order["message"] == "Enter Order"]
 
     @property
     def _account(self):
