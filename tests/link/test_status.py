@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from gateway.instance import Instance
+from gateway.link.keys.keyring import Keyring
 from gateway.link.peers.acceptor import Acceptor
 from gateway.link.peers.channel import CONTROL
 from gateway.link.status import SHOWN, Status
@@ -26,7 +27,7 @@ def parts(tmp_path):
     door = Transport({NEAR: far}, Acceptor({NEAR: far}, lambda host: None), {}, ("127.0.0.1", 0), time.time_ns)
     acceptor = Acceptor({}, lambda host: None)
     transport = Transport({FAR: near}, acceptor, {FAR: ("127.0.0.1", door.port())}, None, time.time_ns)
-    keys = SimpleNamespace(problem="", risk_allowed=lambda now_ns: True)
+    keys = Keyring(None, NEAR)  # nothing was asked of a service yet
     access, server = SimpleNamespace(counters=Counter()), SimpleNamespace(subscribers={}, counters=Counter())
     shown = SimpleNamespace(
         peers={FAR: near}, names={FAR: "far"}, incoming={}, instance=instance, folder=tmp_path, keyring=keys
