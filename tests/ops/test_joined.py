@@ -287,6 +287,18 @@ def test_a_joined_process_is_known_by_its_row_and_ends_with_its_handle(tmp_path)
     assert fresh.poll() == ENDED
 
 
+def test_the_unit_of_a_link_that_the_configuration_does_not_want_leaves_at_once_and_in_order(tmp_path):
+    path = tmp_path / "gateway.toml"
+    path.write_text(f'[instance]\nname = "{unique_name("alone")}"\n[port]\nname = "pair:none"\n')
+    unit = Unit(tmp_path, "link", path)
+    try:
+        assert unit.process.wait(60) == 0
+        heard = unit.heard()
+        assert "READY=1" in heard and any("link.enabled is false" in word for word in heard), heard
+    finally:
+        unit.close()
+
+
 def test_a_link_says_its_trouble_where_no_other_stage_is_taken_for_it(tmp_path):
     class Where:
         folder = tmp_path
