@@ -129,7 +129,11 @@ def test_the_status_of_a_link_that_fell_silent_fails_the_check(configured, tmp_p
     folder = tmp_path / "state" / "link"
     folder.mkdir(parents=True)
     document = {"time_ns": 1, "node": 1, "sessions": 2, "losses": 1, "alarms": 0, "last_alarm": "", "records_sent": 5}
-    document |= {"executions_sent": 1, "keys": {"problem": ""}, "peers": {"frankfurt": {"state": "up", "suspected": False}}}
+    document |= {
+        "executions_sent": 1,
+        "keys": {"problem": "", "risk_allowed": True},
+        "peers": {"frankfurt": {"state": "up", "suspected": False}},
+    }
     (folder / "status.json").write_text(json.dumps(document))
     assert run(Words(configured, status=True)) == 1
     assert json.loads(capsys.readouterr().out)["running"] is False
