@@ -150,7 +150,7 @@ class Hours:
         """Lines of both logs."""
         paths = (self.folder / "state" / "log").glob("*.jsonl")
         rows = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
-        return [row["message"] for row in rows if row["event"] == event]
+        return [row.get("text", "") for row in rows if row["event"] == event]
 
 
 @pytest.fixture
