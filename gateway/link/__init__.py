@@ -11,7 +11,8 @@ streams/                   subscriptions, cursors, scans, resumption, early use 
 
 and on top of them
 process.py composition.py  the process: one loop, and everything it is made of; status.py shows it, warming.py compiles first
-transport.py               every socket and its epoll; stream_socket.py is one of them, and how much may be on the way
+transport.py               every socket and its epoll: stream_socket.py is one of TCP, and how much may be on the way,
+                           datagram_socket.py the one of UDP, descriptors.py how many there may be
 outgoing.py                core_link, executions.py (execution_log.py) and tops (quotes.py) handed to the stream server
 incoming.py mirror.py      what is taken over from a peer: into link_core, into a file, how true its quotes are
 client.py                  the library of applications: sync and asyncio (async_client.py), over client_session.py

@@ -16,9 +16,10 @@ import socket
 from collections.abc import Callable, Mapping
 
 from gateway import limits
+from gateway.link.datagram_socket import DATAGRAM_COUNTERS, DatagramSocket
 from gateway.link.peers.acceptor import Acceptor, Pending
 from gateway.link.peers.peer import Peer
-from gateway.link.stream_socket import PASSING, StreamSocket
+from gateway.link.stream_socket import StreamSocket
 
 READ, WRITE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR, select.EPOLLOUT
 CONNECTIONS = (0, 1)  # control, bulk: strict priority in this order
@@ -45,7 +46,6 @@ class Transport:
         """`addresses`: where the peers that have one listen. Raises OSError when `listen` cannot be had."""
         self.peers, self.acceptor, self._clock_ns = peers, acceptor, clock_ns
         self._called = dict(addresses)
-        self._heard: dict[int, Address] = dict(addresses)  # where datagrams to a peer go
         self._streams: dict[tuple[int, int], StreamSocket] = {}
         self._sockets: dict[int, StreamSocket] = {}
         self._pending: dict[int, Pending] = {}
@@ -53,13 +53,13 @@ class Transport:
         self._held = False
         self._epoll = select.epoll()
         self._buffer = memoryview(bytearray(limits.LINK_READ_BYTES))
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._listener: socket.socket | None = None
-        self.counters = dict.fromkeys(("accepted", "called", "datagrams_in", "datagrams_out", "unsendable"), 0)
+        self.counters = dict.fromkeys(("accepted", "called", *DATAGRAM_COUNTERS), 0)
+        self.datagrams = DatagramSocket(addresses, self.counters)
         self.closed_bytes = [0, 0]  # of connections that are gone: in, out
         if listen is not None:
             self._listen(listen)
-        self._epoll.register(self._udp.fileno(), READ)
+        self._epoll.register(self.datagrams.descriptor, READ)
 
     def _listen(self, listen: Address) -> None:
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -67,7 +67,7 @@ class Transport:
         try:
             self._listener.bind(listen)
             self._listener.listen(BACKLOG)
-            self._udp.bind(self._listener.getsockname())
+            self.datagrams.socket.bind(self._listener.getsockname())
         except OSError:
             self.close()
             raise
@@ -80,7 +80,7 @@ class Transport:
         ready = self._epoll.poll(rest_seconds)
         now_ns = self._clock_ns()
         worked = len(ready)
-        ready.sort(key=lambda row: row[0] != self._udp.fileno())
+        ready.sort(key=lambda row: row[0] != self.datagrams.descriptor)
         for descriptor, mask in ready:
             self._on_ready(descriptor, mask, now_ns)
         if self.acceptor.deadline_ns <= now_ns:
@@ -105,7 +105,7 @@ class Transport:
             one.close()
         self._sockets.clear()
         self._streams.clear()
-        self._udp.close()
+        self.datagrams.socket.close()
         if self._listener is not None:
             self._listener.close()
         self._epoll.close()
@@ -116,7 +116,7 @@ class Transport:
 
     def port(self) -> int:
         """Where we listen, or where our datagrams come from."""
-        return int(self._udp.getsockname()[1])
+        return int(self.datagrams.socket.getsockname()[1])
 
     def is_connected(self, node: int, connection: int) -> bool:
         """Whether this peer has that connection."""
@@ -145,8 +145,8 @@ class Transport:
     # ---- what arrives ----------------------------------------------------------------------------------------------
 
     def _on_ready(self, descriptor: int, mask: int, now_ns: int) -> None:
-        if descriptor == self._udp.fileno():
-            self._drain(now_ns)
+        if descriptor == self.datagrams.descriptor:
+            self.datagrams.drain(self.acceptor, now_ns)
         elif self._listener is not None and descriptor == self._listener.fileno():
             self._accept(now_ns)
         elif (stream := self._sockets.get(descriptor)) is not None:
@@ -154,19 +154,6 @@ class Transport:
                 self._on_called(stream, now_ns)
             elif mask & READ:
                 self._read(stream, now_ns)
-
-    def _drain(self, now_ns: int) -> None:
-        for _ in range(limits.LINK_DATAGRAMS_PER_TURN):
-            try:
-                data, address = self._udp.recvfrom(limits.LINK_DATAGRAM_BYTES_MAX)
-            except OSError as problem:
-                if problem.errno in PASSING:
-                    return
-                continue  # an ICMP answer to what we sent: nobody is there yet
-            self.counters["datagrams_in"] += 1
-            peer = self.acceptor.datagram(data, address[0], now_ns)
-            if peer is not None:
-                self._heard[peer.settings.remote_node] = address
 
     def _accept(self, now_ns: int) -> None:
         assert self._listener is not None
@@ -249,7 +236,7 @@ class Transport:
             else:
                 worked += self._send(stream, peer, now_ns)
         for data in peer.datagrams(now_ns):
-            self._send_datagram(node, data)
+            self.datagrams.send(node, data)
         return worked
 
     def _send(self, stream: StreamSocket, peer: Peer, now_ns: int) -> int:
@@ -270,16 +257,6 @@ class Transport:
         if stream.waits != (stream.descriptor in self._writing):
             self._epoll.modify(stream.descriptor, READ | WRITE if stream.waits else READ)
             (self._writing.add if stream.waits else self._writing.discard)(stream.descriptor)
-
-    def _send_datagram(self, node: int, data: bytes) -> None:
-        address = self._heard.get(node)
-        if address is None:
-            return
-        try:
-            self._udp.sendto(data, address)
-            self.counters["datagrams_out"] += 1
-        except OSError:  # no route, no room: the next one follows in a moment
-            self.counters["unsendable"] += 1
 
     # ---- calling ---------------------------------------------------------------------------------------------------
 

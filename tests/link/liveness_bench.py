@@ -58,7 +58,7 @@ class Side(Endpoint):
 
     def __init__(self, words):
         super().__init__(words)
-        self.transport._udp = self.stamped = Stamped(self.transport._udp)
+        self.transport.datagrams.socket = self.stamped = Stamped(self.transport.datagrams.socket)
         self.suspicions = []
 
     def on_event(self, event, now_ns):
