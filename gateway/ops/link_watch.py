@@ -40,7 +40,8 @@ class LinkWatch:
             self._tell_core()
         if times <= times_max:
             return True
-        text = f"link ended {times} times and is given up; the region goes on alone. Mend what its lines say, then: {mend}"
+        text = f"link ended {times} times and is given up; the region goes on alone until the keys it held run out. "
+        text += f"Mend what its lines say, then: {mend}"
         self._log.error("link_given_up", text)
         self._notification.say(f"STATUS={text}")
         self._by_hand = Joined(self._instance, self._beat, NAME)

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from gateway import layout
+from gateway import clock, layout, limits
 from gateway.errors import EXIT_DONE, EXIT_FAULT
 from gateway.ops.demo import CONFIGURATION
 from tests.sudden_death import JOURNAL_SECONDS, STAGES, START_SECONDS, Trading
@@ -115,6 +115,8 @@ def test_a_link_that_ends_six_times_leaves_a_region_that_trades_on_alone(tmp_pat
         beat = alone.instance.control[0]["heartbeats"][layout.value("PROCESS_LINK")]
         before = {process: alone.pid(process) for process in STAGES}
         alone.wait_for(lambda: int(beat["state"]) == layout.value("PROCESS_GIVEN_UP"), START_SECONDS)
+        state = alone.instance.regions["link"].view("link_state")[0]  # one that held keys before its trouble began
+        state["keys_until_ns"] = clock.now_ns(alone.instance.clock_address) + limits.LINK_KEYS_NS // 2
         alone.trades()
         assert {process: alone.pid(process) for process in STAGES} == before and alone.latch == "CLEAR"
         status = alone.command("link", str(CONFIGURATION), "--status")

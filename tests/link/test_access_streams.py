@@ -72,16 +72,22 @@ class Verified:
         self.made[-1] += (data,)
         return data
 
+    def open_stream(self, *asked, **words):
+        """Virtual time stands while the disk writes the mark."""
+        return desk.decided(lambda: self.access.open_stream(*asked, **words))
+
+    def renew(self, *asked, **words):
+        """The same."""
+        return desk.decided(lambda: self.access.renew(*asked, **words))
+
     def __getattr__(self, name: str):
         return getattr(self.access, name)
 
     def replays_accepted(self) -> int:
         """How many of the tokens ever made this verifier takes now."""
         found = [
-            desk.decided(
-                lambda where=(stream, data, binding), words={"method": method, "payload": bytes_}: self.access.open_stream(
-                    READER_NODE, "127.0.0.1", *where, self.world.now_ns, **words
-                )
+            self.open_stream(
+                READER_NODE, "127.0.0.1", stream, data, binding, self.world.now_ns, method=method, payload=bytes_
             )
             for stream, method, binding, bytes_, data in self.made
         ]

@@ -222,7 +222,7 @@ def test_gateways_of_other_hosts_are_served_over_tls_and_strangers_by_thousands_
 
 def test_nobody_looks_into_keyd_from_before_it_has_its_passphrase(root: Path, tmp_path: Path):
     watched = (
-        "import ctypes, sys; from gateway.cli import main; from gateway.link import sealed_root\n"
+        "import ctypes, sys; from gateway.cli import main; from gateway.link.keys import sealed_root\n"
         "dumpable = lambda: ctypes.CDLL(None).prctl(3)\n"  # PR_GET_DUMPABLE
         "print(dumpable())\n"
         "sealed_root.passphrase_of = lambda path: print(dumpable()) or sys.exit(0)\n"
