@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gateway.errors import CapabilityError
 from gateway.native import ffi, lib
 
 LAYOUT_HASH: int = lib.GATEWAY_LAYOUT_HASH
@@ -68,8 +69,11 @@ def dtype(struct: str) -> np.dtype:
 
 @cache
 def value(name: str) -> int:
-    """The number of an enumerator."""
-    return int(getattr(lib, name))
+    """The number of an enumerator; CapabilityError where the compiled module is of another tree."""
+    try:
+        return int(getattr(lib, name))
+    except AttributeError:
+        raise CapabilityError(f"gateway._native knows no {name}: built from another tree; run scripts/setup") from None
 
 
 @cache

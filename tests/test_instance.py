@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway import layout, pipeline
-from gateway.errors import AttachError
+from gateway.errors import AttachError, CapabilityError
 from gateway.instance import Instance, folder_of
 from tests.stage_bench import unique_name
 
@@ -100,3 +100,8 @@ def test_what_is_mapped_read_only_is_not_written(instance):
     mapping = instance.read_only("control")
     with pytest.raises(ValueError, match="read-only"):
         mapping.bytes[0] = 1
+
+
+def test_a_name_that_the_compiled_module_does_not_know_is_said_with_the_mend():
+    with pytest.raises(CapabilityError, match="knows no GATE_OF_TOMORROW.*scripts/setup"):
+        layout.value("GATE_OF_TOMORROW")

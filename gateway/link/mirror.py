@@ -33,7 +33,8 @@ class Mirror:
         self.silent = True  # core was told that the source is not heard
         self.position = 0  # of the source's last record in the ring
         self.applied = 0  # of the last one that core has taken
-        self.written = self.lost = 0
+        self.written = 0
+        self.lost = 0  # times that the source said that records are missing
 
     def offer(self, item: Item) -> None:
         """Rows in their order, behind all that were offered before."""
@@ -52,7 +53,7 @@ class Mirror:
             rows, item = self._waiting[0]
             taken = self._writer.put(rows)
             written += taken
-            self._note(rows[:taken])
+            self._note(rows[:taken], item)
             if taken < len(rows):
                 self._waiting[0] = (rows[taken:], item)
                 break
@@ -63,11 +64,12 @@ class Mirror:
         self._follow(written)
         return written
 
-    def _note(self, rows: np.ndarray) -> None:
+    def _note(self, rows: np.ndarray, item: Item | None) -> None:
         numbered = rows["sequence"][rows["sequence"] > 0]
         if len(numbered):
             self.position = int(numbered[-1])
-        self.lost += int(np.count_nonzero(rows["kind"] == records.LOST))
+        if item is not None:  # the word that we begin with is no loss of the source's
+            self.lost += int(np.count_nonzero(rows["kind"] == records.LOST))
 
     def _follow(self, written: int) -> None:
         """Which of the source's records core has taken by now."""
