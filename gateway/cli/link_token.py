@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,8 +156,16 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(said)
     else:
-        print("\n".join(f"{name:<13} {value}" for name, value in said.items()))
+        print("\n".join(_line(name, value) for name, value in said.items()))
     return EXIT_CHECK_FAILED if refused else EXIT_DONE
+
+
+def _line(name: str, value: Any) -> str:
+    """For a reader: times in UTC, what is none as a dash."""
+    if name.endswith("_ns"):
+        moment = datetime.fromtimestamp(value / SECOND_NS, UTC).isoformat(" ", "milliseconds")
+        name, value = name.removesuffix("_ns"), moment
+    return f"{name:<13} {'-' if value is None else value}"
 
 
 def _shown(token: "Token") -> dict[str, Any]:

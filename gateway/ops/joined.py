@@ -28,6 +28,7 @@ from gateway.ops.process import HEARTBEATS, problem_of, problem_path
 from gateway.ops.rescue import is_foreign, is_silent
 
 JOIN_SECONDS = 60.0
+PATIENCE_SECONDS = 2.0  # whoever waits longer is told for what
 POLL_SECONDS = 0.02
 ENDED_IN_ORDER, ENDED = 0, 256  # a stranger's exit code is not ours to read: one that no process has
 COMPILE_SECONDS = 900.0
@@ -104,7 +105,11 @@ def wait_for_control(configuration: Configuration, stage: str, seconds: float = 
     """The instance, once its control lives and `stage` is due. Raises ControlAbsent."""
     name, parent = configuration.instance.name, Path(configuration.instance.folder)
     deadline = time.monotonic() + seconds
+    tell_at = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
+        if time.monotonic() >= tell_at:
+            tell(f"gateway {stage}: waits up to {seconds:.0f} s for the control of {name}: gateway run CONFIG")
+            tell_at = deadline
         with contextlib.suppress(AttachError):
             instance = Instance.attach(name, parent, writable=())
             if not is_silent(instance, "PROCESS_CONTROL") and not instance.control[0]["stop"]:

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ def test_a_token_is_checked_by_mac_and_time(keys_file: Path, capsys: Any) -> Non
     time.sleep(max((made["expires_ns"] - time.time_ns()) / 1e9, 0) + 0.01)
     code, out, _ = run(capsys, *check[:3], "--check", made["token"])
     assert code == 1 and "EXPIRED" in out
+    ended = datetime.fromtimestamp(made["expires_ns"] // 10**9, UTC).isoformat(" ")
+    assert f"expires       {ended.removesuffix('+00:00')}." in out
 
 
 def test_a_counter_file_gives_every_call_the_next_number(keys_file: Path, capsys: Any) -> None:

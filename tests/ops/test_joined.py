@@ -16,7 +16,7 @@ from gateway import clock, layout
 from gateway.errors import CapabilityError
 from gateway.instance import Instance
 from gateway.native import lib
-from gateway.ops import kill_file, rescue
+from gateway.ops import joined, kill_file, rescue
 from gateway.ops.joined import ENDED, ControlAbsent, Joined, require_network, wait_for_control, was_just_given_up
 from gateway.ops.notification import Notification, without_notification
 from gateway.ops.process import problem_path
@@ -243,11 +243,14 @@ def test_a_core_that_hangs_is_silent_to_its_watchdog_and_killed_it_leaves_the_la
         wait_for_control(configuration(instance__name=units.name), "core", seconds=0.2)
 
 
-def test_without_control_a_stage_waits_and_says_where_to_look():
+def test_without_control_a_stage_says_that_it_waits_and_where_to_look(monkeypatch, capfd):
+    monkeypatch.setattr(joined, "PATIENCE_SECONDS", 0.05)
     chosen = configuration(instance__name=unique_name("absent"))
     with pytest.raises(ControlAbsent, match="journalctl -u gateway-control@") as caught:
-        wait_for_control(chosen, "io", seconds=0.1)
+        wait_for_control(chosen, "link", seconds=0.2)
     assert caught.value.exit_code == 1
+    said = capfd.readouterr().err.splitlines()
+    assert said == [f"gateway link: waits up to 0 s for the control of {chosen.instance.name}: gateway run CONFIG"]
 
 
 def test_one_process_for_both_stages_is_refused_by_name(tmp_path):

@@ -159,4 +159,6 @@ def _left(until_ns: int) -> int:
 def _reason(problem: OSError) -> str:
     if isinstance(problem, ssl.SSLError):
         return f"TLS: {problem.reason or 'broken off'}".lower()
+    if isinstance(problem, FileNotFoundError | ConnectionRefusedError):
+        return f"{problem.strerror}: nobody listens there; start gateway keyd"
     return problem.strerror or str(problem) or type(problem).__name__
