@@ -54,11 +54,31 @@ def test_continuous_integration_calls_the_same_scripts():
     assert "scripts/testbed " in text
 
 
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ((), ["-m", "not slow and not long"]),
+        (("--all",), []),
+        (("--all", "--durations=25"), ["--durations=25"]),
+        (("-m", "long"), ["-m", "long"]),
+        (("tests/link", "-k", "two words"), ["tests/link", "-k", "two words"]),
+    ],
+)
+def test_the_tests_are_those_of_under_ten_minutes_all_or_what_is_named(clone: Path, words: tuple, asked: list):
+    (clone / "scripts" / "setup").write_text("#!/bin/sh\n")
+    python = clone / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    done = run(clone / "scripts" / "test", *words)
+    assert done.stdout.splitlines() == ["-m", "pytest", "-q", *asked] and done.returncode == 0
+
+
 def test_continuous_integration_runs_all_and_fails_when_one_does(clone: Path):
     for verb, code in (("check", 1), ("test", 0), ("bench", 0), ("testbed", 0)):
         (clone / "scripts" / verb).write_text(f"#!/bin/sh\necho ran {verb} $1\nexit {code}\n")
     done = run(clone / ".ci" / "run")
-    assert done.stdout.splitlines() == ["ran check", "ran test --durations=25", "ran bench --guard", "ran testbed vfio"]
+    assert done.stdout.splitlines() == ["ran check", "ran test --all", "ran bench --guard", "ran testbed vfio"]
     assert done.returncode == 1
     (clone / "scripts" / "check").write_text("#!/bin/sh\n")
     assert run(clone / ".ci" / "run").returncode == 0

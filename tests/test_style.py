@@ -137,10 +137,12 @@ def test_no_file_is_longer_than_a_reader_can_hold():
     refuse(long_files(FILE_LINES_MAX))
 
 
+@pytest.mark.slow
 def test_no_function_is_longer_than_a_screen():
     refuse(long_functions(FUNCTION_LINES_MAX))
 
 
+@pytest.mark.slow
 def test_imports_point_downward_only():
     wrong = []
     for path in python_files("gateway"):
@@ -177,6 +179,7 @@ def test_rooms_of_the_link_import_downward_only():
     refuse(wrong)
 
 
+@pytest.mark.slow
 def test_only_native_imports_the_compiled_module():
     allowed = ROOT / "gateway" / "native.py"
     wrong = [
@@ -188,6 +191,7 @@ def test_only_native_imports_the_compiled_module():
     refuse(wrong)
 
 
+@pytest.mark.slow
 def test_only_three_modules_hold_intrinsics():
     allowed = [ROOT / "gateway" / "core" / name for name in ("memory.py", "digits.py", "permute.py")]
     wrong = [
@@ -287,6 +291,7 @@ def test_no_c_line_is_wider_than_the_page():
     refuse(wrong)
 
 
+@pytest.mark.slow
 def test_the_names_of_tests_are_sentences():
     wrong = [
         f"{place(path, line)} {name}"

@@ -157,6 +157,7 @@ def test_a_cable_to_a_place_that_is_none_is_refused_in_one_line():
         assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lie", "verdict"), [("", True), ('account["received"] -= 1', False)])
 def test_the_proof_believes_an_echo_only_when_both_sides_counted_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lie: str, verdict: bool

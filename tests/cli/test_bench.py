@@ -41,6 +41,7 @@ def running():
         remove_left_overs()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_benchmark_that_is_told_to_end_leaves_nothing(running, number):
     running.send_signal(number)

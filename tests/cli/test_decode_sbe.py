@@ -62,6 +62,7 @@ def header_of(schema: Schema, message: Message) -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", CME)
 def test_every_value_of_cme_captures_is_printed_as_the_golden_file_has_it(
     version: int, shared_data: Path, capsys: pytest.CaptureFixture[str]

@@ -234,6 +234,7 @@ def frames_of(name: str) -> int:
         instance.close()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_replay_and_leaves_nothing(tmp_path):
     feed = Feed()
     feed.packet(*feed.listing())

@@ -93,6 +93,7 @@ def test_a_port_that_does_not_exist_is_named(setup, port, code, said):
     setup.refused(code, said, port)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -123,6 +124,7 @@ def test_a_folder_that_cannot_be_written_is_named(setup, what):
     setup.refused(5, str(setup.folder / "file"))
 
 
+@pytest.mark.slow
 def test_a_recording_as_port_is_played_once_and_the_appliance_ends_by_itself(setup):
     feed = Feed()
     feed.packet(*feed.listing())
@@ -134,6 +136,7 @@ def test_a_recording_as_port_is_played_once_and_the_appliance_ends_by_itself(set
     assert "ended" not in outcome.stderr and setup.left_over() == []
 
 
+@pytest.mark.slow
 def test_seconds_bound_a_run(setup):
     began = time.monotonic()
     outcome = setup.run("--seconds", "0.2", "--json")
@@ -141,6 +144,7 @@ def test_seconds_bound_a_run(setup):
     assert time.monotonic() - began < 60 and setup.left_over() == []
 
 
+@pytest.mark.slow
 def test_a_stop_while_it_starts_is_obeyed_at_once(setup, tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cold")}  # minutes of compiling ahead
     process = subprocess.Popen([*COMMAND, str(setup.write())], stderr=subprocess.PIPE, env=environment, text=True)

@@ -115,6 +115,7 @@ def test_a_full_waiting_room_declares_the_gap_at_once_and_counts_it():
     assert feed.output == twin.output and ("gap", 2, 8, 1) in feed.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recoverable", [0, 1])
 @pytest.mark.parametrize("seed", range(6))
 def test_a_packet_that_finds_no_place_is_delivered_though_it_never_comes_again(seed, recoverable):

@@ -24,6 +24,7 @@ def run(twins: Twins, stream: Stream, count: int, checkpoints: int) -> None:
     twins.compare()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_plausible_stream_gives_the_twins_books(seed):
     print("seed", seed)
@@ -33,6 +34,7 @@ def test_a_plausible_stream_gives_the_twins_books(seed):
     assert not twins.naive.reasons
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "hostile"), [(11, 0.02), (12, 0.3)])
 def test_a_hostile_stream_gives_the_twins_books_flags_and_counts(seed, hostile):
     print("seed", seed)
@@ -48,6 +50,7 @@ def test_a_hostile_stream_gives_the_twins_books_flags_and_counts(seed, hostile):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "nodes", "orders"), [(21, 40, 1 << 14), (22, 1 << 14, 512), (23, 25, 512)])
 def test_small_pools_refuse_what_does_not_fit_and_recover(seed, nodes, orders):
     print("seed", seed)

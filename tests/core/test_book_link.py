@@ -43,6 +43,7 @@ def flags(mirror: Mirror, instrument: int = 0) -> int:
     return int(book_reader.books(mirror.store.handle)["flags"][instrument])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "options", "depth"),
     [
@@ -66,6 +67,7 @@ def test_whoever_joins_at_any_time_ends_with_the_sources_books(seed, options, de
     assert all(mirror.count("mismatches") == mirror.count("refused") == 0 for mirror, _ in story.readers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "hostile"), [(111, 0.0), (112, 0.02), (113, 0.2)])
 def test_a_busy_feed_of_orders_crosses_the_scan_and_ends_alike(seed, hostile):
     print("seed", seed)
@@ -90,6 +92,7 @@ def test_sessions_that_begin_within_scans_leave_equal_books(seed):
     assert story.source.tap["given_up"][0] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [131, 132, 133])
 def test_a_full_ring_loses_records_says_so_and_the_next_scan_heals(seed):
     print("seed", seed)

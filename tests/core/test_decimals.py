@@ -128,6 +128,7 @@ TEXT = st.from_regex(r"[+-]?[0-9]{0,20}(\.[0-9]{0,20})?([eE][+-]?[0-9]{0,4})?", 
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=1000, deadline=None)
 @given(text=TEXT, exponent=st.integers(-18, 4))
 def test_a_text_becomes_what_decimal_says_or_nothing(text, exponent):

@@ -360,6 +360,7 @@ def run(seed: int, decisions: int) -> Counter:
     return twins.fired
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_decisions_equal_the_naive_twin_and_every_control_fires():
     seed = 20260101
     print(f"seed {seed}")

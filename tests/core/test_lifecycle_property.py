@@ -32,6 +32,7 @@ def tell(seeds: range | list[int]) -> dict[str, int]:
     return totals
 
 
+@pytest.mark.slow
 def test_after_2000_random_sequences_positions_and_open_orders_are_the_venues() -> None:
     given = os.environ.get("LIFECYCLE_SEED")
     first = random.randrange(1 << 40)

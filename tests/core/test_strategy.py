@@ -254,6 +254,7 @@ def test_a_parameter_that_is_unknown_or_does_not_fit_is_refused(write, given, wo
         load_strategy(path, given)
 
 
+@pytest.mark.slow
 def test_a_second_process_loads_the_machine_code_from_disk(write, tmp_path):
     path = write(BODY + "buy(orders, 1, 1, book.ask_price, IOC)")
     script = (

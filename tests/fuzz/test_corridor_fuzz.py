@@ -16,6 +16,7 @@ SECONDS = 120
 CHOICE = {"feed__any_destination": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [range(1, 7)], ids=str)
 def test_a_damaged_day_gives_the_books_and_the_counts_of_its_naive_twin(seeds: range, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.fuzz.corridor_run", str(tmp_path), *map(str, seeds)]

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 
 from gateway import layout
 from gateway.core.memory import address_of
@@ -73,6 +74,7 @@ def run_kernels(seed: int, rounds: int) -> None:
     print("done", rounds)
 
 
+@pytest.mark.slow
 def test_no_kernel_reads_outside_a_damaged_frame() -> None:
     command = [sys.executable, "-c", f"from {__name__} import run_kernels; run_kernels({SEED}, {ROUNDS})"]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

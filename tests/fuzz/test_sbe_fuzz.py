@@ -22,6 +22,7 @@ def run(rounds: int, seconds: float, files: list[str]) -> tuple[int, int]:
     return done, refused
 
 
+@pytest.mark.slow
 def test_reader_and_interpreter_agree_on_damaged_messages_at_a_guarded_page():
     done, refused = run(20_000, 60, [])
     assert done == 20_000

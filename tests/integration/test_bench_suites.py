@@ -23,6 +23,7 @@ def small_stream(make):
     return lambda messages, seed: make(min(messages, 20_000), seed)
 
 
+@pytest.mark.slow
 def test_decode_agrees_with_the_generator_and_with_the_c_switch(monkeypatch):
     monkeypatch.setattr(decode, "make_stream", small_stream(decode.make_stream))
     result = run_suite("decode", PLAN)
@@ -46,6 +47,7 @@ def test_one_wrong_bit_in_one_event_fails_the_decode_suite(monkeypatch):
     assert not result.targets
 
 
+@pytest.mark.slow
 def test_the_books_of_the_flow_equal_its_dense_twin_at_every_checkpoint():
     result = book.run(PLAN, messages=30_000, symbols=40, live_target=3_000)
     assert result.ok, result.failures
@@ -76,6 +78,7 @@ def test_a_machine_without_gcc_skips_the_switch_with_the_reason(monkeypatch):
     assert "gcc" in result.skipped[decode.SWITCH]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a hop needs two CPUs")
 def test_every_ring_contender_moves_every_record_whole():
     result = run_suite("ring", PLAN)
@@ -83,6 +86,7 @@ def test_every_ring_contender_moves_every_record_whole():
     assert all(row.correct for row in result.rows)
 
 
+@pytest.mark.slow
 def test_sbe_on_a_seeded_stream_agrees_with_the_reference_and_with_the_c_reader(monkeypatch):
     monkeypatch.setattr(sbe, "PACKETS", 500)
     result = run_suite("sbe", PLAN)
@@ -92,6 +96,7 @@ def test_sbe_on_a_seeded_stream_agrees_with_the_reference_and_with_the_c_reader(
     assert result.settings["entries"] > 500
 
 
+@pytest.mark.slow
 def test_sbe_on_the_recorded_capture_agrees_with_the_reference(monkeypatch, shared_data):
     monkeypatch.setattr(sbe, "PASSES", 2)
     monkeypatch.setattr(sbe, "_sbedecoder", unwanted)
@@ -120,6 +125,7 @@ def test_one_wrong_bit_in_one_row_fails_the_sbe_suite(monkeypatch):
     assert not result.targets
 
 
+@pytest.mark.slow
 def test_every_port_echoes_every_frame_and_what_is_not_here_is_skipped_with_the_reason(monkeypatch):
     monkeypatch.setattr(ports, "QUICK", (1, 50, 2000))
     monkeypatch.setattr(ports, "LOADS", 2)
@@ -133,6 +139,7 @@ def test_every_port_echoes_every_frame_and_what_is_not_here_is_skipped_with_the_
     assert all(reason for reason in result.skipped.values())
 
 
+@pytest.mark.slow
 def test_one_wrong_bit_in_an_echo_fails_the_ports_suite(monkeypatch):
     def bent(self, near, far, together=port_sides.Bench.together):
         if near["do"] == "ask":
@@ -149,6 +156,7 @@ def test_one_wrong_bit_in_an_echo_fails_the_ports_suite(monkeypatch):
     assert not result.ok and not result.targets
 
 
+@pytest.mark.slow
 def test_compression_of_a_seeded_stream_gives_every_byte_back_and_a_bent_one_fails(monkeypatch):
     monkeypatch.setattr(compression, "SEEDED_RECORDS", 600)
     result = run_suite("compression", PLAN)
@@ -170,6 +178,7 @@ def test_compression_of_recorded_order_data_reaches_its_ratios(monkeypatch, shar
     assert all(target.met for target in result.targets if target.unit == "B")
 
 
+@pytest.mark.slow
 def test_the_link_takes_far_fewer_bytes_than_json_and_a_bent_frame_fails_the_wire_suite(monkeypatch, shared_data):
     monkeypatch.setattr(wire, "QUICK_MESSAGES", 300)
     plan = replace(PLAN, data=shared_data)

@@ -85,6 +85,7 @@ def test_the_first_order_may_reduce_what_is_carried_to_zero_and_not_beyond(day, 
     assert day.run(0)["rejects"] == {"reduce": 3}, "without a position nothing is a reduction"
 
 
+@pytest.mark.slow
 def test_the_reconciliation_with_the_drop_copy_includes_what_is_carried_and_so_does_a_kill(tmp_path):
     carried, prices = {"SIM0000": 300, "SIM0003": -200}, {"SIM0000": 100.0, "SIM0003": 100.0}
     keys = {"PORTFOLIO__POSITIONS": json.dumps(carried), "PORTFOLIO__PRICES": json.dumps(prices)}

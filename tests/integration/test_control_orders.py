@@ -52,6 +52,7 @@ def judge(desk, report, lives):
         assert all(event["event"] in OWN for event in reports)
 
 
+@pytest.mark.slow
 def test_each_order_and_cancel_of_a_kill_is_written_down_with_its_reason_and_told_whole(desk, capsys):
     desk.under_load()
     report = desk.kill().report
@@ -69,6 +70,7 @@ def test_each_order_and_cancel_of_a_kill_is_written_down_with_its_reason_and_tol
     desk.rearm()
 
 
+@pytest.mark.slow
 def test_with_a_full_disk_positions_are_closed_all_the_same_and_the_orders_stand_in_memory(desk, capsys):
     if os.geteuid() != 0:
         pytest.skip("a file system of its own for the state folder takes root")

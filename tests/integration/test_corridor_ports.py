@@ -161,6 +161,7 @@ def finish(process):
     return output
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("dpdk" not in port_kinds(), reason="this build has no DPDK")
 def test_over_memif_the_books_are_those_of_the_replay(day, tmp_path, as_root):
     _, path, expected = day
@@ -174,6 +175,7 @@ def test_over_memif_the_books_are_those_of_the_replay(day, tmp_path, as_root):
     assert json.loads(output.splitlines()[-1]) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("dpdk" not in port_kinds(), reason="this build has no DPDK")
 def test_over_the_capture_device_of_dpdk_the_books_are_those_of_the_replay(day, as_root):
     _, path, expected = day

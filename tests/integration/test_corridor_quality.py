@@ -112,6 +112,7 @@ def test_a_session_that_was_lost_leaves_nothing_to_trade_on(scene):
     assert not result["books"][1]["flags"] & VALID
 
 
+@pytest.mark.slow
 def test_an_instrument_that_went_quiet_is_told_to_its_strategy_and_refused(scene):
     quiet = scene(LISTENER)
     for _ in range(30):

@@ -43,6 +43,7 @@ def wait_messages(running, count):
     running.wait_for(lambda: running.core["messages"] >= count, 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [False, True], ids=["two processes", "together"])
 def test_a_day_on_a_pair_gives_the_books_of_its_replay_and_stops_in_order(appliance, together, tmp_path):
     day = list(frames(seed=3, symbols=6, messages=3000))
@@ -70,6 +71,7 @@ def refuse_a_second_run(running):
     assert second.returncode == 5 and "already running" in second.stderr and second.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_journal_has_a_decision_for_every_intent_and_a_record_for_every_report(appliance):
     running, feed = appliance(), Feed()
     refuse_a_second_run(running)
@@ -93,6 +95,7 @@ def test_the_journal_has_a_decision_for_every_intent_and_a_record_for_every_repo
     assert ended["core"]["fills"] == 21 and ended["exit_code"] == 0 and ended["report_reasons"] == {}
 
 
+@pytest.mark.slow
 def test_an_io_that_is_killed_comes_back_and_what_it_missed_is_a_gap(appliance):
     running, feed = appliance(), Feed()
     running.send(opened(feed))
@@ -114,6 +117,7 @@ def test_an_io_that_is_killed_comes_back_and_what_it_missed_is_a_gap(appliance):
     assert ended["rejects"].keys() == {"stale"} and ended["exit_code"] == 0
 
 
+@pytest.mark.slow
 def test_without_control_io_sets_the_latch_and_it_outlives_the_run_until_somebody_clears_it(appliance):
     running, feed = appliance(more="\n[watch]\ncontrol_stale_ms = 1000\n"), Feed()
     running.send(opened(feed))
@@ -151,6 +155,7 @@ def kill_command(*words):
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_a_signal_to_io_latches_and_nothing_starts_until_a_human_clears_it(appliance):
     running, feed = appliance(), Feed()
     running.send(opened(feed))

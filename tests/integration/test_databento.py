@@ -14,6 +14,7 @@ LEVELS_MAX = 1 << 16
 RECORDS = {"20231224": 8_725, "20231225": 68_792}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("day", "tick"), [("20231224", 100), ("20231224", 7 * TICK), ("20231225", TICK)])
 def test_top_and_levels_equal_the_twin_at_every_record(shared_data, day, tick):
     rows = records(shared_data, day)

@@ -59,6 +59,7 @@ def test_two_cme_lines_become_one_stream_without_gaps(shared_data: Path, capsys:
     assert (channel["gaps"], channel["books_stale"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_nine_cme_channels_of_price_and_order_books_have_no_gap(shared_data: Path, capsys: pytest.CaptureFixture[str]):
     result = told("replay", shared_data / CME9[0], "cme_mdp3", shared_data / CME9[1], capsys)
     assert result["packets"] == 99
@@ -81,6 +82,7 @@ def test_packets_lost_on_one_cme_line_change_no_book(
     assert books(path, shared_data, capsys) == books(shared_data / CME[0], shared_data, capsys)
 
 
+@pytest.mark.slow
 def test_packets_lost_on_both_cme_lines_leave_no_wrong_book_that_is_trusted(
     shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -106,6 +108,7 @@ def deribit_lines() -> str:
     return text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listed", [False, True], ids=["found", "listed"])
 def test_deribit_books_have_the_best_prices_that_its_tickers_state(listed: bool, shared_data: Path, tmp_path: Path):
     """Whenever a book is trusted, top and ticker agree. Trusted is it from its first snapshot on, which for most instruments

@@ -66,6 +66,7 @@ def test_the_demo_on_a_pair_agrees_with_the_venue():
     assert result["frames_lost"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.root
 @pytest.mark.parametrize("port", ["tap", "af_packet", "dpdk"])
 def test_the_demo_on_a_kernel_or_dpdk_port_agrees_with_the_venue(as_root, port):
@@ -74,6 +75,7 @@ def test_the_demo_on_a_kernel_or_dpdk_port_agrees_with_the_venue(as_root, port):
     check(demo("--port", port))
 
 
+@pytest.mark.slow
 @pytest.mark.root
 @pytest.mark.parametrize("driver", ["vhost", "af_packet", "tap"])
 def test_the_demo_on_every_other_dpdk_driver_agrees_with_the_venue(as_root, driver):
@@ -93,23 +95,27 @@ def lost_and_healed(outcome):
     return result
 
 
+@pytest.mark.slow
 def test_messages_lost_on_both_lines_are_asked_for_and_every_book_heals():
     result = lost_and_healed(demo("--loss", "2000", "--snapshots", "0"))
     assert result["requests"] >= result["gaps"] and result["requests_answered"] > 0
     assert result["messages_decoded"] == result["venue_messages"]
 
 
+@pytest.mark.slow
 @pytest.mark.root
 def test_over_a_veth_lost_messages_are_asked_for_and_every_book_heals(as_root):
     result = lost_and_healed(demo("--loss", "2000", "--port", "af_packet"))
     assert result["requests"] > 0
 
 
+@pytest.mark.slow
 def test_without_a_request_server_snapshots_heal_book_by_book():
     result = lost_and_healed(demo("--loss", "2000", "--snapshots", "200", FEED__REQUEST_SERVER=""))
     assert result["requests"] == 0
 
 
+@pytest.mark.slow
 def test_with_neither_server_nor_snapshots_the_books_stay_stale_and_are_not_traded():
     outcome = demo("--loss", "2000", FEED__REQUEST_SERVER="", FEED__SNAPSHOT_LINE="")
     result = json.loads(outcome.stdout.splitlines()[-1])
@@ -118,6 +124,7 @@ def test_with_neither_server_nor_snapshots_the_books_stay_stale_and_are_not_trad
     assert result["books_stale"] == 32 and result["books_compared"] == 0 and result["books_healed"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

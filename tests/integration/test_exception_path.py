@@ -154,6 +154,7 @@ def has_tap(space):
     return subprocess.run(["ip", "-n", space, "link", "show", TAP], capture_output=True, timeout=20).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_ping_arp_tcp_and_igmp_work_on_the_port_that_io_owns(places, started, kind):
     # the DPDK driver tells the address of near0 itself, whose kernel would answer as well
@@ -180,6 +181,7 @@ def test_ping_arp_tcp_and_igmp_work_on_the_port_that_io_owns(places, started, ki
     assert not has_tap(places.near)
 
 
+@pytest.mark.slow
 def test_after_a_killed_io_the_path_comes_back_and_the_groups_are_joined_again(places, started):
     run, heard = started("af_packet")
     assert ping(places.far, NEAR_ADDRESS)
@@ -197,6 +199,7 @@ def test_after_a_killed_io_the_path_comes_back_and_the_groups_are_joined_again(p
     assert not has_tap(places.near)
 
 
+@pytest.mark.slow
 def test_an_io_that_replaces_another_goes_on_without_a_tap_rather_than_not_at_all(places, started):
     run, _ = started("af_packet")
     before = run.io_pid
@@ -231,6 +234,7 @@ def joined(space):
     return {socket.inet_ntoa(int(word, 16).to_bytes(4, "little")) for word in words}
 
 
+@pytest.mark.slow
 def test_without_join_the_kernel_reports_no_group(places, started):
     run, heard = started("af_packet", "join = false\n")
     assert ping(places.far, NEAR_ADDRESS)
@@ -239,6 +243,7 @@ def test_without_join_the_kernel_reports_no_group(places, started):
     run.stop()
 
 
+@pytest.mark.slow
 def test_during_a_flood_of_exception_frames_no_market_frame_is_lost(places, tmp_path):
     name = f"gwx{os.getpid()}"
     run = Run(places, f"pair:{name}", tmp_path)
@@ -283,6 +288,7 @@ def test_a_turn_under_a_flood_takes_sixteen_frames_each_way_and_no_more_time_tha
     assert costs[len(costs) // 2] < calls * 20_000, costs  # a kernel call of 20 us would be a very busy machine's
 
 
+@pytest.mark.slow
 def test_an_appliance_whose_tap_is_taken_ends_with_one_line_and_leaves_nothing(places, tmp_path):
     ip("-n", places.near, "link", "add", TAP, "type", "veth", "peer", "name", "other0")
     run = Run(places, f"pair:gwx{os.getpid()}", tmp_path)

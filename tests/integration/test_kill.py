@@ -107,6 +107,7 @@ def orders_after(running, seconds):
     return int(running.venue["orders_received"]) - before
 
 
+@pytest.mark.slow
 def test_after_a_kill_no_new_order_reaches_the_venue_and_cancels_do(running):
     assert orders_after(running, 1.0) > 0, "the strategy trades before the kill"
     running.wait_for(lambda: running.open_orders() > 0)
@@ -142,6 +143,7 @@ def test_a_kill_works_while_core_is_stopped(running):
     assert orders_after(running, 1.5) == 0, "a core that comes back finds the latch"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("running", ["together"], indirect=True)
 def test_a_kill_ends_a_hung_loop_that_holds_io_and_a_fresh_io_cancels(running):
     running.stop_core_with_orders_open()
@@ -155,6 +157,7 @@ def test_a_kill_ends_a_hung_loop_that_holds_io_and_a_fresh_io_cancels(running):
     assert orders_after(running, 1.0) == 0
 
 
+@pytest.mark.slow
 def test_a_kill_replaces_a_stopped_io(running):
     running.wait_for(lambda: running.open_orders() > 0)
     os.kill(running.pid(lib.PROCESS_IO), signal.SIGSTOP)
@@ -168,6 +171,7 @@ def test_a_kill_replaces_a_stopped_io(running):
     assert orders_after(running, 1.0) == 0
 
 
+@pytest.mark.slow
 def test_core_killed_outright_latches_and_cancels_by_itself(running):
     cancels = int(running.venue["cancels_received"])
     running.stop_core_with_orders_open()
@@ -181,6 +185,7 @@ def test_core_killed_outright_latches_and_cancels_by_itself(running):
     assert orders_after(running, 1.0) == 0
 
 
+@pytest.mark.slow
 def test_a_second_kill_keeps_the_first_reason_and_finds_nothing_open(running):
     running.kill_command()
     code, report = running.kill_command()

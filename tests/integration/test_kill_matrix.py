@@ -189,6 +189,7 @@ def desk(tmp_path_factory):
         desk.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_a_kill_blocks_closes_and_flattens_or_names_what_is_left(desk, name):
     found = run(desk, name)

@@ -131,6 +131,7 @@ def test_a_day_on_one_core_is_the_day_of_the_other(mirror, faults):
         assert any(book["flags"] & STALE for book in ours.values()) == ("both" in faults)
 
 
+@pytest.mark.slow
 def test_books_that_snapshots_heal_at_the_source_heal_here(mirror, tmp_path: Path):
     plan = FaultPlan.parse("drop_both=4000,drop=20000,delay=10000")
     settings = Settings(seed=5, faults=plan, symbols=6, rate=40_000, depth=30, snapshot_rate=2_000)

@@ -162,6 +162,7 @@ def under_faults(both, every):
     account(both, fills=fills, relay=counts, crc_failures=both.peer()["counters"]["crc_failures"])
 
 
+@pytest.mark.slow
 def test_under_loss_jitter_and_corruption_the_books_are_equal_at_every_checkpoint(towns):
     both = towns(seconds=8, rate=1_500)
     under_faults(both, 2.0)
@@ -175,6 +176,7 @@ def test_two_minutes_under_faults_leave_equal_books_at_every_checkpoint(towns):
     assert both.checkpoints >= 15
 
 
+@pytest.mark.slow
 def test_a_link_that_is_killed_comes_again_and_the_region_goes_on_alone_meanwhile(towns):
     both = towns(seconds=10, rate=2_000)
 
@@ -191,6 +193,7 @@ def test_a_link_that_is_killed_comes_again_and_the_region_goes_on_alone_meanwhil
     assert both.frankfurt.process.poll() is None and both.checkpoints >= 3
 
 
+@pytest.mark.slow
 def test_books_are_stale_while_the_line_is_cut_and_quotes_say_so(towns):
     both = towns(seconds=12, rate=1_000)
     stale = layout.value("BOOK_STALE")
@@ -213,6 +216,7 @@ def test_books_are_stale_while_the_line_is_cut_and_quotes_say_so(towns):
     assert code == 0 and json.loads(text)["running"]
 
 
+@pytest.mark.slow
 def test_a_key_service_that_is_down_stops_no_session_and_no_reconnect(towns):
     both = towns(seconds=8, rate=1_000)
     both.keys.stop()

@@ -159,6 +159,7 @@ def hours(tmp_path):
         yield Hours(tmp_path, stack)
 
 
+@pytest.mark.slow
 def test_hours_without_a_key_service_stop_new_risk_and_nothing_else_until_it_is_back(hours):
     appliance = hours.appliance
     appliance.wait_for(lambda: hours.keys_until_ns > hours.now_ns() and not hours.halted())
@@ -190,6 +191,7 @@ def test_hours_without_a_key_service_stop_new_risk_and_nothing_else_until_it_is_
     assert any("halt of KEYS is over" in line for line in hours.said("post_trade"))
 
 
+@pytest.mark.slow
 def test_a_link_that_is_dead_is_believed_for_as_long_as_its_keys_would_have_lasted(hours):
     appliance = hours.appliance
     appliance.wait_for(lambda: hours.keys_until_ns > hours.now_ns() and not hours.halted())

@@ -64,6 +64,7 @@ def answered_in_place(counts, near, far):
     assert near["counters"].get("retransmitted", 0) + far["counters"].get("retransmitted", 0) > 0
 
 
+@pytest.mark.slow
 def test_under_loss_jitter_and_corruption_everything_arrives_once_in_the_same_session(places):
     answered_in_place(*under_faults(places, 6, 300))
 
@@ -97,6 +98,7 @@ def control_beside_a_snapshot(places, megabytes, kbit):
     wholly(far.ask(), SNAPSHOT, count)
 
 
+@pytest.mark.slow
 def test_control_stays_quick_while_a_snapshot_fills_a_line_of_ten_megabits(places):
     control_beside_a_snapshot(places, 5, 10_000)
 
@@ -106,6 +108,7 @@ def test_control_stays_quick_while_a_hundred_megabytes_fill_the_line(places):
     control_beside_a_snapshot(places, 100, 10_000)
 
 
+@pytest.mark.slow
 def test_bits_flipped_under_a_repaired_crc_are_refused_with_an_alarm_within_a_second(places):
     relay = places.relay(seed=5)
     near, far = across(places)
@@ -171,6 +174,7 @@ def test_a_clock_that_is_a_minute_off_is_refused_and_named(places):
     assert found["state"] != "up" and near.ask()["state"] != "up"
 
 
+@pytest.mark.slow
 def test_ten_thousand_half_handshakes_do_not_keep_the_peer_out_for_a_second(places):
     places.relay(seed=2)
     near, far = across(places)
@@ -219,6 +223,7 @@ def knock(held, count=100):
     return done
 
 
+@pytest.mark.slow
 def test_a_line_that_is_cut_and_mended_loses_nothing(places):
     relay = places.relay(seed=2)
     near, far = across(places)

@@ -27,6 +27,7 @@ def asked(capsys, *words):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_an_order_is_told_whole_while_it_runs_and_afterwards_under_every_id_and_in_the_log(running, capsys):
     feed, orders = Feed(), []
     running.send(opened(feed))

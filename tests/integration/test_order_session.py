@@ -35,6 +35,7 @@ def test_the_demo_over_tcp_agrees_with_the_venue():
     assert result["order_session"]["io"]["orders_transmitted"] == result["orders_sent"]
 
 
+@pytest.mark.slow
 def test_the_demo_over_tcp_agrees_after_every_kind_of_cut():
     result = settled(demo(*TCP, "--cut", "4", "--strategy", str(QUOTES)), cuts=4)
     assert result["rejects"]["session"] > 0, "nothing new was allowed while the session was down"
@@ -86,6 +87,7 @@ def test_after_a_kill_no_new_order_leaves_by_the_session_and_cancels_do(running)
     assert int(running.venue["time_last_order_ns"]) < report["latched_ns"] + 50_000_000
 
 
+@pytest.mark.slow
 def test_a_kill_over_the_session_works_while_core_is_stopped(running):
     running.stop_core_with_orders_open()
     time.sleep(1.0)

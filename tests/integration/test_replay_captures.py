@@ -46,6 +46,7 @@ def naive_levels(capture):
     return {key: (book.levels(1), book.levels(2)) for key, book in books.books.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ITCH_FOLDERS)
 def test_every_capture_gives_the_golden_messages_and_the_naive_books(folder, shared_data):
     captures = sorted((shared_data / folder).glob("*.pcap"))
@@ -86,6 +87,7 @@ def command(*words):
     return subprocess.run([sys.executable, "-m", "gateway.cli.main", *words], capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_the_command_reports_the_gap_of_the_recorded_capture(shared_data):
     capture = shared_data / "nasdaq-itch50-moldudp64" / MULTIPLE
     outcome = command("replay", str(capture), "--feed", "itch50", "--json")
@@ -97,6 +99,7 @@ def test_the_command_reports_the_gap_of_the_recorded_capture(shared_data):
     assert result["messages_by_type"] == {"A": 36, "D": 1, "F": 2}
 
 
+@pytest.mark.slow
 def test_the_book_command_prints_the_books_of_the_recorded_capture(shared_data):
     capture = shared_data / "nasdaq-itch50-moldudp64" / MULTIPLE
     outcome = command("book", str(capture), "--feed", "itch50", "--levels", "50", "--json")

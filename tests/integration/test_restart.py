@@ -99,6 +99,7 @@ def trade_until(demo: Demo, name: str, fills: int) -> None:
     wait_for(lambda: traded(f"{name}-venue") >= fills and open_references(instance.rows("orders")), "nothing traded")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("found", ["cancel", "adopt"])
 def test_after_kill_9_of_everything_positions_and_open_orders_are_the_venues(
     found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

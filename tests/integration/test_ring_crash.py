@@ -177,6 +177,7 @@ def prove(producer: str, consumer: str, rounds: int, seed: int) -> None:
     assert scene.kills_inside_a_record > 0, "no kill met a half-written record: the schedule proves nothing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("producer", "consumer"), PAIRINGS)
 def test_both_sides_killed_hundreds_of_times_lose_and_tear_nothing(producer, consumer):
     prove(producer, consumer, rounds=120, seed=20260)

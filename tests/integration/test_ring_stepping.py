@@ -56,6 +56,7 @@ def instants() -> Iterator[int]:
     raise AssertionError(f"the step did not end within {INSTRUCTIONS_MAX} instructions")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["c", "numba"])
 def test_a_producer_may_die_at_every_instruction_of_publish(name):
     ring, ledger = ScratchRing(DEPTH, 128), Ledger(1)
@@ -88,6 +89,7 @@ def test_a_producer_may_die_at_every_instruction_of_publish(name):
     assert lives[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["c", "numba"])
 def test_a_reader_may_die_at_every_instruction_of_deliver(name):
     ring = ScratchRing(DEPTH, 128)

@@ -73,15 +73,18 @@ def begins_again(trading, reason):
     trading.require_once(trading.agree())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("process", RESTARTED)
 def test_a_process_that_dies_under_load_is_replaced_and_both_sides_agree(trading, process):
     dies_and_is_replaced(trading, RESTARTED[process])
 
 
+@pytest.mark.slow
 def test_a_core_that_dies_under_load_halts_for_good_and_the_next_run_has_the_venue_s_account(trading):
     core_dies(trading)
 
 
+@pytest.mark.slow
 def test_a_control_that_dies_under_load_halts_for_good_and_loses_no_record(trading):
     control_dies(trading)
 
@@ -107,6 +110,7 @@ def test_core_and_control_may_die_again_and_again(trading, death, day):
         print(f"{death.__name__} {day * DEATHS_A_DAY + number + 1} of {ROUNDS}", flush=True)
 
 
+@pytest.mark.slow
 def test_a_link_that_ends_six_times_leaves_a_region_that_trades_on_alone(tmp_path):
     words = {"ENABLED": "true", "NODE": "1", "KEY_FILE": "/none", "KEY_SERVICE": "unix:/none", "ROLES_FILE": "/none"}
     words |= {"ADDRESSES_FILE": "/none", "SIGNER": "A" * 43 + "="}

@@ -116,6 +116,7 @@ def test_every_queue_must_carry_a_substantial_share_of_the_frames(accounts):
     assert problems(whole - share - 1, share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("placement", [trading.TOGETHER, {}], ids=["together", "apart"])
 def test_a_session_over_the_agents_line_is_judged_by_both_sides_accounts(tmp_path, monkeypatch, placement):
     name = unique_name("testbed")

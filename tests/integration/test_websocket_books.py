@@ -52,6 +52,7 @@ def refusals(books: Books) -> dict[str, int]:
     return {name: count for name, count in books.desk.reasons().items() if name != "LEVEL_UNKNOWN"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["coinbase", "kraken", "okx", "deribit_json"])
 def test_recorded_books_hold_checksum_and_sequence_to_the_end(name: str, shared_data: Path) -> None:
     books, checksums = Books(name), 0

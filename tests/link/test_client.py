@@ -131,6 +131,7 @@ def test_a_restarted_source_gives_a_scan_where_the_cursor_is_too_old(core, gatew
     assert other.server.counters["too_old"] == 1
 
 
+@pytest.mark.slow
 def test_a_slow_client_falls_behind_a_small_store_and_is_given_a_scan(core, gateways):
     small = tuple(replace(one, capacity_bytes=100_000) if one.number in (2, 3) else one for one in CHANNELS)
     gateway = gateways(core, bytes_max=20_000, events=40, channels=small)
@@ -219,6 +220,7 @@ def test_a_token_provider_that_fails_at_first_delays_the_stream_and_no_more(core
         assert any("no token today" in notice.reason for notice in client.notices)
 
 
+@pytest.mark.slow
 def test_grants_are_renewed_before_they_end(core, gateways):
     gateway = gateways(core, desk=Desk(life_ns=600_000_000))
     book = Book(core)

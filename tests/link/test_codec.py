@@ -68,6 +68,7 @@ def test_what_is_packed_comes_back_byte_for_byte(schema, count):
         assert codec.unpack(schema.number, body, len(raw)) == raw, f"seed {seed}"
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(SCHEMAS), st.integers(1, 40), st.randoms(use_true_random=False), st.booleans())
 def test_any_records_of_any_schema_come_back(schema, count, draw, lively):
@@ -78,6 +79,7 @@ def test_any_records_of_any_schema_come_back(schema, count, draw, lively):
         assert naive_columns.unpack(schema, body[1:], count)[0] == raw
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(SCHEMAS), st.integers(1, 30), st.randoms(use_true_random=False))
 def test_the_kernels_read_what_the_twin_writes_in_any_code(schema, count, draw):

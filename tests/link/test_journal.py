@@ -62,6 +62,7 @@ def test_of_one_address_the_first_five_of_a_second_are_written_and_the_others_co
     assert json.loads(sink.lines[-1])["event"] == "connect", "a new second begins in full"
 
 
+@pytest.mark.slow
 def test_a_flood_from_100_000_addresses_is_bounded_and_nobody_is_lost() -> None:
     sink = desk.Lines()
     journal = Journal(sink)

@@ -112,6 +112,7 @@ def test_keyd_tells_its_service_manager_when_it_listens_and_needs_no_new_code_fo
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_that_comes_at_once_ends_keyd_too(root: Path, tmp_path: Path, number: signal.Signals):
     for _ in range(3):
@@ -141,6 +142,7 @@ def test_a_restart_even_after_a_kill_gives_equal_secrets_and_keeps_revocations(r
             service.unwrap(revoked)
 
 
+@pytest.mark.slow
 def test_a_running_keyring_sees_a_revocation_and_an_outage_and_the_return(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -50,6 +50,7 @@ GARBAGE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("garbage", GARBAGE)
 def test_garbage_gets_a_reason_or_silence_and_others_are_served(tmp_path: Path, start: Start, garbage: bytes):
     server = start()

@@ -109,6 +109,7 @@ def message_of(random: Random) -> Message:
     return said(body, type=kind, flags=flags, sent_ns=random.choice(EDGES), **place)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_nothing_that_a_peer_with_keys_can_say_is_a_fault_of_ours(seed: int):
     random = Random(seed)

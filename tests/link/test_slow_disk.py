@@ -192,6 +192,7 @@ class Verified:
         return getattr(self.files.access, name)
 
 
+@pytest.mark.slow
 def test_a_disk_that_takes_a_second_for_everything_suspects_nobody(tmp_path: Path, disk: Disk, monkeypatch) -> None:
     monkeypatch.setattr(client_session, "PeerSettings", functools.partial(PeerSettings, suspect_ns=SUSPECT_NS))
     verified = Verified(tmp_path, time.time_ns())

@@ -225,6 +225,7 @@ def test_without_a_bug_every_check_is_silent(check):
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "place", "name", "bug", "check"), BUGS, ids=[bug[0] for bug in BUGS])
 def test_a_planted_bug_is_found_by_its_check(what, place, name, bug, check, monkeypatch):
     fired = []

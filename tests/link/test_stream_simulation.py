@@ -62,6 +62,7 @@ def restart_reader(world: World, keeps: bool) -> None:
     world.line.up(False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_reader_has_the_sources_books_whatever_happens(seed: int):
     try:
@@ -71,6 +72,7 @@ def test_a_reader_has_the_sources_books_whatever_happens(seed: int):
     assert world.line.source.over_consumed == world.line.reader.over_consumed == 0, f"seed {seed}: credit given twice"
 
 
+@pytest.mark.slow
 def test_the_random_lives_reach_every_state():
     total: dict[str, int] = {}
     for seed in range(min(SEEDS, 25)):

@@ -80,6 +80,7 @@ def silent_place():
         waiting.append(one)
 
 
+@pytest.mark.slow
 def test_a_call_that_nobody_answers_is_made_anew_after_a_second_and_not_when_the_kernel_likes():
     listener, waiting = silent_place()
     peer = make(1, 9, True)

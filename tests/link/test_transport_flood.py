@@ -104,6 +104,7 @@ def test_the_peer_is_in_within_a_second_while_a_full_door_is_knocked_at_without_
         assert meeting.knocks > knocked, "they went on knocking"
 
 
+@pytest.mark.slow
 def test_without_a_free_descriptor_strangers_give_way_to_each_other_and_we_go_on(meeting):
     free = os.dup(0)
     os.close(free)

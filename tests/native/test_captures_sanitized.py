@@ -62,6 +62,7 @@ def fuzz(program: Path, seed: int, rounds: int, corpus: list[str]) -> subprocess
     return subprocess.run([str(program), str(seed), str(rounds), *corpus], capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_the_readers_are_clean_on_mutated_files(tmp_path, corpus):
     program = build(tmp_path, ROOT / "native")
     for seed in (1, 2, 3):
@@ -74,6 +75,7 @@ def test_the_readers_are_clean_on_mutated_files(tmp_path, corpus):
         assert errors > ROUNDS / 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "check", "weaker"),
     [

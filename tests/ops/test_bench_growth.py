@@ -35,6 +35,7 @@ def test_a_metric_at_a_number_of_something_is_a_point_of_its_contenders_curve():
     }
 
 
+@pytest.mark.slow
 def test_curves_become_an_svg_with_their_labels_and_single_points_do_not(tmp_path):
     flat = [point(ONE, f"feed at {count:,} live orders", [50.0, 51.0, 52.0]) for count in (100_000, 1_000_000)]
     steep = [point(TWO, f"decision at {count:,} accounts", [float(count)] * 3, "ns/order") for count in (1, 16, 256)]

@@ -107,6 +107,7 @@ def test_a_dump_without_a_count_is_no_count(tmp_path):
         counting.instructions(dump)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/usr/include/valgrind/callgrind.h").exists(), reason="valgrind is not installed")
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 def test_the_works_in_c_compute_what_they_must(tmp_path):

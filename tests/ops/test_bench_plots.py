@@ -72,6 +72,7 @@ def texts(path):
     return " ".join(element.text or "" for element in root.iter() if element.tag.endswith("}text"))
 
 
+@pytest.mark.slow
 def test_three_pictures_say_where_they_come_from(document, tmp_path):
     written = plots.draw(document, tmp_path)
     assert [path.name for path in written] == ["ratios.svg", "percentiles.svg", "budget.svg"]

@@ -36,6 +36,7 @@ def contenders(pair, name):
     return [*found, (ring._burst(pair, kind, RECORDS), ring.BURST_UNITS, RECORDS)] if kind.bursts else found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(ring_sides.KINDS))
 def test_a_contender_moves_every_record_unchanged(pair, name):
     for contender, units, count in contenders(pair, name):
@@ -43,6 +44,7 @@ def test_a_contender_moves_every_record_unchanged(pair, name):
         assert [row.metric for row in rows if row.correct] == list(units)
 
 
+@pytest.mark.slow
 def test_the_disruptor_moves_every_record_unchanged(pair):
     try:
         with ring_disruptor.started(pair.cpus) as jvm:

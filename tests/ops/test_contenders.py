@@ -10,6 +10,7 @@ from gateway.ops.bench import compiled
 NAMES = sorted(path.stem for path in compiled.CONTENDERS.iterdir() if path.suffix in compiled.LANGUAGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_contender_compiles_and_loads(name, tmp_path, monkeypatch):
     if shutil.which(compiled.LANGUAGES[compiled.source_of(name).suffix][0]) is None:

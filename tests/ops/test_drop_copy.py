@@ -59,6 +59,7 @@ def held(account: VenueAccount) -> tuple[dict, dict]:
     return rows, account.positions
 
 
+@pytest.mark.slow
 def test_a_reader_that_comes_late_and_one_that_followed_hold_what_the_venue_holds(tmp_path: Path) -> None:
     seed = random.randrange(1 << 32)
     with venue_run(tmp_path, "--keep-orders") as run:

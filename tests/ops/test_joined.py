@@ -156,6 +156,7 @@ def units_with_session(tmp_path):
     made.close()
 
 
+@pytest.mark.slow
 def test_three_units_make_one_appliance_that_outlives_its_io_and_ends_in_order(units):
     assert all("READY=1" in unit.heard() for unit in units.units.values())
     assert {units.pid(f"PROCESS_{name.upper()}") for name in NAMES} == {
@@ -174,6 +175,7 @@ def test_three_units_make_one_appliance_that_outlives_its_io_and_ends_in_order(u
     assert not units.instance.folder.exists()
 
 
+@pytest.mark.slow
 def test_the_session_is_a_unit_that_is_watched_comes_back_and_ends_in_order(units_with_session):
     units = units_with_session
     unit, before = units.units["session"], units.pid("PROCESS_SESSION")
@@ -222,6 +224,7 @@ def test_a_control_without_a_network_says_which_key_needs_one(monkeypatch, tmp_p
         require_network(chosen)
 
 
+@pytest.mark.slow
 def test_a_core_that_hangs_is_silent_to_its_watchdog_and_killed_it_leaves_the_latch_and_io(units):
     core = units.units["core"]
     core.process.send_signal(signal.SIGSTOP)

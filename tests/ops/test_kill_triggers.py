@@ -280,6 +280,7 @@ def test_a_command_is_finished_by_control_as_it_was_meant(watched, keep):
     assert watch.report.flatten is not keep
 
 
+@pytest.mark.slow
 def test_a_second_kill_waits_for_the_first_and_takes_its_report_over(watched):
     watch = watched()
     first = kill.kill(watch.instance, watch.configuration)

@@ -194,6 +194,7 @@ def test_one_cpu_is_not_enough_and_two_must_differ(monkeypatch):
         latency_ends.two_cpus((3, 3))
 
 
+@pytest.mark.slow
 @needs_gcc
 def test_a_run_over_a_pair_answers_every_frame_and_its_stages_are_the_whole():
     with latency_ends.here(latency.wires_of("pair")[:1]) as ends:
@@ -213,6 +214,7 @@ def test_a_run_over_a_pair_answers_every_frame_and_its_stages_are_the_whole():
     assert len(latency.above_floor(measurement, "pair")) == 1
 
 
+@pytest.mark.slow
 @needs_gcc
 @pytest.mark.root
 @pytest.mark.usefixtures("as_root")

@@ -45,6 +45,7 @@ def python(code: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", opening + code, *words], capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_io_and_core_of_a_running_appliance_hold_nothing_and_trading_survives_a_killed_io(tmp_path):
     appliance = Appliance(tmp_path)
     try:
@@ -61,6 +62,7 @@ def test_io_and_core_of_a_running_appliance_hold_nothing_and_trading_survives_a_
         appliance.close()
 
 
+@pytest.mark.slow
 def test_with_drop_off_the_stages_keep_what_control_has(tmp_path):
     appliance = Appliance(tmp_path, together=True, more="\n[privileges]\ndrop = false\n")
     try:
@@ -90,6 +92,7 @@ def test_every_thread_is_bound_not_only_the_one_that_asks(as_root):
     assert len(rows) > 40 and set(rows) == {f"{kept} {kept} {NOTHING} {NOTHING} {NOTHING}"}, done.stderr
 
 
+@pytest.mark.slow
 def test_a_thread_that_does_not_answer_is_an_error_not_a_gap(as_root):
     done = python(
         "import signal\n"

@@ -65,6 +65,7 @@ def test_every_stage_has_a_ring_of_its_own():
     assert len(set(FILLED.values())) == len(FILLED) and set(FILLED.values()) <= {ring.name for ring in RINGS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stages", ["session", "io", "core", "io,core"])
 def test_the_second_waits_until_the_first_is_dead(instance, start, stages):
     first = start("-c", HOLDER, instance.name, stages)
@@ -88,6 +89,7 @@ def test_who_waits_hears_the_stop_word(instance, start):
     assert not hold_rings(instance, ["session"])
 
 
+@pytest.mark.slow
 def test_two_sessions_of_one_instance_are_one_at_a_time(instance, start):
     orders = {"carriage": "soupbintcp", "address": free_address(), "username": USERNAME}
     configuration = load(CONFIGURATION, {"instance.name": instance.name, **{f"orders.{key}": orders[key] for key in orders}})

@@ -39,6 +39,7 @@ def busy_core(instance):
     process.wait(10)
 
 
+@pytest.mark.slow
 def test_positions_are_read_while_core_changes_them(instance, busy_core):
     truth, deadline = TableTruth(instance), time.monotonic() + SECONDS
     found = 0

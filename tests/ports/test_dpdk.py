@@ -13,6 +13,7 @@ from tests.ports.dpdk_process import ASK, ECHO, finish, run, start
 pytestmark = pytest.mark.skipif("dpdk" not in port_kinds(), reason="this build has no DPDK")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("near", "far"),
     [
@@ -41,6 +42,7 @@ with open_port(sys.argv[1]) as port:
     assert "'transmit_refused': 50" in answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lives", "dies"), [("server", "client"), ("client", "server")])
 def test_a_killed_peer_does_not_harm_the_other_and_may_come_back(tmp_path, lives, dies):
     name = f"socket={tmp_path}/m.sock,socket-abstract=no,huge=no"

@@ -273,6 +273,7 @@ def huge_pages(as_root):
         setting.write_text(str(max(0, int(setting.read_text()) - 128)))
 
 
+@pytest.mark.slow
 def test_over_huge_pages_vhost_and_virtio_user_leave_no_file(huge_pages, tmp_path):
     stood = standing()
     echo = start(ECHO, f"dpdk:net_vhost0,iface={tmp_path}/v.sock,huge=yes", "100")

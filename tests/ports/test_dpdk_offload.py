@@ -75,6 +75,7 @@ with open_port(sys.argv[1]) as port:
     assert finish(sender) == f"50 {way}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "sent"), [("mtu=9000,", True), ("", False)])
 def test_a_long_frame_crosses_whole_or_not_at_all(tmp_path, key, sent):
     receive = """

@@ -55,6 +55,7 @@ def test_two_queues_of_the_af_packet_driver_are_both_polled(veth):
     assert finish(receiver) == f"{COUNT} True peer True True"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("far", "near"),
     [

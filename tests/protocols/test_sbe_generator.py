@@ -105,11 +105,13 @@ def compare_all(schema: Schema, messages: list[bytes]) -> int:
     return len(messages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("xml", "capture"), CAPTURES)
 def test_every_recorded_cme_message_reads_as_the_interpreter_reads_it(shared_data, xml, capture):
     assert compare_all(load_schema(shared_data / "schemas" / xml), list(cme_messages(shared_data / CME / capture)))
 
 
+@pytest.mark.slow
 def test_every_recorded_deribit_message_reads_as_the_interpreter_reads_it(shared_data):
     folder = shared_data / "deribit-multicast-sbe"
     schema = load_schema(folder / "deribit_multicast.xml")

@@ -24,6 +24,7 @@ def seconds(time_ns: int) -> str:
     return f"{time_ns // 10**9}.{time_ns % 10**9:09d}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", CME)
 def test_every_cme_value_equals_the_golden_one(shared_data: Path, version: int):
     name, packets, values = CME[version]

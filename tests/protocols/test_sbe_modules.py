@@ -33,6 +33,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path / modules.FOLDER
 
 
+@pytest.mark.slow
 def test_a_second_start_compiles_nothing(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
     outputs = []

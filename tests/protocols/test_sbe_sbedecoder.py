@@ -17,6 +17,7 @@ from tests.protocols.sbe_golden import wire_text
 VALUES = 289_478  # fields on the wire of the whole capture
 
 
+@pytest.mark.slow
 def test_sbedecoder_reads_the_same_values_of_the_cme_capture(shared_data: Path):
     sbedecoder = pytest.importorskip("sbedecoder")
     path = shared_data / "schemas" / "Cme.Futures.Mdp3.Sbe.v1.6.xml"

@@ -78,6 +78,7 @@ def test_any_valid_frame_gives_its_datagram(seed: int, payload_bytes: int, flags
     assert agree(build(random.Random(seed), payload_bytes), flags) == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None, derandomize=True)
 @given(
     seed=some.integers(0, 1 << 32),

@@ -47,6 +47,7 @@ def trade_and_settle(session: Healing) -> None:
     assert session.counters["gaps"] > 5 < len(session.bench.venue.lost["sequence"].nonzero()[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("plan", [LOSSES, f"{LOSSES},{TROUBLE}"])
 def test_by_requests_every_gap_heals_and_no_book_is_ever_wrong(healing, seed, plan):
@@ -58,6 +59,7 @@ def test_by_requests_every_gap_heals_and_no_book_is_ever_wrong(healing, seed, pl
     assert session.counts["requests"] >= session.counters["gaps"] and session.counts["orders"] > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("plan", [LOSSES, f"{LOSSES},{TROUBLE}"])
 def test_by_snapshots_alone_every_book_heals_and_none_is_ever_wrong(healing, seed, plan):
@@ -67,6 +69,7 @@ def test_by_snapshots_alone_every_book_heals_and_none_is_ever_wrong(healing, see
     assert session.counts["requests"] == 0 and session.counts["orders"] > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_where_the_server_is_of_no_help_snapshots_heal_what_requests_do_not(healing, seed):
     keys = {**REQUESTS, **SNAPSHOTS, "feed__recovery_deadline_ms": 20}
@@ -83,6 +86,7 @@ def test_with_neither_the_books_stay_stale_and_nothing_is_sent_on_them(healing, 
     assert session.counts["requests"] == 0
 
 
+@pytest.mark.slow
 def test_how_long_books_were_stale_is_what_the_core_recorded(healing):
     session = healing(5, LOSSES, REQUESTS)
     trade_and_settle(session)
@@ -91,6 +95,7 @@ def test_how_long_books_were_stale_is_what_the_core_recorded(healing):
     assert recorded["max_ns"] >= max(session.sick_ns, default=0) > 0
 
 
+@pytest.mark.slow
 def test_one_who_joins_late_has_limits_and_trades_once_snapshots_have_named_the_instruments(healing):
     session = healing(5, "", SNAPSHOTS)
     session.miss(0.05)

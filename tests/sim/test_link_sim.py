@@ -37,6 +37,7 @@ def happened() -> Counter[str]:
     return Counter()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "last"), PORTIONS)
 def test_whatever_the_network_does_every_message_arrives_once_in_order_and_whole(watched, happened, first, last):
     failed, counts = run_seeds(first, last)
@@ -63,6 +64,7 @@ def test_a_seed_is_a_run(watched):
     assert runs[0].nonces.sealed == runs[1].nonces.sealed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(BUGS))
 def test_a_planted_bug_is_found(watched, name):
     BUGS[name](watched)

@@ -76,6 +76,7 @@ def test_the_worked_example_of_the_page_decodes(acme: tuple[Path, Path], tmp_pat
     assert "passed over: heartbeat 1" in output.err
 
 
+@pytest.mark.slow
 def test_the_worked_example_of_the_page_becomes_events(acme: tuple[Path, Path]):
     feed = Defined(str(acme[0]), acme[1])
     payload = acme_packet(acme[1], 40)
@@ -134,6 +135,7 @@ def test_a_mistake_is_one_line_that_says_the_mend(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_compressed_optiq_packet_is_unpacked_and_a_damaged_one_counted(shared_data: Path):
     feed = Defined("euronext_optiq", shared_data / SCHEMAS["euronext_optiq"])
     from tests.venues.feeds import packets
@@ -162,6 +164,7 @@ def coinbase(feed: Defined, *messages: tuple[str, dict[str, object]]) -> bytes:
     return header + (1).to_bytes(2, "little") + len(messages).to_bytes(2, "little") + body
 
 
+@pytest.mark.slow
 def test_coinbase_derivatives_orders_are_numbered_message_by_message(shared_data: Path):
     feed = Defined("coinbase_derivatives", shared_data / SCHEMAS["coinbase_derivatives"])
     put = {"orderId": 1, "instrumentId": 9, "quantityMantissa": 5, "price": "2.500000000", "sortOrderId": 1}
@@ -176,6 +179,7 @@ def test_coinbase_derivatives_orders_are_numbered_message_by_message(shared_data
     assert feed.run(payload, skip=2) == events[2:]
 
 
+@pytest.mark.slow
 def test_binance_streams_take_exponents_and_symbol_from_the_message(shared_data: Path):
     feed = Defined("binance_sbe", shared_data / SCHEMAS["binance_sbe"])
     message = feed.schema.message_named("DepthDiffStreamEvent")
@@ -227,6 +231,7 @@ match = "tradeId"
 FRAMES = '[framing]\nheader_bytes = 2\nlength = { type = "uint16", offset = 0 }\nlength_counts = "message"'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framing", [FRAMES, ""], ids=["framed", "unframed"])
 def test_a_header_that_states_its_length_and_messages_in_network_order(
     framing: str, acme: tuple[Path, Path], tmp_path: Path

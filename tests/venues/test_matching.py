@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from gateway.protocols import itch50, ouch50
 from gateway.venues.simulator.books import books, queue
 from tests.naive_venue import NaiveVenue, price_units
@@ -138,6 +140,7 @@ def compare_books(desk: Desk, naive: NaiveVenue) -> None:
             assert queue(desk.venue, index, (price - symbol.floor) // 100) == waiting
 
 
+@pytest.mark.slow
 def test_the_engine_says_what_the_naive_exchange_says_about_every_action():
     print("seed", SEED)
     desk = Desk(quiet(SYMBOLS))

@@ -89,6 +89,7 @@ def fuzz(feed: Defined, originals: list[bytes], count: int, seed: int) -> None:
             assert feed.reasons(), f"{where}: {refused} was not counted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CAPTURES)
 def test_damaged_packets_give_the_events_of_the_slow_twin_or_are_counted(name: str, defined, shared_data: Path):
     fuzz(defined(name), list(packets(shared_data / CAPTURES[name][0]))[:400], MUTATIONS, seed=sum(name.encode()))

@@ -44,6 +44,7 @@ def heard(frames: list[bytes]) -> dict[int, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_a_client_that_asks_again_and_again_gets_every_message(running):
     running.listen(lambda: has_ended(running))
     last = next(packet for packet in packets(running.frames, MAC_A)[::-1] if packet.count == 0xFFFF)
@@ -67,6 +68,7 @@ def test_a_client_that_asks_again_and_again_gets_every_message(running):
         assert [list(level) for level in rebuilt.levels(book["locate"], "S")] == book["asks"]
 
 
+@pytest.mark.slow
 def test_a_client_that_only_listens_to_snapshots_ends_with_the_venues_books(running):
     running.listen(lambda: has_ended(running))
     ended = len(running.frames)

@@ -70,6 +70,7 @@ def running(tmp_path) -> Iterator[Running]:
     venue.close()
 
 
+@pytest.mark.slow
 def test_a_venue_process_trades_answers_ends_its_day_and_reports(running):
     running.listen(lambda: bool(running.frames))
     counters = attach_counters(running.name)
