@@ -104,7 +104,7 @@ def test_the_http_trigger_listens_on_loopback_only(address, tmp_path):
     with pytest.raises(ConfigurationError, match="loopback"):
         configuration(kill__http=address, kill__token_file=token_file(tmp_path))
     with pytest.raises(ConfigurationError, match="token_file"):
-        configuration(kill__http="127.0.0.1:42000")
+        configuration(kill__http="127.0.0.1:29000")
 
 
 def test_a_key_on_a_terminal_line_is_a_press_without_a_line_end():
@@ -236,7 +236,7 @@ def test_a_press_latches_and_the_sequence_runs_once(watched, tmp_path):
 
 
 def test_the_http_trigger_of_a_configuration_latches(watched, tmp_path):
-    address = f"127.0.0.1:{42300 + os.getpid() % 500}"
+    address = f"127.0.0.1:{29300 + os.getpid() % 500}"
     watch = watched(kill__http=address, kill__token_file=token_file(tmp_path))
     status, body = ask(int(address.partition(":")[2]))
     assert status == 200 and latch_of(watch) == lib.KILL_HTTP and b'"HTTP"' in body
