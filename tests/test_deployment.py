@@ -228,6 +228,7 @@ def test_ansible_reads_the_playbooks(run_ansible, playbook):
     run_ansible("ansible-playbook", "--syntax-check", str(ANSIBLE / playbook))
 
 
+@pytest.mark.slow
 def test_the_unit_of_the_host_gives_back_what_it_takes(run_ansible, tmp_path):
     path = tmp_path / "gateway-host.service"
     run_ansible(

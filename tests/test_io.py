@@ -147,6 +147,7 @@ def fill_port(bench, kind):
         bench.turns(4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "waits_again"), [("ORDER_SLOT_OTHER", False), ("ORDER_SLOT_CANCEL", True)])
 def test_a_port_that_nobody_reads_holds_up_the_first_frame_and_after_it_only_cancels(kind, waits_again):
     with io_bench() as bench:

@@ -268,6 +268,7 @@ def test_every_layout_header_is_listed():
     assert sorted(listed) == present, "native/layout.h includes every header of native/layout, once"
 
 
+@pytest.mark.slow
 def test_every_file_says_first_what_it_is():
     modules = [path for path in python_files() if path.read_text(encoding="utf-8").strip()]
     wrong = [f"{place(path, 1)} has no docstring" for path in modules if not ast.get_docstring(parse(path))]

@@ -108,6 +108,7 @@ def test_the_cable_carries_every_frame_both_ways_in_order(qemu: socket.socket):
     assert account == {"to_guest": whole, "to_host": whole}
 
 
+@pytest.mark.slow
 def test_the_cable_finds_a_guest_that_went_and_came_back(qemu: socket.socket):
     pair = f"wire-{os.getpid()}"
     with cable(name_of(qemu), pair), open_port(f"pair:{pair},side=b") as port:

@@ -98,6 +98,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.root
 def test_without_permission_a_port_says_which_one_it_needs(as_root):
     names = ["tap:gwn0", "af_packet:lo"]

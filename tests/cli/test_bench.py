@@ -51,6 +51,7 @@ def test_a_benchmark_that_is_told_to_end_leaves_nothing(running, number):
     assert names_of(running.pid) == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_benchmark_leaves_is_removed_by_the_next_command(running):
     running.kill()
     running.communicate(timeout=20)

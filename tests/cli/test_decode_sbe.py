@@ -85,6 +85,7 @@ def test_every_value_of_cme_captures_is_printed_as_the_golden_file_has_it(
     assert not any(row["templateid"] for row in rows.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "messages"), [("sample_capture_v1_6", 6_780), ("rfq", 2)])
 def test_every_value_of_a_deribit_capture_is_printed_as_the_golden_file_has_it(
     name: str, messages: int, shared_data: Path, capsys: pytest.CaptureFixture[str]

@@ -195,6 +195,7 @@ def test_orders_have_no_way_out_of_a_binaryfile(tmp_path, capsys):
     assert "leave --out away" in one_line(capsys, 5, *words)
 
 
+@pytest.mark.slow
 def test_orders_of_a_replay_stand_in_the_out_file(capture, tmp_path, capsys):
     settings, out = tmp_path / "mine.toml", tmp_path / "orders.pcapng"
     settings.write_text(CONFIGURATION)

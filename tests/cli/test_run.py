@@ -62,6 +62,7 @@ def test_a_missing_configuration_is_named(tmp_path):
     assert outcome.returncode == 3 and "no.toml" in outcome.stderr and outcome.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "text", "said"),
     [

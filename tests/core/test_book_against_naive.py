@@ -66,6 +66,7 @@ def test_any_tick_keeps_any_price(tick):
     run(twins, Stream(tick, instruments=2, live_target=300), 5_000, 10)
 
 
+@pytest.mark.slow
 def test_batches_of_any_size_end_in_the_same_bytes():
     events = event_rows([stream.draw() for stream in [Stream(31, hostile=0.05)] for _ in range(20_000)])
     images = []
@@ -94,6 +95,7 @@ SMALL_EVENT = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(SMALL_EVENT, max_size=40), st.sampled_from([3, 4, 64]))
 def test_any_short_story_ends_alike(events, nodes):

@@ -28,6 +28,7 @@ def started(channels: int = 3, **capacities: int) -> Twins:
     return twins
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "depth"), [(51, 0), (52, 10), (53, 1)])
 def test_a_plausible_feed_gives_the_twins_books_whatever_the_depth(seed, depth):
     print("seed", seed)
@@ -37,6 +38,7 @@ def test_a_plausible_feed_gives_the_twins_books_whatever_the_depth(seed, depth):
     assert twins.naive.reasons["FEED_INSTRUMENT_GAP"] > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "hostile", "depth"), [(61, 0.05, 0), (62, 0.4, 5)])
 def test_a_hostile_feed_gives_the_twins_books_flags_and_counts(seed, hostile, depth):
     print("seed", seed)
@@ -80,6 +82,7 @@ SMALL_EVENT = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(SMALL_EVENT, st.integers(0, 1)), max_size=40), st.sampled_from([0, 2]), st.booleans())
 def test_any_short_story_of_two_channels_ends_alike(events, depth, joined_at_start):

@@ -65,6 +65,7 @@ def at_the_bound(number: float, units: int, exponent: int) -> bool:
     return abs(distance - abs(Decimal(number)) * NOISE) <= Decimal(math.ulp(number))
 
 
+@pytest.mark.slow
 def test_every_double_becomes_the_units_that_decimal_says():
     draw = random.Random(SEED)
     exponents = np.array([-draw.randrange(19) for _ in range(CASES)])

@@ -66,6 +66,7 @@ def say(table, row: int, tick=0, lot=0, price=-2, quantity=0, symbol: bytes = b"
     return define(table.address, row, tick, lot, price, quantity, address_of(array), len(symbol))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows_max", [1, 7, 64, 500])
 def test_rows_are_those_of_a_dictionary_whatever_comes(rows_max):
     draw = random.Random(SEED + rows_max)

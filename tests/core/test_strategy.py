@@ -61,6 +61,7 @@ def write(tmp_path):
 BODY = "\ndef on_event(state, event, book, orders):\n    "
 
 
+@pytest.mark.slow
 def test_a_strategy_reads_event_book_state_and_says_an_order(write):
     path = write(
         """
@@ -142,6 +143,7 @@ def test_replace_reduce_and_cancel_all_become_their_intents(write):
     assert caller.desk.submit() == 3
 
 
+@pytest.mark.slow
 def test_the_seventeenth_intent_of_a_call_is_refused_and_counted(write):
     path = write(
         """
@@ -167,6 +169,7 @@ def test_a_lifetime_outside_its_byte_is_not_wrapped_into_another(write):
     assert intent["time_in_force"] == 255
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [

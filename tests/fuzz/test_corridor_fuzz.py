@@ -65,6 +65,7 @@ def test_a_frame_cut_at_every_byte_is_counted_and_never_read_beyond(tmp_path: Pa
     assert result["books"] == twin.all_books() and len(result["books"][1]["bids"]) == 1
 
 
+@pytest.mark.slow
 def test_a_payload_cut_at_every_byte_loses_its_messages_and_says_so(tmp_path: Path) -> None:
     for size in range(20, 100, 7):
         feed = small_feed()

@@ -57,6 +57,7 @@ def test_the_books_of_the_flow_equal_its_dense_twin_at_every_checkpoint():
     assert result.settings["levels_compared"] > 100_000
 
 
+@pytest.mark.slow
 def test_one_share_too_many_in_the_twin_fails_the_book_suite(monkeypatch):
     def bent(flow, *arguments, write=book.write_batch):
         packets = write(flow, *arguments)

@@ -52,6 +52,7 @@ def day(tmp_path: Path) -> Day:
     return Day(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("held", "side"), [(300, "B"), (-300, "S")])
 def test_the_first_order_may_fill_the_position_to_its_limit_and_not_by_one_share_more(day, held, side):
     day.ask(side, 11)

@@ -139,6 +139,7 @@ def account(towns, **more):
     print(json.dumps({"checkpoints": towns.checkpoints, "mirrored": peer.get("mirrored"), **more}))
 
 
+@pytest.mark.slow
 def test_books_and_executions_of_paris_stand_in_frankfurt_at_every_checkpoint(towns):
     both = towns(seconds=8, rate=4_000)
     both.play(2.0)

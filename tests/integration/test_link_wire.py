@@ -127,6 +127,7 @@ def test_bits_flipped_under_a_repaired_crc_are_refused_with_an_alarm_within_a_se
     assert account["counters"]["tag"] >= 1 and not account["damaged"]
 
 
+@pytest.mark.slow
 def test_a_recorded_session_that_is_played_again_is_not_accepted(places):
     relay = places.relay(seed=2, record=True)
     near, far = across(places)

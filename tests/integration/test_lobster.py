@@ -90,6 +90,7 @@ def test_every_level_that_seed_and_events_determine_equals_the_file(day):
     assert encoder.counts["events_unknown"] == EVENTS_UNKNOWN
 
 
+@pytest.mark.slow
 def test_every_level_equals_the_file_from_the_event_after_it_came_into_sight(day):
     encoder, _, unknown = day(learn=True)
     assert unknown == encoder.counts["levels_appeared_unknown"] == APPEARED_UNKNOWN

@@ -94,6 +94,7 @@ def test_a_new_connection_makes_every_book_stale(shared_data: Path) -> None:
     assert all(flags & SPOILT for flags in books.flags())
 
 
+@pytest.mark.slow
 def test_binance_continuity_holds_and_the_best_prices_are_the_venues_own(shared_data: Path) -> None:
     """The snapshot came after updates it does not have: those are kept and applied behind it, as the venue's rule says."""
     books, waiting, healed = Books("binance_usdm"), [], False

@@ -54,6 +54,7 @@ def test_a_minted_token_is_one_that_the_link_accepts(keys_file: Path, capsys: An
     assert code == 0 and isinstance(found, tokens.Token) and found.name == "desk-7"
 
 
+@pytest.mark.slow
 def test_a_token_is_checked_by_mac_and_time(keys_file: Path, capsys: Any) -> None:
     code, out, _ = run(capsys, *words(keys_file), "--json", "--ttl", 1)
     made = json.loads(out)
@@ -105,6 +106,7 @@ def test_a_principals_keys_are_those_that_gateways_derive(tmp_path: Path, capsys
     assert derived.key(today, name) is None, "what was dropped derives nothing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "code", "said"),
     [

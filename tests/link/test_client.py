@@ -67,6 +67,7 @@ def test_a_client_that_joins_has_the_sources_books(core, gateways):
         assert client.cursor().sequence == book.last + 1 and client.cursor().synchronised
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_or_comes_twice_over_cuts_of_the_connections(core, gateways):
     gateway = gateways(core)
     book = Book(core)

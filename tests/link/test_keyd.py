@@ -192,6 +192,7 @@ def test_a_refresher_survives_what_a_service_should_never_do():
     refresher.close()
 
 
+@pytest.mark.slow
 def test_gateways_of_other_hosts_are_served_over_tls_and_strangers_by_thousands_hinder_nobody(root: Path, tmp_path: Path):
     own, paris = (key_certificates.make(tmp_path, name) for name in ("keyd", "paris"))
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -288,6 +289,7 @@ def test_every_mistake_is_one_line_and_its_exit_code(root: Path, tmp_path: Path,
     assert "not this passphrase" not in errors
 
 
+@pytest.mark.slow
 def test_link_keys_makes_what_keyd_and_the_peers_need(tmp_path: Path):
     root, static, phrase, sock = (tmp_path / name for name in ("root", "static", "phrase", "keyd.sock"))
     secret_file.create(phrase, PASSPHRASE, "passphrase")

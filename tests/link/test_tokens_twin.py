@@ -62,6 +62,7 @@ def test_bytes_of_a_stranger_are_refused_with_a_reason(data: bytes) -> None:
     assert isinstance(tokens.verify(data, desk.expected(), desk.keys(), TokenStore(desk.Marks()), desk.NOW), Reason)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_damaged_tokens_are_refused_and_cost_nothing(seed: int) -> None:
     chance, ring = random.Random(seed), desk.Ring()

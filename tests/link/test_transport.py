@@ -38,6 +38,7 @@ def test_tcp_and_udp_have_the_same_number():
     one.close()
 
 
+@pytest.mark.slow
 def test_a_stranger_who_says_nothing_is_hung_up_on_within_two_seconds():
     one, acceptor = transport()
     with socket.create_connection(("127.0.0.1", one.port()), 5) as stranger:

@@ -30,6 +30,7 @@ def build(folder: Path, sanitizers: str) -> Path:
     return target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sanitizers", "part"), [("thread", "threads"), ("address,undefined", "memory"), ("address,undefined", "threads")]
 )

@@ -122,6 +122,7 @@ def hammer(path, seed, fate="live"):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
 
 
+@pytest.mark.slow
 def test_processes_that_hammer_one_bucket_get_exactly_what_is_in_it(tmp_path):
     """Time stands still: NEW gets what is free below both reserves, whoever asks, though two of them are killed."""
     path = tmp_path / "requests"

@@ -87,6 +87,7 @@ def test_a_reader_that_comes_late_and_one_that_followed_hold_what_the_venue_hold
     assert len(late.account.executions) == account["executions"] > 20 and theirs and positions, f"seed {seed}: too quiet"
 
 
+@pytest.mark.slow
 def test_a_cut_is_healed_and_nothing_counts_twice(venue: VenueRun) -> None:
     user, copy = User(venue.orders), reader(venue)
     user.join()

@@ -198,6 +198,7 @@ def test_the_session_is_a_unit_that_is_watched_comes_back_and_ends_in_order(unit
     assert units.leave() == dict.fromkeys(units.names, 0), units.log
 
 
+@pytest.mark.slow
 def test_where_orders_travel_by_the_port_the_unit_of_the_session_leaves_in_order(tmp_path):
     (tmp_path / "a.toml").write_text("")
     unit = Unit(tmp_path, "session", tmp_path / "a.toml")
@@ -256,6 +257,7 @@ def test_without_control_a_stage_says_that_it_waits_and_where_to_look(monkeypatc
     assert said == [f"gateway link: waits up to 0 s for the control of {chosen.instance.name}: gateway run CONFIG"]
 
 
+@pytest.mark.slow
 def test_one_process_for_both_stages_is_refused_by_name(tmp_path):
     (tmp_path / "a.toml").write_text("[placement]\ntogether = true\n")
     done = subprocess.run(

@@ -111,6 +111,7 @@ def room(venue: VenueRun, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
         instance.close(remove=True)
 
 
+@pytest.mark.slow
 def test_an_order_whose_reference_the_venue_has_passed_without_a_word_never_arrived(room: Room) -> None:
     room.row(room.next)
     room.enter(room.next + 1)
@@ -185,6 +186,7 @@ def agree(room: Room) -> None:
     copy.close()
 
 
+@pytest.mark.slow
 def test_accounts_that_agree_are_clean_and_a_difference_is_believed_the_second_time(room: Room) -> None:
     seen: list[dict[str, str]] = []
     room.control.reconciliation.observers.append(seen.append)

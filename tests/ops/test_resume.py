@@ -75,6 +75,7 @@ def test_a_damaged_file_is_shown_and_resumed_as_halted(control, file, capsys):
     assert control().account["halted"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "what", ["cheese", "strategy", "strategy=", "instrument=", "account=1", "", "instrument=" + "A" * 300]
 )

@@ -99,6 +99,7 @@ def test_a_core_that_dies_sets_the_latch_in_memory_and_on_disk(control):
     assert kill_file.reason(running.state).startswith("CORE_DIED") and list(running.children) == ["io"]
 
 
+@pytest.mark.slow
 def test_an_io_that_dies_is_started_again_and_given_up_after_five_times(control, monkeypatch, capfd):
     control.plan["io"] = (0.05, 7, "")
     running = control()
@@ -109,6 +110,7 @@ def test_an_io_that_dies_is_started_again_and_given_up_after_five_times(control,
     assert capfd.readouterr().err.count("process io ended (exit code 7)") == 6
 
 
+@pytest.mark.slow
 def test_a_link_that_dies_six_times_is_given_up_in_one_line_while_the_others_go_on(control, capfd):
     control.plan["link"] = (0.05, 7, "")
     running = control(**LINKED)

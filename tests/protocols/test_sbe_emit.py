@@ -34,6 +34,7 @@ def passing(schema: Schema, message: Message):
     return compiled("walk", "address, size, block_length, version", [*lines, "return cursor - address"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("big_endian", [False, True])
 @pytest.mark.parametrize("template", [2, 3])
 def test_passing_over_a_message_takes_what_the_interpreter_takes_or_refuses_alike(big_endian, template):

@@ -48,6 +48,7 @@ def test_every_cme_value_equals_the_golden_one(shared_data: Path, version: int):
     assert not any(row["templateid"] for row in rows.values()), "a golden row of messages without its packet"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DERIBIT)
 def test_every_deribit_value_equals_the_golden_one(shared_data: Path, name: str):
     folder = shared_data / "deribit-multicast-sbe"

@@ -78,6 +78,7 @@ def test_where_the_server_is_of_no_help_snapshots_heal_what_requests_do_not(heal
     assert session.sick_since == {} and session.counts["requests"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_with_neither_the_books_stay_stale_and_nothing_is_sent_on_them(healing, seed):
     session = healing(seed, LOSSES, {})

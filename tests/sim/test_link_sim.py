@@ -45,6 +45,7 @@ def test_whatever_the_network_does_every_message_arrives_once_in_order_and_whole
     assert failed == {}
 
 
+@pytest.mark.slow
 def test_every_fault_of_the_simulation_has_fired(happened):
     if happened["delivered"] == 0:
         pytest.skip("the seeds did not run")

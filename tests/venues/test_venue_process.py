@@ -98,6 +98,7 @@ def test_a_venue_process_trades_answers_ends_its_day_and_reports(running):
     assert not (FOLDER / f"gateway-{running.name}").exists()
 
 
+@pytest.mark.slow
 def test_a_stopped_venue_ends_its_session_before_it_goes(tmp_path):
     running = Running(tmp_path, "--symbols", "2", "--rate", "2000")
     try:
@@ -111,6 +112,7 @@ def test_a_stopped_venue_ends_its_session_before_it_goes(tmp_path):
         running.close()
 
 
+@pytest.mark.slow
 def test_a_port_that_cannot_be_opened_is_one_line_and_leaves_no_folder(tmp_path):
     name = f"venue-refused-{os.getpid()}"
     command = [sys.executable, "-m", "gateway.cli.main", "venue", "--port", "nothing:here", "--instance", name]
