@@ -31,7 +31,11 @@ class Peer:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
-        self.facts = self.hear()
+        try:
+            self.facts = self.hear()
+        except BaseException:  # Ctrl-C among them
+            self.close()
+            raise
 
     def hear(self) -> dict[str, Any]:
         """The next line. Raises CapabilityError with what the side says it lacks."""
@@ -92,7 +96,17 @@ class Bench:
         self.skipped: dict[str, str] = {}
         self.wires: list[Wire] = []
         self.staged: list[str] = []
-        self.near, self.far = (Peer(side, cpus[side], folder, module) for side in (0, 1))
+        self._peers: list[Peer] = []
+        try:
+            for side in (0, 1):
+                self._peers.append(Peer(side, cpus[side], folder, module))
+            self.near, self.far = self._peers
+            self._open_all(wires)
+        except BaseException:  # Ctrl-C among them: whoever waits for us finds nothing left
+            self.close()
+            raise
+
+    def _open_all(self, wires: Sequence[Wire]) -> None:
         self.no_links = self._lay_links()
         for wire in wires:
             if not wire.ours:
@@ -157,8 +171,8 @@ class Bench:
 
     def close(self) -> None:
         """Ends both sides."""
-        self.near.close()
-        self.far.close()
+        for peer in self._peers:
+            peer.close()
 
 
 @contextmanager
