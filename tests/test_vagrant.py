@@ -220,7 +220,7 @@ def need(*commands: str) -> None:
     """Skips, with the reason, where a command is missing."""
     missing = [command for command in commands if shutil.which(command) is None]
     if missing:
-        pytest.skip(f"{', '.join(missing)} is not installed: apt-get install vagrant vagrant-libvirt")
+        pytest.skip(f"{', '.join(missing)} is not installed: scripts/setup vagrant")
 
 
 def test_the_definitions_are_valid_and_name_both_machines(tmp_path: Path):
