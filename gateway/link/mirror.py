@@ -34,7 +34,7 @@ class Mirror:
         self.position = 0  # of the source's last record in the ring
         self.applied = 0  # of the last one that core has taken
         self.written = 0
-        self.lost = 0  # times that the source said that records are missing
+        self.lost = 0  # times that records were missing, at their source or on the way
 
     def offer(self, item: Item) -> None:
         """Rows in their order, behind all that were offered before."""
@@ -68,7 +68,7 @@ class Mirror:
         numbered = rows["sequence"][rows["sequence"] > 0]
         if len(numbered):
             self.position = int(numbered[-1])
-        if item is not None:  # the word that we begin with is no loss of the source's
+        if item is not None:  # the word that we begin with is no loss
             self.lost += int(np.count_nonzero(rows["kind"] == records.LOST))
 
     def _follow(self, written: int) -> None:

@@ -8,6 +8,7 @@ Hard rule: a stage joins only an instance whose control gives signs of life; mem
 """
 
 import contextlib
+import math
 import os
 import select
 import signal
@@ -28,7 +29,7 @@ from gateway.ops.process import HEARTBEATS, problem_of, problem_path
 from gateway.ops.rescue import is_foreign, is_silent
 
 JOIN_SECONDS = 60.0
-PATIENCE_SECONDS = 2.0  # whoever waits longer is told for what
+PATIENCE_SECONDS = 2.0  # without a control for longer: it is said, once
 POLL_SECONDS = 0.02
 ENDED_IN_ORDER, ENDED = 0, 256  # a stranger's exit code is not ours to read: one that no process has
 COMPILE_SECONDS = 900.0
@@ -107,15 +108,16 @@ def wait_for_control(configuration: Configuration, stage: str, seconds: float = 
     deadline = time.monotonic() + seconds
     tell_at = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        if time.monotonic() >= tell_at:
-            tell(f"gateway {stage}: waits up to {seconds:.0f} s for the control of {name}: gateway run CONFIG")
-            tell_at = deadline
         with contextlib.suppress(AttachError):
             instance = Instance.attach(name, parent, writable=())
             if not is_silent(instance, "PROCESS_CONTROL") and not instance.control[0]["stop"]:
                 deadline = max(deadline, time.monotonic() + 1.0)  # it waits with us; its own patience ends first
+                tell_at = math.inf
                 if stage != "io" or core_has_come(instance):
                     return instance
+        if time.monotonic() >= tell_at:
+            tell(f"gateway {stage}: waits up to {seconds:.0f} s for the control of {name}: gateway run CONFIG")
+            tell_at = math.inf
         time.sleep(POLL_SECONDS)
     raise ControlAbsent(f"no control of {name} within {seconds:.0f} s; why: journalctl -u gateway-control@{name}")
 

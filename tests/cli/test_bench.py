@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.ops.bench import port_sides
+from gateway.ops.bench.port_sides import Bench, Peer
 from gateway.ops.bench.port_wires import PAIR, WIRES
 from gateway.ops.left_overs import remove_left_overs
 
@@ -62,10 +63,10 @@ def test_what_a_killed_benchmark_leaves_is_removed_by_the_next_command(running):
     assert names_of(running.pid) == []
 
 
-@pytest.mark.parametrize("place", ["_lay_links", "_open_ports", "hear"])
-def test_an_opening_that_is_interrupted_ends_both_sides_and_what_they_made_before_anybody_hears_of_it(monkeypatch, place):
+@pytest.mark.parametrize(("owner", "step"), [(Bench, "_lay_links"), (Bench, "_open_ports"), (Peer, "hear")])
+def test_an_opening_that_is_interrupted_ends_both_sides_before_anybody_hears_of_it(monkeypatch, owner, step):
     made, before = [], names_of(os.getpid())
-    start, plain = subprocess.Popen, getattr(port_sides.Bench, place, None) or port_sides.Peer.hear
+    start, plain = subprocess.Popen, getattr(owner, step)
 
     def popen(*words, **options):
         made.append(start(*words, **options))
@@ -73,13 +74,12 @@ def test_an_opening_that_is_interrupted_ends_both_sides_and_what_they_made_befor
 
     def interrupted(self, *words):
         told = plain(self, *words)
-        if place != "hear" or len(made) == 2:
+        if len(made) == 2:
             raise KeyboardInterrupt
         return told
 
     monkeypatch.setattr(port_sides.subprocess, "Popen", popen)
-    monkeypatch.setattr(port_sides.Peer if place == "hear" else port_sides.Bench, place, interrupted)
+    monkeypatch.setattr(owner, step, interrupted)
     with pytest.raises(KeyboardInterrupt), port_sides.bench(wires=[row for row in WIRES if row.name == PAIR]):
         pytest.fail("it was interrupted before")
-    assert len(made) == 2 and [side.poll() for side in made] == [0, 0]
-    assert names_of(os.getpid()) == before
+    assert [side.poll() for side in made] == [0, 0] and names_of(os.getpid()) == before

@@ -257,6 +257,23 @@ def test_without_control_a_stage_says_that_it_waits_and_where_to_look(monkeypatc
     assert said == [f"gateway link: waits up to 0 s for the control of {chosen.instance.name}: gateway run CONFIG"]
 
 
+def test_io_that_waits_for_core_under_a_control_that_lives_says_nothing_of_control(monkeypatch, capfd):
+    monkeypatch.setattr(joined, "PATIENCE_SECONDS", 0.05)
+    chosen = configuration(instance__name=unique_name("compiling"))
+    made = Instance.create(chosen.instance.name)
+    try:
+        beat = made.control[0]["heartbeats"][layout.value("PROCESS_CONTROL")]
+        beat["state"], beat["time_ns"] = layout.value("PROCESS_RUNNING"), clock.now_ns(made.clock_address) + 10**12
+        stop = threading.Timer(0.5, lambda: made.control[0].__setitem__("stop", 1))
+        stop.start()
+        with pytest.raises(ControlAbsent):
+            wait_for_control(chosen, "io", seconds=0.2)
+        stop.join()
+    finally:
+        made.close(remove=True)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.slow
 def test_one_process_for_both_stages_is_refused_by_name(tmp_path):
     (tmp_path / "a.toml").write_text("[placement]\ntogether = true\n")
