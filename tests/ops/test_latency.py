@@ -34,6 +34,7 @@ from gateway.protocols import moldudp64
 CAPABLE = shutil.which("gcc") is not None
 COMMAND = [sys.executable, "-c", "import sys; from gateway.cli.main import main; sys.exit(main())", "bench", "latency"]
 SECONDS_MAX = 240  # kernels may compile
+ROUNDS_MAX = 10  # on a busy machine frames pile up, and those that were worked off together give no stages
 
 needs_gcc = pytest.mark.skipif(not CAPABLE, reason="gcc is not installed: the ends of a wire are contenders in C")
 
@@ -200,7 +201,10 @@ def test_a_run_over_a_pair_answers_every_frame_and_its_stages_are_the_whole():
     with latency_ends.here(latency.wires_of("pair")[:1]) as ends:
         measurement = Measurement(ends, 40_000)
         measurement.prepare(2000)
-        measurement.round(1500, 0)
+        for index in range(ROUNDS_MAX):
+            measurement.round(1500, index)
+            if latency.budget_data(measurement, "pair") is not None:
+                break
     assert not measurement.failures
     for mode in (ECHO, GATEWAY, STAMPED):
         runs = measurement.runs["pair", mode]
