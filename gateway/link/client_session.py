@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gateway import clock
 from gateway.errors import GatewayError, LinkError
+from gateway.link.frames import wire
 from gateway.link.peers.acceptor import Acceptor
 from gateway.link.peers.channel import CHANNELS, ChannelSettings
 from gateway.link.peers.event import Alarm, Down, Event, Parted
@@ -18,6 +19,7 @@ from gateway.link.peers.peer import Peer
 from gateway.link.peers.peer_settings import PeerSettings, Secrets
 from gateway.link.rights.tokens import Method
 from gateway.link.streams.cursor import Cursor
+from gateway.link.streams.record_layouts import layouts
 from gateway.link.streams.stream_reader import Item, Notice, StreamReader
 from gateway.link.streams.stream_request import STREAMS
 from gateway.link.transport import Transport
@@ -67,6 +69,7 @@ class ClientSession:
             boot_id=os.urandom(BOOT_BYTES),
             private_key=settings.private_key,
             remote_public_key=settings.remote_public_key,
+            layouts=layouts(),
             channels=settings.channels,
         )
         self.peer = Peer(peer, settings.secrets, os.urandom)
@@ -119,7 +122,9 @@ class ClientSession:
         host, port = self.settings.address
         why = f": {self.reason}" if self.reason else ""
         where = f"node {self.settings.remote_node} at {host}:{port}"
-        return LinkError(f"no session with {where} within {seconds:g} s{why}; check address, keys and the key service")
+        mend = next((mend for refusal, mend in wire.MENDS.items() if refusal.word == self.reason), "")
+        mend = mend or "check address, keys and the key service"
+        return LinkError(f"no session with {where} within {seconds:g} s{why}; {mend}")
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Parted | Down):
@@ -127,6 +132,7 @@ class ClientSession:
             self.sessions_lost += isinstance(event, Down)
         elif isinstance(event, Alarm):
             self.alarms += 1
+            self.reason = event.reason.lower()
 
     def _token(self, stream: str, method: Method, binding: bytes, payload: bytes, now_ns: int) -> bytes:
         try:

@@ -30,6 +30,7 @@ from gateway.link.rights.journal import REFUSED, Attempt
 from gateway.link.rights.token_keys import DerivedKeys
 from gateway.link.rights.token_source import Issuer, TokenSource
 from gateway.link.rights.tokens import Method
+from gateway.link.streams.record_layouts import layouts
 from gateway.link.streams.stream_asking import Tokens
 from gateway.link.streams.stream_server import StreamServer
 from gateway.link.transport import Transport
@@ -87,6 +88,7 @@ class Composition:
                 boot_id=self.boot_id,
                 private_key=private,
                 remote_public_key=key_of(peer.public_key),
+                layouts=layouts(),
                 rekey=rekey,
                 heartbeat_ns=settings.heartbeat_ms * MILLISECOND_NS,
                 suspect_ns=settings.suspect_ms * MILLISECOND_NS,

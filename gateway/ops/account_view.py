@@ -26,8 +26,8 @@ class AccountView:
         self.books = instance.rows("books")
         self.orders = instance.rows("orders")
         self.holdings = instance.rows("holdings").reshape(-1, len(self.rows))
-        self.permitted = np.zeros(0, dtype=np.int64)
-        self.traded = np.zeros(0, dtype=np.int64)
+        self.permitted: np.ndarray = np.zeros(0, dtype=np.int64)
+        self.traded: np.ndarray = np.zeros(0, dtype=np.int64)
         self._unheld: tuple[list[int], Held] = ([], [])
 
     def find_instruments(self) -> None:

@@ -11,7 +11,7 @@ from tests.link.pair import BEGIN_NS, MILLISECOND, Hours, private_key, public_ke
 CONTROL, BULK = wire.CONTROL, wire.BULK
 
 
-def make(node: int, remote: int, initiator: bool, key: int | None = None) -> Peer:
+def make(node: int, remote: int, initiator: bool, key: int | None = None, layouts: int = 0) -> Peer:
     random = Random(node * 1000 + remote)
     settings = PeerSettings(
         node=node,
@@ -20,6 +20,7 @@ def make(node: int, remote: int, initiator: bool, key: int | None = None) -> Pee
         boot_id=random.randbytes(16),
         private_key=private_key(key or node),
         remote_public_key=public_key(remote),
+        layouts=layouts,
     )
     return Peer(settings, Hours(), random.randbytes)
 

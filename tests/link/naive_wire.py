@@ -63,9 +63,11 @@ def prefix(message: int, connection: int, initiator: int, responder: int, hour: 
     return head + little(initiator, 2) + little(responder, 2) + little(hour, 4)
 
 
-def payload(session: bytes, boot: bytes, time_ns: int, fence: int, known_boot: bytes, resume: list[int]) -> bytes:
+def payload(
+    session: bytes, boot: bytes, time_ns: int, fence: int, layouts: int, known_boot: bytes, resume: list[int]
+) -> bytes:
     """Sealed in a handshake message."""
-    head = session + boot + little(time_ns, 8) + little(fence, 4) + bytes(4) + known_boot
+    head = session + boot + little(time_ns, 8) + little(fence, 4) + little(layouts, 4) + known_boot
     return head + b"".join(little(number, 8) for number in resume)
 
 

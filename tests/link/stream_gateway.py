@@ -15,6 +15,7 @@ from gateway.link.peers.channel import CHANNELS
 from gateway.link.peers.event import Down, Up
 from gateway.link.peers.peer import Peer
 from gateway.link.peers.peer_settings import PeerSettings
+from gateway.link.streams.record_layouts import layouts
 from gateway.link.streams.stream_server import StreamServer
 from gateway.link.transport import Transport
 from gateway.link.warming import warm
@@ -41,8 +42,9 @@ class Gateway:
     """The source. `core` outlives restarts of the server; `rate` is events a turn."""
 
     def __init__(
-        self, core, desk=None, port=0, bytes_max=1 << 22, events=2, scanned=8, rows_of_core=True, channels=CHANNELS
+        self, core, desk=None, port=0, bytes_max=1 << 22, events=2, scanned=8, rows_of_core=True, channels=CHANNELS, build=0
     ):
+        """`build` is added to the number of our layouts."""
         self.channels = channels
         self.core, self.desk = core, desk or Desk()
         warm()
@@ -57,6 +59,7 @@ class Gateway:
                 boot_id=os.urandom(16),
                 private_key=private(SOURCE),
                 remote_public_key=static_key.public_of(private(CLIENT)),
+                layouts=layouts() + build,
                 channels=channels,
             ),
             OneSecret(),

@@ -74,6 +74,24 @@ def test_what_a_connection_says_before_it_has_proved_itself_touches_no_session()
     assert [event.message.body for event in door.own[1].events() if isinstance(event, Delivered)] == [b"still here"]
 
 
+def test_who_lays_records_out_otherwise_and_goes_on_all_the_same_takes_no_place(monkeypatch):
+    door = Door()
+    caller = make(1, 9, True)
+    door.carry(caller)
+    session_id = door.own[1].session_id
+    double = make(1, 9, True, layouts=1)
+    monkeypatch.setattr(double._session, "_laid_out_alike", lambda established: True)
+    door.now_ns += MILLISECOND
+    double.opened(CONTROL, door.now_ns)
+    pending = door.acceptor.connection("10.0.0.2", door.now_ns)
+    pending.received(double.output(CONTROL, 1000, door.now_ns), door.now_ns)
+    assert door.own[1].counters["layouts"] == 1 and pending.refused is None, "it is told why by the answer"
+    double.received(CONTROL, pending.output(), door.now_ns)
+    pending.received(double.output(CONTROL, 1 << 20, door.now_ns), door.now_ns)
+    assert pending.adopted is None and pending.refused == "layouts"
+    assert door.own[1].state == "up" and door.own[1].session_id == session_id
+
+
 def test_a_bulk_connection_of_another_session_is_refused():
     pair = Pair().up()
     other = make(1, 2, True)

@@ -246,6 +246,15 @@ def test_nobody_there_is_one_line_that_says_what_to_check():
     assert "\n" not in str(caught.value) and not client._thread.is_alive()
 
 
+def test_a_gateway_of_another_build_is_refused_by_both_with_the_mend(core, gateways):
+    gateway = gateways(core, build=1)
+    with pytest.raises(
+        LinkError, match="no session with .*: layouts; it lays records out otherwise: install the same build"
+    ):
+        Client(gateway.settings()).connect(0.5)
+    assert gateway.do(lambda: (gateway.peer.counters["layouts"] >= 1, gateway.ups)) == (True, 0)
+
+
 def test_a_wrong_stream_or_cursor_is_an_error_of_the_caller(core, gateways):
     gateway = gateways(core)
     with Client(gateway.settings()) as client:

@@ -40,6 +40,7 @@ def test_both_sides_know_the_same_session_and_each_other():
     assert mine.remote_resume == desk.STATEMENT_2.resume and other.remote_resume == desk.STATEMENT_1.resume
     assert mine.remote_known_boot_id == desk.STATEMENT_1.boot_id
     assert (mine.remote_fence, other.remote_fence) == (desk.FENCE + 1, desk.FENCE)
+    assert mine.remote_layouts == other.remote_layouts == desk.LAYOUTS
     assert (mine.remote_time_ns, other.remote_time_ns) == (desk.NOW_NS + 5, desk.NOW_NS)
 
 
@@ -175,7 +176,7 @@ def test_an_answer_that_names_another_session_is_refused(monkeypatch: pytest.Mon
     initiator, first = asked()
     monkeypatch.setattr(
         "gateway.link.frames.handshake.pack_payload",
-        lambda statement, session_id, now_ns: wire.PAYLOAD.pack(bytes(16), bytes(16), now_ns, 0, bytes(16), *[1] * 16),
+        lambda statement, session_id, now_ns: wire.PAYLOAD.pack(bytes(16), bytes(16), now_ns, 0, 0, bytes(16), *[1] * 16),
     )
     second, _ = answer(first)
     assert initiator.second(second) == Refused(Refusal.SESSION)

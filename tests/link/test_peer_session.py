@@ -302,6 +302,25 @@ def test_clocks_an_unlucky_half_minute_apart_are_refused_with_the_reason():
     assert [event.reason for event in called.events() if isinstance(event, Alarm)] == ["CLOCK"]
 
 
+def test_two_builds_that_lay_records_out_otherwise_have_no_session_and_both_say_why():
+    pair = Pair(layouts=7)
+    pair.settings["layouts"] = 8
+    pair.restart(1)
+    pair.send(0, channel.MARKET_DATA, b"rows of another layout")
+    pair.run(2 * SECOND)
+    assert [peer.state for peer in pair.peers] != ["up", "up"]
+    for side in (0, 1):
+        assert pair.peers[side].counters["layouts"] >= 2 and not pair.of(side, Up)
+        alarms = pair.of(side, Alarm)
+        assert alarms and {alarm.reason for alarm in alarms} == {"LAYOUTS"}
+        assert all("install the same build on both sides" in alarm.detail for alarm in alarms)
+    assert pair.delivered(1, channel.MARKET_DATA) == []
+    pair.settings["layouts"] = 7
+    pair.restart(1)
+    pair.run(2 * SECOND)
+    assert pair.delivered(1, channel.MARKET_DATA) == [b"rows of another layout"]
+
+
 def test_the_same_calls_give_the_same_bytes():
     runs = []
     for _ in range(2):

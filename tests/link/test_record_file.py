@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from gateway.link.client import LinkError
-from gateway.link.streams import records
+from gateway.link.streams import record_file, records
 from gateway.link.streams.record_file import MAGIC, RecordFileReader, RecordFileWriter
+from gateway.link.streams.record_layouts import layouts
 from tests.link.stream_core import NaiveCore
 
 SOURCE = (7, bytes(range(16)))
@@ -92,6 +93,16 @@ def test_a_length_that_nobody_wrote_is_damage_and_nothing_behind_it_is_cut_off(t
     with pytest.raises(LinkError, match="damaged at byte 8: a block of"):
         RecordFileWriter(tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == whole
+
+
+def test_a_capture_of_another_build_is_neither_read_nor_written_on(tmp_path, monkeypatch):
+    write(tmp_path / "a", rows_of())
+    before = (tmp_path / "a").read_bytes()
+    monkeypatch.setattr(record_file, "layouts", lambda: layouts() ^ 1)
+    for use in (read, RecordFileWriter):
+        with pytest.raises(LinkError, match=r"/a: of a build that lays records out otherwise; read it with that build"):
+            use(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == before
 
 
 def test_what_is_no_capture_is_refused(tmp_path):

@@ -23,8 +23,8 @@ def known(name: str) -> bytes:
 def naive_payload(side: int) -> bytes:
     statement = SHAKEN["statements"][side]
     boot, other = bytes.fromhex(statement["boot_id"]), bytes.fromhex(statement["known_boot_id"])
-    time_ns = SHAKEN["times_ns"][side]
-    return naive.payload(known("session_id"), boot, time_ns, statement["fence"], other, statement["resume"])
+    said = (SHAKEN["times_ns"][side], statement["fence"], statement["layouts"])
+    return naive.payload(known("session_id"), boot, *said, other, statement["resume"])
 
 
 def test_the_file_is_what_the_product_writes():
@@ -73,7 +73,7 @@ def test_the_product_reads_the_frames_whatever_the_pieces():
 def test_the_product_shakes_hands_with_the_second_implementation():
     first = naive.prefix(1, wire.CONTROL, 1, 2, desk.HOUR)
     noise = naive.Noise(b"gateway link 1" + first, desk.PRIVATE_1, desk.PRIVATE_2)
-    words = naive.payload(bytes(16), desk.STATEMENT_1.boot_id, desk.NOW_NS, 7, bytes(16), [1] * 16)
+    words = naive.payload(bytes(16), desk.STATEMENT_1.boot_id, desk.NOW_NS, 7, 9, bytes(16), [1] * 16)
     message = naive.framed(first, noise.first(desk.entropy_of(1)(32), words))
     responder = Responder(desk.PAIRING_2, wire.CONTROL, desk.STATEMENT_2, desk.secret_of, 0)
     answer, established = responder.first(message, desk.NOW_NS, lambda count: wire_vectors.EPHEMERALS[1])
@@ -89,13 +89,14 @@ def test_the_product_shakes_hands_with_the_second_implementation():
             desk.STATEMENT_1.boot_id,
             desk.NOW_NS,
             desk.FENCE,
+            desk.LAYOUTS,
             desk.STATEMENT_1.known_boot_id,
             list(desk.STATEMENT_1.resume),
         ),
     )
-    back = naive.payload(desk.STATEMENT_1.session_id, bytes(16), desk.NOW_NS, 3, bytes(16), [9] * 16)
+    back = naive.payload(desk.STATEMENT_1.session_id, bytes(16), desk.NOW_NS, 3, 2**32 - 1, bytes(16), [9] * 16)
     second = noise.second(wire_vectors.EPHEMERALS[1], desk.secret_of(desk.HOUR), back)
     done = initiator.second(naive.framed(naive.prefix(2, wire.CONTROL, 1, 2, desk.HOUR), second))
     assert isinstance(mine, bytes) and isinstance(done, Established)
-    assert (done.remote_resume, done.remote_fence) == ((9,) * 16, 3)
+    assert (done.remote_resume, done.remote_fence, done.remote_layouts) == ((9,) * 16, 3, 2**32 - 1)
     assert done.session_key == noise.session_key()

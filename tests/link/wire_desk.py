@@ -38,8 +38,9 @@ def repeated(schema: int, body: memoryview, raw_bytes: int) -> bytes:
 PRIVATE_1, PRIVATE_2 = entropy_of(1)(32), entropy_of(2)(32)
 PAIRING_1 = Pairing(1, PRIVATE_1, 2, noise.public_key(PRIVATE_2))
 PAIRING_2 = Pairing(2, PRIVATE_2, 1, noise.public_key(PRIVATE_1))
-STATEMENT_1 = Statement(entropy_of(3)(16), FENCE, entropy_of(4)(16), tuple(range(1, 17)), entropy_of(5)(16))
-STATEMENT_2 = Statement(entropy_of(4)(16), FENCE + 1, entropy_of(3)(16), tuple(range(101, 117)))
+LAYOUTS = 0x80706050
+STATEMENT_1 = Statement(entropy_of(3)(16), FENCE, entropy_of(4)(16), tuple(range(1, 17)), entropy_of(5)(16), LAYOUTS)
+STATEMENT_2 = Statement(entropy_of(4)(16), FENCE + 1, entropy_of(3)(16), tuple(range(101, 117)), layouts=LAYOUTS)
 
 
 class Hands(NamedTuple):

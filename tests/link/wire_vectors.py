@@ -53,7 +53,7 @@ def handshake() -> tuple[dict[str, Any], Any]:
     assert isinstance(first, bytes)
     responder = Responder(desk.PAIRING_2, wire.BULK, desk.STATEMENT_2, desk.secret_of, 0)
     second, established = responder.first(first, desk.NOW_NS + 5, lambda count: EPHEMERALS[1])
-    names = ("boot_id", "fence", "known_boot_id", "resume")
+    names = ("boot_id", "fence", "layouts", "known_boot_id", "resume")
     sides = [
         {name: hexadecimal(getattr(statement, name)) for name in names} for statement in (desk.STATEMENT_1, desk.STATEMENT_2)
     ]

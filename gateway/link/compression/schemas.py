@@ -2,7 +2,8 @@
 
     1 link_slot without its sequence   2 link_execution   3 link_quote   4 event   5 order records of DBN, 56 bytes
 
-Hard rule: a layout is that of gateway.layout, so a change of a struct changes its schema; both sides then are of one build.
+Hard rule: a layout is that of gateway.layout, so a change of a struct changes its schema; both sides then are of one build,
+and say so (streams/record_layouts.py).
 """
 
 import numpy as np

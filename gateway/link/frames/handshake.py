@@ -45,6 +45,7 @@ class Statement:
     known_boot_id: bytes = NOTHING_KNOWN  # of the other side's life, to which `resume` refers
     resume: tuple[int, ...] = (1,) * limits.LINK_CHANNELS  # the next channel sequence that is expected
     session_id: bytes = NOTHING_KNOWN
+    layouts: int = 0  # u32: the records that this side reads and writes
 
 
 class Established(NamedTuple):
@@ -60,6 +61,7 @@ class Established(NamedTuple):
     remote_resume: tuple[int, ...]
     remote_fence: int
     remote_time_ns: int
+    remote_layouts: int
 
 
 def hour_of(now_ns: int) -> int:
@@ -69,8 +71,8 @@ def hour_of(now_ns: int) -> int:
 
 def pack_payload(statement: Statement, session_id: bytes, now_ns: int) -> bytes:
     """192 bytes, to be sealed."""
-    known = statement.known_boot_id
-    return wire.PAYLOAD.pack(session_id, statement.boot_id, now_ns, statement.fence, known, *statement.resume)
+    said = (statement.fence, statement.layouts, statement.known_boot_id)
+    return wire.PAYLOAD.pack(session_id, statement.boot_id, now_ns, *said, *statement.resume)
 
 
 def framed(prefix: Prefix, message: bytes) -> bytes:
@@ -96,9 +98,9 @@ def handshake_state(initiator: bool, pairing: Pairing, first: Prefix) -> Handsha
 
 def established(state: HandshakeState, payload: bytes, hour: int, secret: bytes) -> Established:
     """Both keys of Split enter the session key: an hour's secret that leaks later opens no recorded session."""
-    session_id, boot_id, time_ns, fence, known_boot_id, *resume = wire.PAYLOAD.unpack(payload)
+    session_id, boot_id, time_ns, fence, layouts, known_boot_id, *resume = wire.PAYLOAD.unpack(payload)
     session_key = state.hash + b"".join(state.split())
-    facts = (session_id, hour, secret, boot_id, known_boot_id, tuple(resume), fence, time_ns)
+    facts = (session_id, hour, secret, boot_id, known_boot_id, tuple(resume), fence, time_ns, layouts)
     return Established(state.hash, session_key, *facts)
 
 

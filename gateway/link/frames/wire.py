@@ -41,7 +41,7 @@ HEADER = struct.Struct("<HBBBBHIIQII")  # and its CRC-32C
 INNER = struct.Struct("<QQIHH")
 CRC = struct.Struct("<I")
 PREFIX = struct.Struct("<HBBBxxxHHI")  # magic version message connection (zero) initiator responder hour
-PAYLOAD = struct.Struct("<16s16sqI4x16s16Q")  # session boot time fence (zero) known_boot resume[16]
+PAYLOAD = struct.Struct("<16s16sqII16s16Q")  # session boot time fence layouts known_boot resume[16]
 
 KEY_BYTES = 32
 ID_BYTES = 16  # of a session, of a process's life
@@ -129,6 +129,7 @@ class Refusal(IntEnum):
     DAMAGE = 36
     CREDIT = 37
     FRAGMENT = 38
+    LAYOUTS = 39
 
     @property
     def word(self) -> str:
@@ -137,6 +138,10 @@ class Refusal(IntEnum):
 
 
 ALARMING = frozenset({Refusal.HANDSHAKE_TAG, Refusal.TAG, Refusal.INNER_CRC})  # no accident of a line makes these
+MENDS = {  # what an operator does about it
+    Refusal.CLOCK: "set the clocks of both by NTP or PTP",
+    Refusal.LAYOUTS: "it lays records out otherwise: install the same build on both sides",
+}
 
 
 class Header(NamedTuple):

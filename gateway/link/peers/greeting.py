@@ -36,7 +36,8 @@ class Greeting:
 
     def _statement(self, known_boot_id: bytes, fence: int, session_id: bytes) -> Statement:
         known = known_boot_id or handshake.NOTHING_KNOWN
-        return Statement(self._settings.boot_id, fence, known, self._expected(), session_id)
+        settings = self._settings
+        return Statement(settings.boot_id, fence, known, self._expected(), session_id, settings.layouts)
 
     def call(self, connection: int, known: bytes, fence: int, session_id: bytes, now_ns: int) -> Lane | Refused:
         """A lane that says the first message; `session_id` b"" makes one."""

@@ -5,13 +5,14 @@ tell more than one alarm of a reason a second; the rest is counted.
 """
 
 from gateway import limits
-from gateway.link.frames.wire import ALARMING, Refusal
+from gateway.link.frames.wire import ALARMING, MENDS, Refusal
 from gateway.link.peers.event import Alarm, Event
 
 # What has passed the header's CRC, or a tag, and still cannot be: no line makes that by accident.
 WORTH_ALARM = ALARMING | {
     *(Refusal.SOURCE, Refusal.EPOCH, Refusal.RECORD, Refusal.RAW_LENGTH, Refusal.UNPACK, Refusal.BODY),
     *(Refusal.SEQUENCE, Refusal.CREDIT, Refusal.FRAGMENT, Refusal.CHANNEL, Refusal.REPLAYED, Refusal.CLOCK),
+    Refusal.LAYOUTS,
 }
 
 
@@ -48,4 +49,5 @@ class News:
             return
         self._told_ns[reason] = now_ns
         more = self._since.pop(reason, 0)
-        self.tell(Alarm(reason.name, f"{detail}, and {more} more" if more else detail))
+        detail += f", and {more} more" if more else ""
+        self.tell(Alarm(reason.name, f"{detail}: {MENDS[reason]}" if reason in MENDS else detail))

@@ -36,6 +36,7 @@ class PeerSettings:
     boot_id: bytes  # 16 random bytes of this process's life
     private_key: bytes  # X25519, 32 bytes
     remote_public_key: bytes
+    layouts: int = 0  # u32: records of both sides are laid out alike where it is equal; record_layouts.py
     channels: tuple[ChannelSettings, ...] = CHANNELS
     rekey: RekeySettings = field(default_factory=RekeySettings)
     handshake_ns: int = limits.LINK_HANDSHAKE_NS  # from the connection to the first valid frame

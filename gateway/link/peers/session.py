@@ -107,7 +107,13 @@ class Session:
 
     def _answer(self, lane: Lane, data: bytes, now_ns: int) -> Refused | None:
         fences = (self.exchange.fence, self.fence_seen)
-        return self._greeting.answer(lane, data, self.remote_boot_id, *fences, self.session_id, now_ns)
+        found = self._greeting.answer(lane, data, self.remote_boot_id, *fences, self.session_id, now_ns)
+        if found is None and not self._laid_out_alike(lane.established):  # the answer tells it why it goes no further
+            self._count(Refusal.LAYOUTS, f"a first message of node {self.settings.remote_node}", now_ns)
+        return found
+
+    def _laid_out_alike(self, established: Established) -> bool:
+        return established.remote_layouts == self.settings.layouts
 
     def answer(self, connection: int, data: bytes, now_ns: int) -> Lane | Refused:
         """A whole first message on a connection that is nobody's yet; whom we call does not call us."""
@@ -131,6 +137,8 @@ class Session:
 
     def _join(self, lane: Lane, now_ns: int) -> Refusal | None:
         connection, established = lane.connection, lane.established
+        if not self._laid_out_alike(established):
+            return Refusal.LAYOUTS
         if connection == BULK:
             same = established.session_id == self.session_id and established.remote_boot_id == self.remote_boot_id
             if not same or self.lanes[CONTROL] is None:

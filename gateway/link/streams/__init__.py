@@ -1,6 +1,7 @@
 """Streams of records from one gateway to its readers, each record once. docs/protocols/link-streams.md
 
 records.py                rows of core_link and link_core (native/layout/link.h), executions, quotes
+record_layouts.py         how they are laid out and coded, as one number that both sides must have
 stream_server.py          the source's side of the streams: requests (stream_opening.py), subscribers (stream_subscriber.py,
                           stream_progress.py), scans for all who wait (stream_scans.py), quotes (stream_quotes.py)
 stream_request.py         requests, answers, marks; batch.py: records as they travel; packing.py, retained.py: packed, kept

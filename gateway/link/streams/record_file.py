@@ -1,7 +1,8 @@
 """A capture of link records: what a source published, all of it in the order of its ring, in a file.
 
     [ magic: 8 ][ block ][ block ] …      block = [ kind u8, zero × 3 | body u32 | raw u32 | CRC-32 of all that u32 ][ body ]
-    kind 1: node u16, 6 zeros, boot id 16: whose records follow          kind 2: a batch as on the wire (batch.py), packed
+    kind 1: node u16, 2 zeros, layouts u32, boot id 16: whose records follow, and how they are laid out (record_layouts.py)
+    kind 2: a batch as on the wire (batch.py), packed
 
 Hard rule: a block counts when it is whole and its CRC is right. One that ends the file early is a torn tail, which the
 writer cuts off when it goes on; one in the middle is damage, and reading stops there with the place.
@@ -21,11 +22,12 @@ from gateway.link.compression import codec
 from gateway.link.frames.wire import crc32
 from gateway.link.streams import batch as batches
 from gateway.link.streams import records
+from gateway.link.streams.record_layouts import layouts
 
 MAGIC = b"GWLINK\x00\x01"
 HEAD = struct.Struct("<B3xIII")
 CHECKED = struct.Struct("<B3xII")
-IDENTITY = struct.Struct("<H6x16s")
+IDENTITY = struct.Struct("<H2xI16s")
 SOURCE, ROWS = 1, 2
 BODY_BYTES_MAX = limits.CODEC_RAW_BYTES_MAX + 1  # packed: never longer than raw and a byte
 
@@ -58,7 +60,7 @@ class RecordFileWriter:
     def write(self, rows: np.ndarray, source: tuple[int, bytes]) -> None:
         """Rows of a source in their order."""
         if source != self._source and len(rows):
-            self._block(SOURCE, IDENTITY.pack(*source), IDENTITY.size)
+            self._block(SOURCE, IDENTITY.pack(source[0], layouts(), source[1]), IDENTITY.size)
             self._source = source
         for run in records.numbered_runs(rows[rows["sequence"] > 0]):  # 0: a word of the link, no record of the source
             for at in range(0, len(run), limits.LINK_BATCH_RECORDS_MAX):
@@ -114,7 +116,7 @@ class RecordFileReader:
             while self.end and (found := self._block()) is not None:
                 kind, body, raw_bytes = found
                 if kind == SOURCE:
-                    source = IDENTITY.unpack(body)
+                    source = self._identity(body)
                 else:
                     rows = self._rows(body, raw_bytes)
                     self.end += HEAD.size + len(body)
@@ -142,6 +144,12 @@ class RecordFileReader:
             raise self._damage("a block's CRC is wrong" if not whole else f"a block of kind {kind}")
         self.torn_bytes = 0
         return kind, body, raw_bytes
+
+    def _identity(self, body: bytes) -> tuple[int, bytes]:
+        node, known, boot_id = IDENTITY.unpack(body)
+        if known != layouts():
+            raise LinkError(f"{self.path}: of a build that lays records out otherwise; read it with that build")
+        return node, boot_id
 
     def _rows(self, body: bytes, raw_bytes: int) -> np.ndarray:
         try:
