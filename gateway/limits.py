@@ -82,6 +82,7 @@ SESSION_MESSAGES_MAX = 1 << 22  # that a server keeps for replay
 HEARTBEAT_NS = 100_000_000
 CONTROL_STALE_NS = 5_000_000_000
 CORE_STALE_NS = 5_000_000_000
+LINK_HUNG_NS = 10_000_000_000  # beyond the watchdog of its unit, where it has one
 ORDER_AGE_MAX_NS = 1_000_000_000  # an order caused by an older frame does not leave
 REORDER_WINDOW_NS = 2_000_000
 TIME_CHECK_NS = 1_000_000  # the timers of every channel are looked at this often
@@ -212,7 +213,7 @@ assert PACKET_MESSAGES_MAX * 2 <= FRAME_BYTES_MAX
 assert SESSION_MESSAGE_BYTES_MAX + 22 <= 512 <= REPORT_SLOT_BYTES - 32, "a report in its packet fits inbox and ring"
 assert 4 * LINK_SCAN_ROWS <= LINK_RING_DEPTH // 2, "a turn of a scan finds room"
 assert SESSION_HEARTBEAT_NS * 10 <= SESSION_SILENT_NS
-assert HEARTBEAT_NS * 10 <= min(CONTROL_STALE_NS, CORE_STALE_NS)
+assert HEARTBEAT_NS * 10 <= min(CONTROL_STALE_NS, CORE_STALE_NS, LINK_HUNG_NS)
 
 # Regional link: compression
 CODEC_RAW_BYTES_MAX = 1 << 20  # of one body, unpacked

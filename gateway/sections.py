@@ -295,6 +295,12 @@ class Watch(Section):
         le=600_000,
         description="Silence of `core` after which `io` sets the kill latch.",
     )
+    link_hung_ms: int = Field(
+        limits.LINK_HUNG_NS // MILLISECOND_NS,
+        ge=HEARTBEATS_MS,
+        le=600_000,
+        description="Silence of `link` after which `control` ends it and starts it again.",
+    )
     order_age_max_ms: int = Field(
         limits.ORDER_AGE_MAX_NS // MILLISECOND_NS,
         ge=1,

@@ -1,5 +1,6 @@
-"""What control does when the regional link ends: says why, tells core, has it started again, five times; then it waits.
+"""What control does when the regional link ends or hangs: why, core is told, it starts again, five times; then it waits.
 
+    silent for watch.link_hung_ms ─► it is killed ─┐
     it ended ─► why, in the log ─► mirrored books: stale ─┬─► again                       the first to the fifth time
                                                           └─► PROCESS_GIVEN_UP, the mend ─ started by hand ─► watched again
 
@@ -7,6 +8,7 @@ Beside supervisor.py. Hard rule: nothing here waits for the link, and whatever b
 """
 
 import os
+import time
 from typing import Any
 
 from gateway import clock, layout, pipeline
@@ -21,6 +23,8 @@ from gateway.ops.producer import FILLED, is_ours
 from gateway.venues.feed import LINK_FEED
 
 NAME = pipeline.LINK.name
+MILLISECOND_NS = 1_000_000
+TURN_NS = 100_000_000  # what one turn of control may add to a silence: who stalled itself has not listened
 
 
 class LinkWatch:
@@ -31,6 +35,24 @@ class LinkWatch:
         self._mirrors = configuration.feed.name == LINK_FEED and not configuration.feed.definition
         self._beat: Any = instance.control[0]["heartbeats"][layout.value(HEARTBEATS[NAME])]
         self._by_hand: Joined | None = None  # who may come after it was given up
+        self._hung_ns = configuration.watch.link_hung_ms * MILLISECOND_NS
+        self._running = layout.value("PROCESS_RUNNING")
+        self._heard, self._silent_ns, self._looked_ns = 0, 0, time.monotonic_ns()
+
+    def hangs(self) -> bool:
+        """Whether it runs and has given no sign of life for too long; asked once a turn, said once a silence."""
+        now_ns, heard = time.monotonic_ns(), int(self._beat["time_ns"])
+        passed_ns, self._looked_ns = min(now_ns - self._looked_ns, TURN_NS), now_ns
+        if heard != self._heard or self._beat["state"] != self._running:
+            self._heard, self._silent_ns = heard, 0
+            return False
+        self._silent_ns += passed_ns
+        if self._silent_ns < self._hung_ns:
+            return False
+        self._silent_ns = 0
+        text = f"link: no sign of life for {self._hung_ns / 1e9:g} s (watch.link_hung_ms); it is ended and started again"
+        self._log.error("link_hung", text)
+        return True
 
     def goes_on(self, times: int, times_max: int, mend: str) -> bool:
         """It has ended for the `times`th time: whether it is to be started again. `mend` starts it by hand."""

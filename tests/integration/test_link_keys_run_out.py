@@ -50,6 +50,7 @@ off = ["UNKNOWN", "GAP"]
 [watch]
 control_stale_ms = 600000
 core_stale_ms = 600000
+link_hung_ms = 600000
 """
 SIGNED = {"roles": 'version = 1\n[roles.all]\nbit = 0\nstreams = ["all"]\n', "addresses": "version = 1\n[peers]\n"}
 STEP_NS = 240 * SECOND_NS  # less than what silences control, so that nobody is taken for dead

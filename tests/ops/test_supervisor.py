@@ -1,5 +1,6 @@
 """Control over stand-ins for its stages: what it starts, does about a death, and leaves behind."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -128,6 +129,40 @@ def test_a_link_that_dies_six_times_is_given_up_in_one_line_while_the_others_go_
     assert running.instance.control[0]["kill_latch"] == 0
     lost = RecordReader(running.instance.reader("link_core"), 64).take()
     assert lost["kind"].tolist() == [LOST] * 6 and not lost["source_sequence"].any(), "its books are stale at once"
+
+
+def test_a_link_that_hangs_is_ended_and_started_again(control, capfd):
+    control.plan["link"] = (60, 0, "")  # it says once that it runs, and then nothing
+    running = control(**LINKED, watch__link_hung_ms=1000)
+    running.start()
+    beat = running.instance.control[0]["heartbeats"][value("PROCESS_LINK")]
+    tick_until(running, lambda: beat["state"] == RUNNING)
+    first = running.children["link"]
+    tick_until(running, lambda: running.restarts.get("link") == 1)
+    assert first.poll() == -signal.SIGKILL and running.children["link"].pid != first.pid
+    said = capfd.readouterr().err
+    assert said.count("link: no sign of life for 1 s") == 1 and "process link ended (signal SIGKILL)" in said
+    assert running.instance.control[0]["kill_latch"] == 0
+
+
+def test_a_link_that_gives_signs_of_life_or_that_control_did_not_listen_to_is_left_alone(control, monkeypatch):
+    running = control(**LINKED, watch__link_hung_ms=1000)
+    beat, watch, now = running.instance.control[0]["heartbeats"][value("PROCESS_LINK")], running.link_watch, [10**9]
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now[0])
+
+    def hangs_after(passed_ns):
+        now[0] += passed_ns
+        return watch.hangs()
+
+    assert not any(hangs_after(100_000_000) for _ in range(50)), "it does not run yet"
+    beat["state"] = RUNNING
+    for turn in range(50):
+        beat["time_ns"] = 1 + turn // 8
+        assert not hangs_after(100_000_000)
+    beat["time_ns"] = 100
+    assert not hangs_after(3600 * 10**9)
+    assert [hangs_after(3600 * 10**9) for _ in range(10)] == [False] * 9 + [True], "an hour asleep counts as one turn"
+    assert not hangs_after(100_000_000)
 
 
 def test_a_link_that_a_person_starts_after_it_was_given_up_is_watched_again(control, capfd):
