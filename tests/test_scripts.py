@@ -95,6 +95,50 @@ def test_continuous_integration_runs_all_and_fails_when_one_does(clone: Path):
         (clone / "scripts" / verb).write_text("#!/bin/sh\n")
 
 
+TRIES = """#!/bin/sh
+echo ran test $*
+mkdir -p .pytest_cache/v/cache
+case "$*" in *--last-failed*) exit SECOND ;; esac
+echo 'FAILED' >.pytest_cache/v/cache/lastfailed
+exit FIRST
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "failed", "second", "code"),
+    [
+        (1, '{"a": true}', 0, 0),
+        (1, '{"a": true, "b": true, "c": true}', 0, 0),
+        (1, '{"a": true}', 1, 1),
+        (1, '{"a": true}', 5, 1),  # nothing was run
+        (1, '{"a": true, "b": true, "c": true, "d": true}', None, 1),
+        (1, "{}", None, 1),  # pytest never came so far
+        (2, '{"a": true}', None, 1),  # tests that could not be collected
+        (124, '{"a": true}', None, 1),  # not all were run
+        (0, "{}", None, 0),
+    ],
+)
+def test_continuous_integration_gives_a_few_failed_tests_a_second_try(clone: Path, first, failed, second, code):
+    for verb in ("setup", "check", "bench", "testbed"):
+        (clone / "scripts" / verb).write_text("#!/bin/sh\n")
+    text = TRIES.replace("FIRST", str(first)).replace("FAILED", failed).replace("SECOND", str(second))
+    (clone / "scripts" / "test").write_text(text)
+    done = run(clone / ".ci" / "run")
+    again = ["once more, by themselves:", "ran test --all --last-failed --last-failed-no-failures=none"]
+    assert done.stdout.splitlines() == ["ran test --all --durations=25", *(again if second is not None else [])]
+    assert done.returncode == code
+
+
+def test_what_failed_in_an_earlier_run_stands_for_nothing_in_continuous_integration(clone: Path):
+    for verb, code in (("setup", 0), ("check", 0), ("test", 1), ("bench", 0), ("testbed", 0)):
+        (clone / "scripts" / verb).write_text(f"#!/bin/sh\necho ran {verb}\nexit {code}\n")
+    stale = clone / ".pytest_cache" / "v" / "cache" / "lastfailed"
+    stale.parent.mkdir(parents=True)
+    stale.write_text('{"a": true}')
+    done = run(clone / ".ci" / "run")
+    assert done.stdout.splitlines().count("ran test") == 1 and done.returncode == 1
+
+
 def test_continuous_integration_says_what_was_skipped_where_the_host_cannot(clone: Path):
     for verb, code in (("setup", 0), ("check", 0), ("test", 0), ("bench", 4), ("testbed", 4)):
         (clone / "scripts" / verb).write_text(f"#!/bin/sh\nexit {code}\n")

@@ -122,8 +122,7 @@ class ClientSession:
         host, port = self.settings.address
         why = f": {self.reason}" if self.reason else ""
         where = f"node {self.settings.remote_node} at {host}:{port}"
-        mend = next((mend for refusal, mend in wire.MENDS.items() if refusal.word == self.reason), "")
-        mend = mend or "check address, keys and the key service"
+        mend = wire.MENDS.get(self.reason, "check address, keys and the key service")
         return LinkError(f"no session with {where} within {seconds:g} s{why}; {mend}")
 
     def _note(self, event: Event) -> None:

@@ -8,6 +8,7 @@ Beside supervisor.py. Hard rule: nothing here waits for the link, and whatever b
 """
 
 import os
+import subprocess
 import time
 from typing import Any
 
@@ -18,12 +19,11 @@ from gateway.link.streams import records
 from gateway.ops.joined import Joined
 from gateway.ops.log import Log
 from gateway.ops.notification import Notification
-from gateway.ops.process import HEARTBEATS, problem_of
+from gateway.ops.process import HEARTBEATS, MILLISECOND_NS, problem_of
 from gateway.ops.producer import FILLED, is_ours
 from gateway.venues.feed import LINK_FEED
 
 NAME = pipeline.LINK.name
-MILLISECOND_NS = 1_000_000
 TURN_NS = 100_000_000  # what one turn of control may add to a silence: who stalled itself has not listened
 
 
@@ -39,20 +39,19 @@ class LinkWatch:
         self._running = layout.value("PROCESS_RUNNING")
         self._heard, self._silent_ns, self._looked_ns = 0, 0, time.monotonic_ns()
 
-    def hangs(self) -> bool:
-        """Whether it runs and has given no sign of life for too long; asked once a turn, said once a silence."""
+    def end_hung(self, child: "subprocess.Popen[bytes] | Joined | None") -> None:
+        """Kills a link that runs and has given no sign of life for too long; called once a turn of control."""
         now_ns, heard = time.monotonic_ns(), int(self._beat["time_ns"])
         passed_ns, self._looked_ns = min(now_ns - self._looked_ns, TURN_NS), now_ns
         if heard != self._heard or self._beat["state"] != self._running:
             self._heard, self._silent_ns = heard, 0
-            return False
         self._silent_ns += passed_ns
-        if self._silent_ns < self._hung_ns:
-            return False
+        if self._silent_ns <= self._hung_ns or child is None:
+            return
         self._silent_ns = 0
         text = f"link: no sign of life for {self._hung_ns / 1e9:g} s (watch.link_hung_ms); it is ended and started again"
         self._log.error("link_hung", text)
-        return True
+        child.kill()
 
     def goes_on(self, times: int, times_max: int, mend: str) -> bool:
         """It has ended for the `times`th time: whether it is to be started again. `mend` starts it by hand."""

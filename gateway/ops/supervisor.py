@@ -215,8 +215,7 @@ class Supervisor:
             text = f"strategy {name} is disabled by REPEAT; look why, then: gateway enable CONFIG {name}"
             self.log.warning("strategy_disabled", text, strategy=name)
         self.post_trade.tick(clock.now_ns(self.instance.clock_address))
-        if self.link_watch.hangs() and (hung := self.children.get(pipeline.LINK.name)):
-            hung.kill()
+        self.link_watch.end_hung(self.children.get(pipeline.LINK.name))
         for name, child in list(self.children.items()):
             code = child.poll()
             if code is not None:

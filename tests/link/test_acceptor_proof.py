@@ -74,15 +74,16 @@ def test_what_a_connection_says_before_it_has_proved_itself_touches_no_session()
     assert [event.message.body for event in door.own[1].events() if isinstance(event, Delivered)] == [b"still here"]
 
 
-def test_who_lays_records_out_otherwise_and_goes_on_all_the_same_takes_no_place(monkeypatch):
+def test_who_lays_records_out_otherwise_and_goes_on_all_the_same_takes_no_place():
     door = Door()
     caller = make(1, 9, True)
     door.carry(caller)
     session_id = door.own[1].session_id
     double = make(1, 9, True, layouts=1)
-    monkeypatch.setattr(double._session, "_laid_out_alike", lambda established: True)
     door.now_ns += MILLISECOND
     double.opened(CONTROL, door.now_ns)
+    lane = double._session.arriving[CONTROL]
+    lane.settings = caller.settings  # it has said what it is, and takes no notice of the answer
     pending = door.acceptor.connection("10.0.0.2", door.now_ns)
     pending.received(double.output(CONTROL, 1000, door.now_ns), door.now_ns)
     assert door.own[1].counters["layouts"] == 1 and pending.refused is None, "it is told why by the answer"

@@ -51,10 +51,12 @@ def test_another_process_finds_the_same_and_the_page_says_it():
 def test_every_field_of_every_struct_is_in_it_with_its_place():
     lines = described().splitlines()
     assert lines[: lines.index("schema 2")].count("event.price <i8 88") == 1
-    for struct in ("link_execution", "link_quote", "link_book", "link_listing"):
-        for name, (inner, offset) in dtype(struct).fields.items():
-            assert any(line.split()[0::2] == [name, str(offset)] for line in lines if len(line.split()) == 3), (struct, name)
-            assert inner.itemsize
+    heads = {"schema 2": "link_execution", "schema 3": "link_quote"}
+    heads |= {f"struct {struct}": struct for struct in ("link_book", "link_listing")}
+    for head, struct in heads.items():
+        places = [(name, str(place[1])) for name, place in dtype(struct).fields.items()]
+        begin = lines.index(head) + 1
+        assert [tuple(line.split()[::2]) for line in lines[begin : begin + len(places)]] == places
     assert "LINK_JOINING 16" in lines and "EVENT_SET 22" in lines
 
 

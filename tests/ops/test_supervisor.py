@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -150,9 +151,14 @@ def test_a_link_that_gives_signs_of_life_or_that_control_did_not_listen_to_is_le
     beat, watch, now = running.instance.control[0]["heartbeats"][value("PROCESS_LINK")], running.link_watch, [10**9]
     monkeypatch.setattr(time, "monotonic_ns", lambda: now[0])
 
+    child = SimpleNamespace(kill=lambda: ended.append(now[0]))
+    ended = []
+
     def hangs_after(passed_ns):
         now[0] += passed_ns
-        return watch.hangs()
+        before = len(ended)
+        watch.end_hung(child)
+        return len(ended) > before
 
     assert not any(hangs_after(100_000_000) for _ in range(50)), "it does not run yet"
     beat["state"] = RUNNING

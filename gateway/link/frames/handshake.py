@@ -63,6 +63,11 @@ class Established(NamedTuple):
     remote_time_ns: int
     remote_layouts: int
 
+    def where(self, boot_id: bytes) -> tuple[tuple[int, ...], bool]:
+        """Where the other side says our channels go on, if it speaks of this life of ours; else at their beginning."""
+        known = self.remote_known_boot_id == boot_id
+        return self.remote_resume if known else (1,) * limits.LINK_CHANNELS, known
+
 
 def hour_of(now_ns: int) -> int:
     """The hour whose secret is current."""

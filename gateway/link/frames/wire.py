@@ -138,9 +138,9 @@ class Refusal(IntEnum):
 
 
 ALARMING = frozenset({Refusal.HANDSHAKE_TAG, Refusal.TAG, Refusal.INNER_CRC})  # no accident of a line makes these
-MENDS = {  # what an operator does about it
-    Refusal.CLOCK: "set the clocks of both by NTP or PTP",
-    Refusal.LAYOUTS: "it lays records out otherwise: install the same build on both sides",
+MENDS = {  # by word: what an operator does about it
+    Refusal.CLOCK.word: "set the clocks of both by NTP or PTP",
+    Refusal.LAYOUTS.word: "it lays records out otherwise: install the same build on both sides",
 }
 
 

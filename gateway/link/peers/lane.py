@@ -83,6 +83,11 @@ class Lane:
         """What binds a token to this connection."""
         return self.established.handshake_hash
 
+    @property
+    def laid_out_alike(self) -> bool:
+        """Whether the same bytes are the same record on both sides."""
+        return self.established.remote_layouts == self.settings.layouts
+
     def seal(self, message: Message, body_crc: int | None) -> bytes:
         """One frame."""
         self.frames_out += 1

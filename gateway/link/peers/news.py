@@ -50,4 +50,5 @@ class News:
         self._told_ns[reason] = now_ns
         more = self._since.pop(reason, 0)
         detail += f", and {more} more" if more else ""
-        self.tell(Alarm(reason.name, f"{detail}: {MENDS[reason]}" if reason in MENDS else detail))
+        detail += f": {MENDS[reason.word]}" if reason.word in MENDS else ""
+        self.tell(Alarm(reason.name, detail))

@@ -108,12 +108,9 @@ class Session:
     def _answer(self, lane: Lane, data: bytes, now_ns: int) -> Refused | None:
         fences = (self.exchange.fence, self.fence_seen)
         found = self._greeting.answer(lane, data, self.remote_boot_id, *fences, self.session_id, now_ns)
-        if found is None and not self._laid_out_alike(lane.established):  # the answer tells it why it goes no further
+        if found is None and not lane.laid_out_alike:  # the answer tells it why it goes no further
             self._count(Refusal.LAYOUTS, f"a first message of node {self.settings.remote_node}", now_ns)
         return found
-
-    def _laid_out_alike(self, established: Established) -> bool:
-        return established.remote_layouts == self.settings.layouts
 
     def answer(self, connection: int, data: bytes, now_ns: int) -> Lane | Refused:
         """A whole first message on a connection that is nobody's yet; whom we call does not call us."""
@@ -137,7 +134,7 @@ class Session:
 
     def _join(self, lane: Lane, now_ns: int) -> Refusal | None:
         connection, established = lane.connection, lane.established
-        if not self._laid_out_alike(established):
+        if not lane.laid_out_alike:
             return Refusal.LAYOUTS
         if connection == BULK:
             same = established.session_id == self.session_id and established.remote_boot_id == self.remote_boot_id
@@ -145,7 +142,7 @@ class Session:
                 return Refusal.SESSION
         if self.lanes[connection] is not None:
             self._drop(connection, "replaced", now_ns)
-        expected, resumed = self._meet(established) if connection == CONTROL else self._where(established)
+        expected, resumed = self._meet(established) if connection == CONTROL else established.where(self.settings.boot_id)
         if not self.exchange.can_resume(connection, expected):
             return Refusal.SEQUENCE
         self.lanes[connection] = lane
@@ -169,15 +166,9 @@ class Session:
         self.heartbeats.raise_fence(self.fence_seen)
         self.news.tell(Up(self.session_id, resumed))
 
-    def _where(self, established: Established) -> tuple[tuple[int, ...], bool]:
-        """Where the other side says our channels go on, if it speaks of this life of ours; else at their beginning."""
-        if established.remote_known_boot_id == self.settings.boot_id:
-            return established.remote_resume, True
-        return (1,) * limits.LINK_CHANNELS, False
-
     def _meet(self, established: Established) -> tuple[tuple[int, ...], bool]:
         """Both sides tell which lives of each other they know: go on, or begin anew."""
-        expected, known = self._where(established)
+        expected, known = established.where(self.settings.boot_id)
         other = bool(self.remote_boot_id) and established.remote_boot_id != self.remote_boot_id
         if other or (not known and self.exchange.touched):
             self.exchange.reset()
