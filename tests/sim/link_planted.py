@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from gateway.link.frames import datagram, key_schedule, protection
+from gateway.link.frames.handshake import Established
 from gateway.link.frames.replay_window import ReplayWindow
 from gateway.link.frames.wire import CRC_BYTES, Flag, Message
 from gateway.link.peers import exchange, fragments, inbound, lane, outbound, session
@@ -216,7 +217,7 @@ def another_process_is_taken_for_the_one_before(patch: pytest.MonkeyPatch) -> No
         return established.remote_resume, True
 
     patch.setattr(session.Session, "_meet", met)
-    patch.setattr(session.Session, "_where", lambda self, established: (established.remote_resume, True))
+    patch.setattr(Established, "where", lambda self, boot_id: (self.remote_resume, True))
     patch.setattr(exchange.Exchange, "can_resume", lambda self, connection, expected: True)
 
 
