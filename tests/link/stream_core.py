@@ -135,6 +135,7 @@ class Book:
         self.whole = False  # a scan has ended and nothing was lost since
         self.scanning = False
         self.last = 0  # sequence
+        self.life = 0  # of the source, of which that is
         self.applied: list[int] = []
         self.wholes = self.compared = 0
 
@@ -146,15 +147,17 @@ class Book:
                 self.whole = self.scanning = False
                 self.last = sequence or 0
                 continue
-            assert sequence > self.last, f"record {sequence} after {self.last}"
-            self.last = sequence
+            life = self.life if kind == records.SETTLED else int(row["time_ns"])  # SETTLED has books where others have times
+            assert life == self.life or not (self.whole or self.scanning), f"life {life} goes on with books of {self.life}"
+            assert (life, sequence) > (self.life, self.last), (
+                f"record {sequence} of life {life} after {self.last} of {self.life}"
+            )
+            self.life, self.last = life, sequence
             self.applied.append(sequence)
             self._apply(kind, row)
             if self.whole:
                 self.compared += 1
-                assert self.orders == self.core.history[int(row["time_ns"]), sequence], (
-                    f"another book behind record {sequence}"
-                )
+                assert self.orders == self.core.history[life, sequence], f"another book behind record {sequence}"
 
     def _apply(self, kind: int, row: np.void) -> None:
         if kind == records.SCAN_BEGIN:

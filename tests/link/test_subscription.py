@@ -111,6 +111,18 @@ def test_a_batch_that_is_none_is_refused_with_its_reason(body, reason):
     assert credit[-1] == (2, len(body))
 
 
+def test_a_mark_of_a_request_that_this_process_never_made_moves_nothing():
+    """What the source sent before it heard that the reading process is another one; that one counts from 1 again."""
+    subscription, _ = live()
+    for channel in (2, 3):
+        subscription.on_delivered(message(channel, mark(14, 6, 500), 0))
+    assert subscription.on_delivered(message(2, batch(500, 3))) == [] and subscription.failed == ""
+    for channel in (2, 3):
+        subscription.on_delivered(message(channel, mark(1, 7, 600), 0))
+    assert len(subscription.on_delivered(message(2, batch(600, 3)))) == 0, "it waits for SCAN_BEGIN"
+    assert (subscription.next_sequence, subscription.failed) == (603, "")
+
+
 def test_a_mark_that_resumes_elsewhere_is_refused():
     for wrong in (mark(1, 2, 11, True), mark(1, 2, 10, True, (8, bytes(16)))):
         subscription, _ = live()

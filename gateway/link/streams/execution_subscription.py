@@ -72,7 +72,7 @@ class ExecutionSubscription:
         if not isinstance(mark, Begin):
             return self._fail("MARK")
         key = (mark.begin, mark.generation)
-        if key <= self._mark:
+        if mark.begin != self._mark[0] or key <= self._mark:  # of an older request, or of a process before us
             self._current = False
             return NO_ROWS
         self._mark, self._current = key, True

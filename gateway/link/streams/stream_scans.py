@@ -1,8 +1,9 @@
-"""When the source is asked to scan its books: once for all who wait, and never faster than a slow subscriber deserves.
+"""When the source is asked to scan its books: once for all who wait, and by nobody faster than the interval allows.
 
     want ──► waiting ── due ──► source.request_scan() ── SCAN_BEGIN in the records ──► began: all who wait join it
 
-Hard rule: one request serves everybody who waits for a scan that has not begun.
+Hard rule: one request serves everybody who waits for a scan that has not begun; who asks again and again, with or without
+having fallen behind, costs core a scan an interval and no more.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ class Scans:
     def __init__(self, request: Callable[[], None]):
         self._request = request
         self.waiting: dict[int, int] = {}  # node → not asked for before this time
-        self._causes: dict[int, tuple[int, int]] = {}  # who → (times it fell behind, not before)
+        self._causes: dict[int, tuple[int, int]] = {}  # node → (scans since it was whole, when the last one was due)
         self.asked_ns: int | None = None
         self.requests = 0
 
@@ -24,10 +25,10 @@ class Scans:
         """Somebody needs a scan that has not begun."""
         if who in self.waiting:
             return
-        times, due_ns = self._causes.get(who, (0, now_ns))
-        self.waiting[who] = max(due_ns, now_ns)
-        interval_ns = limits.LINK_SCAN_INTERVAL_NS << min(times, limits.LINK_SCAN_DOUBLINGS_MAX)
-        self._causes[who] = (times + 1, self.waiting[who] + interval_ns)
+        times, before_ns = self._causes.get(who, (0, now_ns - limits.LINK_SCAN_INTERVAL_NS))
+        interval_ns = limits.LINK_SCAN_INTERVAL_NS << min(max(times - 1, 0), limits.LINK_SCAN_DOUBLINGS_MAX)
+        self.waiting[who] = due_ns = max(before_ns + interval_ns, now_ns)
+        self._causes[who] = (times + 1, due_ns)
         self.ask(now_ns)
 
     def ask(self, now_ns: int) -> None:
@@ -47,13 +48,14 @@ class Scans:
         return who
 
     def succeeded(self, who: int) -> None:
-        """It is whole: what it asks for next is asked for at once."""
-        self._causes.pop(who, None)
+        """It is whole: what it asks for next waits for the plain interval at most."""
+        if who in self._causes:
+            self._causes[who] = (0, self._causes[who][1])
 
     def forget(self, who: int) -> None:
-        """It is gone."""
+        """It waits no longer. When it last asked is kept: who gives a stream up and opens it anew is no faster for that."""
         self.waiting.pop(who, None)
-        self._causes.pop(who, None)
+        self.succeeded(who)
 
     def due_ns(self, now_ns: int) -> int | None:
         """When `ask` has something to do, None: nobody waits."""

@@ -90,7 +90,7 @@ class Subscription:
         return [rows] if len(rows) else []
 
     def _on_mark(self, channel: int, body: bytes) -> list[np.ndarray]:
-        """A mark: what follows in this channel belongs to it."""
+        """A mark: what follows in this channel belongs to it. One of another's request was sent to a process before us."""
         try:
             mark = stream_request.decode(body)
         except ValueError as problem:
@@ -99,7 +99,7 @@ class Subscription:
             return self._fail("MARK")
         key = (mark.begin, mark.generation)
         self._marks[channel] = key
-        if key <= self._mark:
+        if mark.begin != self._mark[0] or key <= self._mark:
             return []
         self._mark = key
         self._drop_held()
