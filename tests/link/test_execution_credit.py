@@ -8,10 +8,10 @@ import pytest
 from gateway import limits
 from gateway.link.compression import codec
 from gateway.link.peers import channel
-from gateway.link.peers.event import Delivered
+from gateway.link.peers.event import Delivered, Up
 from gateway.link.streams import records, stream_request
 from gateway.link.streams.stream_reader import StreamReader
-from gateway.link.streams.stream_request import EXECUTIONS, Begin
+from gateway.link.streams.stream_request import EXECUTIONS, Answer, Begin
 from gateway.link.streams.stream_server import StreamServer
 from tests.link.pair import MILLISECOND, Pair
 
@@ -33,7 +33,14 @@ class Application:
         self.pair, self.peer = pair, pair.peers[1]
         self.reader = StreamReader(self.peer, lambda *words: bytes(180))
         self.reader.want(EXECUTIONS)
+        self.reader.on_event(Up(bytes(16), False), pair.now_ns)
         self.items, self.controls = [], 0
+
+    def granted(self):
+        """The source opens the stream that was asked for."""
+        request = self.reader.asking.stream(EXECUTIONS).request
+        self.pair.send(0, stream_request.ANSWERS, stream_request.encode(Answer(request.id, True, "", 1, 1 << 62)))
+        self.pair.send(0, channel.EXECUTIONS, stream_request.encode(Begin(request.id, 1, *SOURCE, 1, False)))
 
     def look(self):
         for event in self.peer.events():
@@ -59,13 +66,13 @@ def test_an_application_that_takes_no_executions_holds_one_window_of_them_and_lo
     pair = Pair().up()
     pair.reads[1] = False
     application = Application(pair)
-    mark = stream_request.encode(Begin(1, 1, *SOURCE, 1, False))
-    pair.send(0, channel.EXECUTIONS, mark)
+    application.granted()
     next_sequence, quiet = 1, 0
     while quiet < 3:
         sent = 0
         while pair.send(0, channel.EXECUTIONS, rows_from(next_sequence).tobytes(), schema=records.SCHEMA_EXECUTIONS):
             next_sequence, sent = next_sequence + ROWS, sent + 1
+            assert next_sequence * records.EXECUTION.itemsize < 3 * CAPACITY, "nothing told the source to wait"
         run(pair, application)
         quiet = 0 if sent else quiet + 1
         assert application.held_bytes <= CAPACITY, "the source was told to wait"
