@@ -52,6 +52,7 @@ def act(world: World, chance: random.Random) -> None:
 
 def restart_reader(world: World, keeps: bool) -> None:
     """The reading process is another one; with a cursor it has kept its books, and what it took."""
+    world.hear()
     world.apply()
     cursor = world.reader.market.cursor
     world.line.restart()
@@ -83,3 +84,61 @@ def test_the_random_lives_reach_every_state():
             total[name] = total.get(name, 0) + value
     for name in ("behind", "resumed", "too_old", "abandoned", "begins", "resumes", "passed", "shed", "wholes", "compared"):
         assert total[name] > 0, f"{name} never happened: {total}"
+
+
+HAPPENINGS = ("executed", "executed", "executed", "link", "reader", "server", "slow", "fast", "turn")
+
+
+def trade(seed: int) -> World:
+    """One life of 60 happenings in which executions come; AssertionError where one is missing, doubled or out of order."""
+    chance = random.Random(seed)
+    world = World(seed, capacities={1: chance.choice((1_000, 20_000, 1 << 20))})
+    world.reader.want("executions")
+    world.line.up(False)
+    for _ in range(60):
+        happen(world, chance)
+        world.turn(chance.randrange(8))  # few: much is under way when the next thing happens
+        assert world.executions == list(range(1, len(world.executions) + 1)), "one is missing, doubled or out of order"
+    world.slow = 0.0
+    if not world.line.is_up:
+        world.line.up(True)
+    world.turn(400)
+    assert world.executions == list(range(1, world.execution_number + 1)), world.state()
+    assert world.reader.executions.lost == 0
+    return world
+
+
+def happen(world: World, chance: random.Random) -> None:
+    """One thing, to executions or to who sends and reads them."""
+    what = chance.choice(HAPPENINGS)
+    if what == "executed":
+        world.executed(chance.choice((1, 3, 200)))
+    elif what == "link":
+        world.lose_link()
+    elif what == "reader":
+        world.hear()
+        world.apply()
+        cursor = world.reader.executions.cursor
+        world.line.restart()
+        world.new_reader()
+        world.reader.want("executions", cursor)
+        world.line.up(False)
+    elif what == "server":
+        world.line.restart()
+        world.new_server()
+        count, world.execution_number = world.execution_number, 0
+        if count:
+            world.executed(count)  # what its file has
+        world.line.up(False)
+    elif what in ("slow", "fast"):
+        world.slow = 0.9 if what == "slow" else 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_every_execution_comes_once_and_in_order_whatever_happens(seed: int):
+    try:
+        world = trade(seed)
+    except AssertionError as problem:
+        raise AssertionError(f"seed {seed}: {problem}") from problem
+    assert world.line.source.over_consumed == world.line.reader.over_consumed == 0, f"seed {seed}: credit given twice"
