@@ -30,6 +30,11 @@ class Clock:
         return self.now_ns
 
 
+def flipped(data: bytes) -> bytes:
+    """The same with one bit of its last byte the other way round."""
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
 def vault_in(folder: Path, clock: Clock) -> KeydVault:
     """keyd's vault over the root in this folder; made where there is none."""
     path = folder / "root"

@@ -17,7 +17,7 @@ from gateway.link.keys.keyd_desk import KeydDesk
 from gateway.link.keys.keyd_server import KeydServer
 from gateway.link.keys.keyring import Keyring
 from tests.link import key_certificates
-from tests.link.key_desk import DAY, HOUR, NOW_NS, Clock, vault_in
+from tests.link.key_desk import DAY, HOUR, NOW_NS, Clock, flipped, vault_in
 from tests.link.keyd_desk import (
     Pairs,
     Start,
@@ -69,7 +69,7 @@ def test_who_runs_keyd_may_revoke_and_every_reason_comes_through(tmp_path: Path,
     assert reason_of(lambda: client.unwrap(old)) is KeyRefusal.REVOKED
     assert reason_of(lambda: client.wrapped(HOURLY, HOUR + 5)) is KeyRefusal.EARLY
     assert reason_of(lambda: client.wrapped(DAILY, DAY - 9)) is KeyRefusal.LATE
-    assert reason_of(lambda: client.unwrap(old[:-1] + b"\0" + b"")) is KeyRefusal.DAMAGED
+    assert reason_of(lambda: client.unwrap(flipped(old))) is KeyRefusal.DAMAGED
     assert reason_of(lambda: client.wrapped("weekly", 1)) is KeyRefusal.MALFORMED
     assert reason_of(lambda: client.certify(1, bytes(31), DAY)) is KeyRefusal.MALFORMED
 
