@@ -66,3 +66,17 @@ def test_one_that_asks_too_often_makes_nobody_else_wait(asked):
     asked.scans.want(OTHER, asked.now_ns)
     assert asked.at_ns[-1] == asked.now_ns
     assert set(asked.scans.began()) == {NODE, OTHER}
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_who_waited_long_and_was_served_by_anothers_scan_or_gave_up_waits_the_plain_interval_next(asked, served):
+    asked.run(200 * INTERVAL_NS, lambda: None)
+    assert asked.scans.waiting[NODE] > asked.now_ns + 2 * INTERVAL_NS
+    if served:
+        asked.scans.want(OTHER, asked.now_ns)
+        assert set(asked.scans.began()) == {NODE, OTHER}
+        asked.scans.succeeded(NODE)
+    else:
+        asked.scans.forget(NODE)
+    asked.scans.want(NODE, asked.now_ns)
+    assert asked.scans.waiting[NODE] <= asked.now_ns + INTERVAL_NS

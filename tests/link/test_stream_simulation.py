@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -63,14 +64,19 @@ def restart_reader(world: World, keeps: bool) -> None:
     world.line.up(False)
 
 
+def lived(life: Callable[[int], World], seed: int) -> None:
+    """One whole life; a failure says its seed."""
+    try:
+        world = life(seed)
+        assert world.line.source.over_consumed == world.line.reader.over_consumed == 0, "credit given twice"
+    except AssertionError as problem:
+        raise AssertionError(f"seed {seed}: {problem}") from problem
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_reader_has_the_sources_books_whatever_happens(seed: int):
-    try:
-        world = live(seed)
-    except AssertionError as problem:
-        raise AssertionError(f"seed {seed}: {problem}") from problem
-    assert world.line.source.over_consumed == world.line.reader.over_consumed == 0, f"seed {seed}: credit given twice"
+    lived(live, seed)
 
 
 @pytest.mark.slow
@@ -137,8 +143,4 @@ def happen(world: World, chance: random.Random) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_every_execution_comes_once_and_in_order_whatever_happens(seed: int):
-    try:
-        world = trade(seed)
-    except AssertionError as problem:
-        raise AssertionError(f"seed {seed}: {problem}") from problem
-    assert world.line.source.over_consumed == world.line.reader.over_consumed == 0, f"seed {seed}: credit given twice"
+    lived(trade, seed)

@@ -17,7 +17,7 @@ class Scans:
     def __init__(self, request: Callable[[], None]):
         self._request = request
         self.waiting: dict[int, int] = {}  # node → not asked for before this time
-        self._causes: dict[int, tuple[int, int]] = {}  # node → (scans since it was whole, when the last one was due)
+        self._causes: dict[int, tuple[int, int]] = {}  # node → (scans since it was whole, when it last had one asked for)
         self.asked_ns: int | None = None
         self.requests = 0
 
@@ -27,15 +27,15 @@ class Scans:
             return
         times, before_ns = self._causes.get(who, (0, now_ns - limits.LINK_SCAN_INTERVAL_NS))
         interval_ns = limits.LINK_SCAN_INTERVAL_NS << min(max(times - 1, 0), limits.LINK_SCAN_DOUBLINGS_MAX)
-        self.waiting[who] = due_ns = max(before_ns + interval_ns, now_ns)
-        self._causes[who] = (times + 1, due_ns)
+        self.waiting[who] = max(before_ns + interval_ns, now_ns)
+        self._causes[who] = (times + 1, before_ns)
         self.ask(now_ns)
 
     def ask(self, now_ns: int) -> None:
         """Asks the source if somebody's time has come and nobody has asked, or if it never began."""
-        if not any(due_ns <= now_ns for due_ns in self.waiting.values()):
-            return
-        if self.asked_ns is None or now_ns - self.asked_ns >= limits.LINK_SCAN_ANSWER_NS:
+        due = [who for who, due_ns in self.waiting.items() if due_ns <= now_ns]
+        if due and (self.asked_ns is None or now_ns - self.asked_ns >= limits.LINK_SCAN_ANSWER_NS):
+            self._causes.update({who: (self._causes[who][0], now_ns) for who in due})
             self.asked_ns = now_ns
             self.requests += 1
             self._request()
